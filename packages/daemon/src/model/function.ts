@@ -1,0 +1,109 @@
+/**
+ * What a function is, in the resource model of Function Compute 3.0: field names and units are the API's own, so that
+ * a stored record, an API answer and a log line speak of the same thing. Unset optional fields are absent.
+ */
+
+/** Name of the mutable version. Published ones are decimal numbers from 1. */
+export const LATEST = 'LATEST';
+
+export interface LifecycleHook {
+  readonly handler: string;
+  /** Seconds. */
+  readonly timeout: number;
+}
+
+export interface InstanceLifecycleConfig {
+  readonly initializer?: LifecycleHook;
+  readonly preFreeze?: LifecycleHook;
+  readonly preStop?: LifecycleHook;
+  readonly postThaw?: LifecycleHook;
+}
+
+export interface Tag {
+  readonly Key: string;
+  readonly Value: string;
+}
+
+/** What a user configures. Every default is filled in when the record is made, so readers never guess. */
+export interface FunctionConfig {
+  readonly functionName: string;
+  readonly description: string;
+  readonly runtime: string;
+  readonly handler: string;
+  /** MB. */
+  readonly memorySize: number;
+  /** Cores. Absent: memory buys CPU (memorySize / 2048 cores, at least 0.05). */
+  readonly cpu?: number;
+  /** MB of the instance's private `/tmp`. */
+  readonly diskSize: number;
+  /** Seconds. */
+  readonly timeout: number;
+  readonly instanceConcurrency: number;
+  readonly environmentVariables: Readonly<Record<string, string>>;
+  /** Layer version ARNs, the first one wins where files clash. */
+  readonly layers: readonly string[];
+  readonly internetAccess: boolean;
+  readonly instanceLifecycleConfig: InstanceLifecycleConfig;
+  /**
+   * Configuration that is accepted, kept and given back but does not change how the function runs here (`role`,
+   * `logConfig`, `vpcConfig`, …): a client that reads back what it wrote finds it.
+   */
+  readonly passthrough: Readonly<Record<string, unknown>>;
+}
+
+/** Where the code is. `zipDigest` (hex SHA-256) names the blob with the zip as uploaded. */
+export interface CodeRef {
+  readonly zipDigest: string;
+  /** Bytes of the zip. */
+  readonly size: number;
+  /** Decimal CRC-64/XZ of the zip, as FC reports it. */
+  readonly checksum: string;
+}
+
+/** One version of a function: config and code that never change once published. */
+export interface FunctionVersion {
+  readonly config: FunctionConfig;
+  readonly code: CodeRef;
+  /** `LATEST` or a decimal number. */
+  readonly versionId: string;
+  /** Changes whenever config or code of this version do: instances of another revision serve no new request. */
+  readonly revision: string;
+  readonly description: string;
+  /** ISO 8601 in seconds, UTC. */
+  readonly createdTime: string;
+  readonly lastModifiedTime: string;
+}
+
+export interface FunctionRecord {
+  readonly functionId: string;
+  readonly latest: FunctionVersion;
+  readonly tags: readonly Tag[];
+  readonly createdTime: string;
+  /** Version numbers are never used again, even after the version was deleted. */
+  readonly lastVersionNumber: number;
+  /** Set while invocations are refused (`invoke/disable`). */
+  readonly disabledReason?: string;
+}
+
+export interface Alias {
+  readonly functionName: string;
+  readonly aliasName: string;
+  readonly versionId: string;
+  readonly description: string;
+  /** Share of traffic by further version, each in 0..1 and together at most 1; the rest goes to `versionId`. */
+  readonly additionalVersionWeight: Readonly<Record<string, number>>;
+  readonly createdTime: string;
+  readonly lastModifiedTime: string;
+}
+
+export interface Layer {
+  readonly layerName: string;
+  readonly version: number;
+  readonly description: string;
+  readonly license: string;
+  readonly compatibleRuntime: readonly string[];
+  readonly code: CodeRef;
+  /** 0 private, 1 public. */
+  readonly acl: number;
+  readonly createTime: string;
+}

@@ -1,0 +1,69 @@
+/**
+ * What holds an instance's processes. A driver starts sandboxes; the launcher process does the work, so that the
+ * gateway never forks.
+ *
+ * Contract of every driver (each number is named by the contract suite):
+ *  1. `start` resolves when the first process runs with all limits in force, or rejects (SANDBOX_FAILED) with nothing
+ *     left behind.
+ *  2. `exited` settles exactly once, after every process of the sandbox is gone, whoever ended it, and says how the
+ *     first process ended and whether the kernel killed for lack of memory.
+ *  3. `kill` ends every process at once, also frozen ones; killing twice or after the exit does nothing.
+ *  4. `freeze` stops every process and returns when all are stopped; `thaw` continues them. Both are idempotent.
+ *  5. What is not in the mounts cannot be seen; read-only mounts cannot be written (drivers that isolate files).
+ *  6. The limits (memory, CPU, processes, temporary files) hold, or `limits` of the driver says which do not.
+ *  7. When the launcher or the daemon dies, every sandbox dies; what a dead launcher left is cleared by the next.
+ */
+export interface SandboxDriver {
+  readonly name: 'bubblewrap' | 'process';
+  /** What holds here and what does not, in words for the operator; empty when everything does. */
+  readonly shortcomings: readonly string[];
+  start(spec: SandboxSpec): Promise<Sandbox>;
+}
+
+export interface SandboxMount {
+  /** Path on the host. */
+  readonly source: string;
+  /** Path inside. */
+  readonly target: string;
+  readonly readOnly: boolean;
+}
+
+export interface SandboxSpec {
+  /** Unique on this machine; file-name safe, at most 64 characters. */
+  readonly id: string;
+  readonly command: readonly [string, ...string[]];
+  /** The complete environment: nothing is inherited. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Path inside. */
+  readonly workingDirectory: string;
+  /** On top of the driver's base root (the host's programs and libraries, read-only). */
+  readonly mounts: readonly SandboxMount[];
+  readonly memoryBytesMax: number;
+  /** Cores. */
+  readonly cpu: number;
+  readonly processesMax: number;
+  readonly temporaryBytesMax: number;
+  /** `private`: a network of its own with a way out; `none`: only its own loopback. */
+  readonly network: 'private' | 'none';
+  /** Unix socket on which the daemon receives stdout and stderr: the launcher connects once for each. */
+  readonly outputSocket: string;
+}
+
+export interface Sandbox {
+  readonly id: string;
+  /** Process id on the host of the sandbox's outermost process. */
+  readonly pid: number;
+  readonly exited: Promise<SandboxExit>;
+  freeze(): Promise<void>;
+  thaw(): Promise<void>;
+  kill(): void;
+  /** Most memory in use at any time so far, in bytes; undefined where nothing measures it. */
+  memoryBytesPeak(): number | undefined;
+}
+
+export interface SandboxExit {
+  /** Exit code, or null when a signal ended it. */
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly outOfMemory: boolean;
+}

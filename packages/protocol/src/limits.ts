@@ -1,0 +1,38 @@
+/** Limits that callers can run into, FC's defaults where FC has one (compatibility notes in docs/SPECIFICATION.md). */
+export const LIMITS = {
+  /** Body of a synchronous call on the invoke API, and its answer. */
+  syncPayloadBytesMax: 32 * 1024 * 1024,
+  /** Body of any control call except code upload. */
+  controlBodyBytesMax: 1024 * 1024,
+  /** Body of a control call that carries a base64 zip of up to 100 MiB. */
+  codeUploadBodyBytesMax: 140 * 1024 * 1024,
+  /** A zip as uploaded, on the base64 path and on the object path. */
+  codeZipBytesMax: 100 * 1024 * 1024,
+  codeObjectBytesMax: 500 * 1024 * 1024,
+  /** All files of a zip, unpacked. */
+  codeUnpackedBytesMax: 2 * 1024 * 1024 * 1024,
+  codeEntriesMax: 200_000,
+  requestHeaderBytesMax: 16 * 1024,
+  urlBytesMax: 8 * 1024,
+  functionTimeoutSMax: 86_400,
+  functionTimeoutSDefault: 3,
+  initializerTimeoutSMax: 300,
+  initializerTimeoutSDefault: 3,
+  hookTimeoutSMax: 90,
+  memoryMbMin: 128,
+  memoryMbMax: 32_768,
+  memoryMbDefault: 512,
+  environmentBytesMax: 4 * 1024,
+  layersPerFunctionMax: 5,
+  triggersPerFunctionMax: 50,
+  instanceConcurrencyMax: 200,
+  instancesPerFunctionMax: 300,
+  processesPerInstanceMax: 1024,
+  openFilesPerInstanceMax: 100_000,
+  /** Tail of the log in `x-fc-log-result`, before base64. */
+  logTailBytesMax: 4 * 1024,
+  /** How far the signing clock may be off, either way. */
+  clockSkewMs: 15 * 60 * 1000,
+  listLimitMax: 100,
+  listLimitDefault: 20,
+} as const;
