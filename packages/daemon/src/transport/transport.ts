@@ -59,6 +59,8 @@ export interface ResponseHead {
 export interface ReportedError extends FunctionErrorBody {
   /** The user's code returned it on purpose. */
   readonly handled: boolean;
+  /** The process ends because of it: the instance takes nothing more. */
+  readonly fatal: boolean;
 }
 
 export interface ResponseSink {

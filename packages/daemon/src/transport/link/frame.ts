@@ -1,0 +1,162 @@
+/**
+ * The frames of the link (docs/RUNTIMES.md, section 2): length, type, stream, payload. Reading copies nothing as long
+ * as frames arrive whole.
+ */
+
+export const FRAME = {
+  hello: 0x01,
+  specialize: 0x02,
+  initializing: 0x03,
+  ready: 0x04,
+  startFailed: 0x05,
+  hook: 0x06,
+  hookEnd: 0x07,
+  request: 0x10,
+  data: 0x11,
+  credit: 0x12,
+  cancel: 0x13,
+  response: 0x14,
+  error: 0x15,
+  log: 0x16,
+} as const;
+
+const KNOWN_TYPES: ReadonlySet<number> = new Set(Object.values(FRAME));
+
+/** Of `length`: what it counts besides the payload. */
+const TYPE_AND_STREAM_BYTES = 5;
+const LENGTH_BYTES = 4;
+export const FRAME_PREFIX_BYTES = LENGTH_BYTES + TYPE_AND_STREAM_BYTES;
+export const PAYLOAD_BYTES_MAX = 1_048_576;
+/** Body bytes that a sender may have under way on one stream. */
+export const STREAM_WINDOW_BYTES = 262_144;
+export const DATA_BYTES_MAX = 65_536;
+/** Bit of the flags byte: no further body follows. */
+export const FLAG_END = 1;
+/** Flags and head length, before the head of a REQUEST or RESPONSE. */
+export const HEAD_PREFIX_BYTES = 5;
+
+/** The other side does not keep to the protocol; the connection cannot be trusted any further. */
+export class LinkProtocolError extends Error {
+  override readonly name = 'LinkProtocolError';
+}
+
+export function encodeFrame(type: number, stream: number, payload: Buffer): Buffer {
+  const frame = Buffer.allocUnsafe(FRAME_PREFIX_BYTES + payload.length);
+  writePrefix(frame, type, stream, payload.length);
+  payload.copy(frame, FRAME_PREFIX_BYTES);
+  return frame;
+}
+
+export function encodeJsonFrame(type: number, stream: number, value: unknown): Buffer {
+  return encodeFrame(type, stream, Buffer.from(JSON.stringify(value)));
+}
+
+/** A REQUEST: everything up to and including `body`, in one buffer so that it leaves in one write. */
+export function encodeRequest(stream: number, head: string, body: Buffer, isEnd: boolean): Buffer {
+  const headBytes = Buffer.byteLength(head);
+  const payloadBytes = HEAD_PREFIX_BYTES + headBytes + body.length;
+  const frame = Buffer.allocUnsafe(FRAME_PREFIX_BYTES + payloadBytes);
+  writePrefix(frame, FRAME.request, stream, payloadBytes);
+  frame[FRAME_PREFIX_BYTES] = isEnd ? FLAG_END : 0;
+  frame.writeUInt32BE(headBytes, FRAME_PREFIX_BYTES + 1);
+  frame.write(head, FRAME_PREFIX_BYTES + HEAD_PREFIX_BYTES, 'utf8');
+  body.copy(frame, FRAME_PREFIX_BYTES + HEAD_PREFIX_BYTES + headBytes);
+  return frame;
+}
+
+/** Prefix and flags of a DATA frame; the body is written right behind it, uncopied. */
+export function encodeDataPrefix(stream: number, bodyBytes: number, isEnd: boolean): Buffer {
+  const prefix = Buffer.allocUnsafe(FRAME_PREFIX_BYTES + 1);
+  writePrefix(prefix, FRAME.data, stream, 1 + bodyBytes);
+  prefix[FRAME_PREFIX_BYTES] = isEnd ? FLAG_END : 0;
+  return prefix;
+}
+
+export function encodeCredit(stream: number, bytes: number): Buffer {
+  const frame = Buffer.allocUnsafe(FRAME_PREFIX_BYTES + 4);
+  writePrefix(frame, FRAME.credit, stream, 4);
+  frame.writeUInt32BE(bytes, FRAME_PREFIX_BYTES);
+  return frame;
+}
+
+/** Head (JSON text), body and END flag of a RESPONSE payload. */
+export function decodeHeadAndBody(payload: Buffer): { head: string; body: Buffer; isEnd: boolean } {
+  if (payload.length < HEAD_PREFIX_BYTES) throw new LinkProtocolError('a head and body frame is too short');
+  const headEnd = HEAD_PREFIX_BYTES + payload.readUInt32BE(1);
+  if (headEnd > payload.length) throw new LinkProtocolError('a head is longer than its frame');
+  return {
+    head: payload.toString('utf8', HEAD_PREFIX_BYTES, headEnd),
+    body: payload.subarray(headEnd),
+    isEnd: (readByte(payload, 0) & FLAG_END) !== 0,
+  };
+}
+
+export function decodeData(payload: Buffer): { body: Buffer; isEnd: boolean } {
+  return { body: payload.subarray(1), isEnd: (readByte(payload, 0) & FLAG_END) !== 0 };
+}
+
+export function readByte(payload: Buffer, at: number): number {
+  const byte = payload[at];
+  if (byte === undefined) throw new LinkProtocolError('a frame ends before its first fields do');
+  return byte;
+}
+
+function writePrefix(frame: Buffer, type: number, stream: number, payloadBytes: number): void {
+  frame.writeUInt32BE(TYPE_AND_STREAM_BYTES + payloadBytes, 0);
+  frame[LENGTH_BYTES] = type;
+  frame.writeUInt32BE(stream, LENGTH_BYTES + 1);
+}
+
+export type FrameHandler = (type: number, stream: number, payload: Buffer) => void;
+
+/** Cuts a byte stream into frames. Holds at most one incomplete frame, so at most 1 MiB. */
+export class FrameReader {
+  readonly #onFrame: FrameHandler;
+  #pieces: Buffer[] = [];
+  #have = 0;
+  /** Bytes until the incomplete frame is whole; its prefix counts as long as the length is not known. */
+  #need = LENGTH_BYTES;
+
+  constructor(onFrame: FrameHandler) {
+    this.#onFrame = onFrame;
+  }
+
+  push(chunk: Buffer): void {
+    let rest = chunk;
+    if (this.#have > 0) {
+      this.#pieces.push(chunk);
+      this.#have += chunk.length;
+      if (this.#have < this.#need) return;
+      rest = Buffer.concat(this.#pieces, this.#have);
+      this.#pieces = [];
+      this.#have = 0;
+    }
+    let at = 0;
+    while (rest.length - at >= LENGTH_BYTES) {
+      const length = rest.readUInt32BE(at);
+      if (length < TYPE_AND_STREAM_BYTES || length > TYPE_AND_STREAM_BYTES + PAYLOAD_BYTES_MAX) {
+        throw new LinkProtocolError(`a frame has the length ${length}`);
+      }
+      const end = at + LENGTH_BYTES + length;
+      if (end > rest.length) {
+        this.#keep(rest.subarray(at), LENGTH_BYTES + length);
+        return;
+      }
+      const type = readByte(rest, at + LENGTH_BYTES);
+      if (!KNOWN_TYPES.has(type)) throw new LinkProtocolError(`a frame has the unknown type ${type}`);
+      this.#onFrame(
+        type,
+        rest.readUInt32BE(at + LENGTH_BYTES + 1),
+        rest.subarray(at + FRAME_PREFIX_BYTES, end),
+      );
+      at = end;
+    }
+    if (at < rest.length) this.#keep(rest.subarray(at), LENGTH_BYTES);
+  }
+
+  #keep(piece: Buffer, need: number): void {
+    this.#pieces = [piece];
+    this.#have = piece.length;
+    this.#need = need;
+  }
+}

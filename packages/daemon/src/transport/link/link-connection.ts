@@ -1,0 +1,213 @@
+import type { Socket } from 'node:net';
+import type {
+  Exchange,
+  HandlerKind,
+  InstanceRequest,
+  LogSource,
+  ReportedError,
+  ResponseSink,
+  Transport,
+} from '../transport.ts';
+import {
+  decodeData,
+  decodeHeadAndBody,
+  encodeCredit,
+  encodeDataPrefix,
+  encodeFrame,
+  encodeJsonFrame,
+  encodeRequest,
+  FRAME,
+  FrameReader,
+  LinkProtocolError,
+  readByte,
+} from './frame.ts';
+import { LinkExchange, type ExchangeChannel } from './link-exchange.ts';
+import {
+  parseError,
+  parseHello,
+  parseHookEnd,
+  parseReady,
+  parseStartFailed,
+  type Hello,
+  type Specialization,
+  type StartFailure,
+} from './link-messages.ts';
+
+/** What happens on a connection before and besides invocations. Each is called from the socket's own turn. */
+export interface LinkEvents {
+  onHello(hello: Hello): void;
+  /** The code is loaded and the initializer runs. */
+  onInitializing(): void;
+  onReady(handlerKind: HandlerKind): void;
+  onStartFailed(failure: StartFailure): void;
+  /** Text that belongs to no invocation. */
+  onLog(source: LogSource, text: string): void;
+  /** Last call of all; every open exchange has failed before it. */
+  onClosed(cause: unknown): void;
+}
+
+/** Where the connection stands; the contract's drawing in docs/RUNTIMES.md, section 3. */
+type Stage = 'connected' | 'generic' | 'loading' | 'initializing' | 'ready' | 'closed';
+
+export type HookName = 'preFreeze' | 'preStop' | 'postThaw';
+
+const EMPTY = Buffer.alloc(0);
+const SOURCES: readonly (LogSource | undefined)[] = [undefined, 'stdout', 'stderr'];
+
+/** The daemon's side of one link: start of the runtime, then any number of exchanges at once. */
+export class LinkConnection implements Transport, ExchangeChannel {
+  readonly #socket: Socket;
+  readonly #events: LinkEvents;
+  readonly #exchanges = new Map<number, LinkExchange>();
+  readonly #hooks = new Map<number, (error: ReportedError | undefined) => void>();
+  #stage: Stage = 'connected';
+  #handlerKind: HandlerKind = 'event';
+  #lastStream = 0;
+
+  constructor(socket: Socket, events: LinkEvents) {
+    this.#socket = socket;
+    this.#events = events;
+    const reader = new FrameReader(this.#onFrame);
+    let cause: unknown = new LinkProtocolError('the runtime closed the link');
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        reader.push(chunk);
+      } catch (error) {
+        cause = error;
+        socket.destroy();
+      }
+    });
+    socket.on('error', (error) => {
+      cause = error;
+    });
+    socket.on('close', () => this.#onClosed(cause));
+  }
+
+  get handlerKind(): HandlerKind {
+    return this.#handlerKind;
+  }
+
+  specialize(specialization: Specialization): void {
+    if (this.#stage !== 'generic') throw new Error(`a link that is ${this.#stage} was specialised`);
+    this.#stage = 'loading';
+    this.#socket.write(encodeJsonFrame(FRAME.specialize, 0, specialization));
+  }
+
+  exchange(request: InstanceRequest, sink: ResponseSink): Exchange {
+    if (this.#stage !== 'ready') throw new Error(`a link that is ${this.#stage} was asked to serve`);
+    const stream = this.#nextStream();
+    const exchange = new LinkExchange(this, stream, request, sink);
+    this.#exchanges.set(stream, exchange);
+    return exchange;
+  }
+
+  /** Calls back when the hook has ended, with its error if it had one; a link that closes meanwhile ends it too. */
+  runHook(hook: HookName, onEnd: (error: ReportedError | undefined) => void): void {
+    if (this.#stage !== 'ready') throw new Error(`a link that is ${this.#stage} was asked to run a hook`);
+    const stream = this.#nextStream();
+    this.#hooks.set(stream, onEnd);
+    this.#socket.write(encodeJsonFrame(FRAME.hook, stream, { hook }));
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  sendRequest(stream: number, head: string, body: Buffer, isEnd: boolean): void {
+    this.#socket.write(encodeRequest(stream, head, body, isEnd));
+  }
+
+  sendData(stream: number, body: Buffer, isEnd: boolean): void {
+    this.#socket.cork();
+    this.#socket.write(encodeDataPrefix(stream, body.length, isEnd));
+    this.#socket.write(body);
+    this.#socket.uncork();
+  }
+
+  sendCredit(stream: number, bytes: number): void {
+    this.#socket.write(encodeCredit(stream, bytes));
+  }
+
+  sendCancel(stream: number): void {
+    this.#socket.write(encodeFrame(FRAME.cancel, stream, EMPTY));
+  }
+
+  forget(stream: number): void {
+    this.#exchanges.delete(stream);
+  }
+
+  #nextStream(): number {
+    this.#lastStream += 1;
+    return this.#lastStream;
+  }
+
+  readonly #onFrame = (type: number, stream: number, payload: Buffer): void => {
+    // Frames are read in bulk; those behind the one that closed the connection are not looked at.
+    if (this.#stage === 'closed') return;
+    if (type < FRAME.request) this.#onControlFrame(type, stream, payload);
+    else this.#onStreamFrame(type, stream, payload);
+  };
+
+  #onControlFrame(type: number, stream: number, payload: Buffer): void {
+    if (type === FRAME.hello && this.#stage === 'connected') {
+      const hello = parseHello(payload);
+      this.#stage = 'generic';
+      this.#events.onHello(hello);
+    } else if (type === FRAME.initializing && this.#stage === 'loading') {
+      this.#stage = 'initializing';
+      this.#events.onInitializing();
+    } else if (type === FRAME.ready && (this.#stage === 'loading' || this.#stage === 'initializing')) {
+      this.#handlerKind = parseReady(payload);
+      this.#stage = 'ready';
+      this.#events.onReady(this.#handlerKind);
+    } else if (type === FRAME.startFailed && (this.#stage === 'loading' || this.#stage === 'initializing')) {
+      this.#events.onStartFailed(parseStartFailed(payload));
+    } else if (type === FRAME.hookEnd && this.#stage === 'ready') {
+      const onEnd = this.#hooks.get(stream);
+      this.#hooks.delete(stream);
+      onEnd?.(parseHookEnd(payload).error);
+    } else {
+      throw new LinkProtocolError(`a frame of type ${type} came while the link was ${this.#stage}`);
+    }
+  }
+
+  #onStreamFrame(type: number, stream: number, payload: Buffer): void {
+    if (type === FRAME.log) {
+      this.#onLog(stream, payload);
+      return;
+    }
+    const exchange = this.#exchanges.get(stream);
+    // The stream has ended here; the frame was under way meanwhile.
+    if (exchange === undefined) return;
+    if (type === FRAME.response) {
+      const { head, body, isEnd } = decodeHeadAndBody(payload);
+      exchange.onResponse(head, body, isEnd);
+    } else if (type === FRAME.data) {
+      const { body, isEnd } = decodeData(payload);
+      exchange.onData(body, isEnd);
+    } else if (type === FRAME.credit && payload.length === 4) {
+      exchange.onCredit(payload.readUInt32BE(0));
+    } else if (type === FRAME.error) {
+      exchange.onError(parseError(payload));
+    } else {
+      throw new LinkProtocolError(`a runtime sent a frame of type ${type}`);
+    }
+  }
+
+  #onLog(stream: number, payload: Buffer): void {
+    const source = SOURCES[readByte(payload, 0)];
+    if (source === undefined) throw new LinkProtocolError('a LOG frame has an unknown source');
+    const text = payload.toString('utf8', 1);
+    const exchange = this.#exchanges.get(stream);
+    if (exchange === undefined) this.#events.onLog(source, text);
+    else exchange.onLog(source, text);
+  }
+
+  #onClosed(cause: unknown): void {
+    this.#stage = 'closed';
+    for (const exchange of this.#exchanges.values()) exchange.onBroken(cause);
+    for (const onEnd of this.#hooks.values()) onEnd(undefined);
+    this.#hooks.clear();
+    this.#events.onClosed(cause);
+  }
+}
