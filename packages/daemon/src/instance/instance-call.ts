@@ -1,0 +1,109 @@
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import type { Deadline } from '../base/deadline-wheel.ts';
+import type {
+  Exchange,
+  ExchangeFailure,
+  InstanceRequest,
+  LogSource,
+  ResponseHead,
+  ResponseSink,
+  Transport,
+} from '../transport/transport.ts';
+
+/** Who gets the answer. Ends with exactly one of `onEnd` or `onFailure`. */
+export interface CallSink {
+  onHead(head: ResponseHead): void;
+  /** False asks for a pause until `resume`. */
+  onData(chunk: Buffer): boolean;
+  onEnd(): void;
+  onFailure(error: ThawError): void;
+  onLog(source: LogSource, text: string): void;
+}
+
+/** What the instance does for a call and hears of it. */
+interface CallOwner {
+  onLog(source: LogSource, text: string): void;
+  /** The handler has ended; `isLastOfProcess` says that its process goes too. */
+  onSettled(call: InstanceCall, isLastOfProcess: boolean): void;
+  onBroken(call: InstanceCall, cause: unknown): void;
+}
+
+/**
+ * One invocation on one instance. The answer may be settled before the handler is (a timeout), so the caller's side and
+ * the slot's side end separately.
+ */
+export class InstanceCall implements ResponseSink {
+  readonly requestId: string;
+  deadline: Deadline | undefined;
+  readonly #owner: CallOwner;
+  #sink: CallSink | undefined;
+  #exchange: Exchange | undefined;
+  #onDone: (() => void) | undefined;
+
+  constructor(requestId: string, sink: CallSink, owner: CallOwner) {
+    this.requestId = requestId;
+    this.#sink = sink;
+    this.#owner = owner;
+  }
+
+  start(transport: Transport, request: InstanceRequest): void {
+    this.#exchange = transport.exchange(request, this);
+  }
+
+  resume(): void {
+    this.#exchange?.resume();
+  }
+
+  /** The caller is gone: nothing more is told to its sink. The slot stays taken until the handler has ended. */
+  abandon(): void {
+    this.#sink = undefined;
+    this.#exchange?.cancel();
+  }
+
+  /** Answers the caller with an error, whatever the handler does. */
+  fail(error: ThawError): void {
+    const sink = this.#sink;
+    this.#sink = undefined;
+    this.#onDone?.();
+    sink?.onFailure(error);
+  }
+
+  onDone(callback: () => void): void {
+    this.#onDone = callback;
+  }
+
+  onHead(head: ResponseHead): void {
+    this.#sink?.onHead(head);
+  }
+
+  onData(chunk: Buffer): boolean {
+    return this.#sink?.onData(chunk) ?? true;
+  }
+
+  onEnd(): void {
+    const sink = this.#sink;
+    this.#sink = undefined;
+    sink?.onEnd();
+    this.#owner.onSettled(this, false);
+  }
+
+  onFailure(failure: ExchangeFailure): void {
+    if (failure.kind === 'broken') {
+      this.#owner.onBroken(this, failure.cause);
+      return;
+    }
+    const { errorType, errorMessage, stackTrace, handled, fatal } = failure.error;
+    this.fail(
+      new ThawError('HANDLER_THREW', errorMessage, {
+        details: { handled },
+        functionError: { errorType, errorMessage, stackTrace: stackTrace ?? [] },
+      }),
+    );
+    this.#owner.onSettled(this, fatal);
+  }
+
+  onLog(source: LogSource, text: string): void {
+    this.#owner.onLog(source, text);
+    this.#sink?.onLog(source, text);
+  }
+}

@@ -1,0 +1,153 @@
+import { join } from 'node:path';
+import type { RunnableVersion } from '../model/runnable.ts';
+import type { SandboxDriver, SandboxMount, SandboxSpec } from '../sandbox/sandbox.ts';
+import type { Specialization } from '../transport/link/link-messages.ts';
+import { interpreterMount, RUNTIMES_DIRECTORY, type Interpreter } from './interpreters.ts';
+
+/** Where an instance finds its things: fixed paths in a mount namespace, the host's own without one. */
+interface Places {
+  readonly code: string;
+  readonly layers: string;
+  readonly shim: string;
+  readonly link: string;
+  readonly interpreter: string;
+}
+
+export interface InstanceFiles {
+  /** Directory on the host for this instance's sockets. */
+  readonly directory: string;
+  readonly linkSocket: string;
+  readonly outputSocket: string;
+}
+
+/** Names are short: the path of a unix socket has at most 107 bytes. */
+export function instanceFiles(runDirectory: string, instanceId: string): InstanceFiles {
+  const directory = join(runDirectory, 'i', instanceId);
+  return { directory, linkSocket: join(directory, 'link', 's'), outputSocket: join(directory, 'out') };
+}
+
+const SHIM_FILES = { nodejs: 'shim.cjs', python3: 'shim.py' } as const;
+/** Of the memory limit, what the JavaScript heap may take; the rest is for buffers, code and stacks. */
+const NODE_HEAP_SHARE = 0.8;
+
+export function sandboxSpec(
+  runnable: RunnableVersion,
+  instanceId: string,
+  interpreter: Interpreter,
+  files: InstanceFiles,
+  driver: SandboxDriver['name'],
+): SandboxSpec {
+  const places = placesOf(runnable, interpreter, files, driver);
+  const flags =
+    runnable.family === 'nodejs'
+      ? [`--max-old-space-size=${Math.floor(runnable.memoryMb * NODE_HEAP_SHARE)}`]
+      : ['-u', '-B'];
+  return {
+    id: instanceId,
+    command: [places.interpreter, ...flags, places.shim],
+    environment: { ...environmentOf(runnable, instanceId, places), THAW_LINK: places.link },
+    workingDirectory: places.code,
+    mounts: driver === 'process' ? [] : mountsOf(runnable, interpreter, files),
+    memoryBytesMax: runnable.memoryMb * 1024 * 1024,
+    cpu: runnable.cpu,
+    processesMax: PROCESSES_MAX,
+    temporaryBytesMax: runnable.diskMb * 1024 * 1024,
+    network: runnable.internetAccess ? 'private' : 'none',
+    outputSocket: files.outputSocket,
+  };
+}
+
+const PROCESSES_MAX = 1024;
+
+export function specialization(
+  runnable: RunnableVersion,
+  instanceId: string,
+  interpreter: Interpreter,
+  files: InstanceFiles,
+  driver: SandboxDriver['name'],
+): Specialization {
+  const places = placesOf(runnable, interpreter, files, driver);
+  return {
+    instanceId,
+    function: {
+      name: runnable.functionName,
+      handler: runnable.handler,
+      memory: runnable.memoryMb,
+      timeout: runnable.timeoutMs / 1000,
+      initializer: runnable.initializer?.handler ?? null,
+      initializationTimeout: runnable.initializer?.timeout ?? 0,
+      preFreeze: null,
+      preStop: null,
+      postThaw: null,
+      versionId: runnable.versionId,
+      qualifier: runnable.versionId,
+    },
+    handlerType: runnable.handlerType,
+    codePath: places.code,
+    layerPath: places.layers,
+    environment: environmentOf(runnable, instanceId, places),
+    concurrency: runnable.instanceConcurrency,
+    region: runnable.environment['FC_REGION'] ?? '',
+    accountId: runnable.environment['FC_ACCOUNT_ID'] ?? '',
+    logProject: runnable.logProject,
+    logStore: runnable.logStore,
+  };
+}
+
+function placesOf(
+  runnable: RunnableVersion,
+  interpreter: Interpreter,
+  files: InstanceFiles,
+  driver: SandboxDriver['name'],
+): Places {
+  const shimFile = SHIM_FILES[runnable.family];
+  if (driver === 'process') {
+    return {
+      code: runnable.codeDirectory,
+      layers: runnable.layerDirectory ?? '/nonexistent',
+      shim: join(RUNTIMES_DIRECTORY, runnable.family === 'nodejs' ? 'nodejs' : 'python', shimFile),
+      link: files.linkSocket,
+      interpreter: interpreter.path,
+    };
+  }
+  return {
+    code: '/code',
+    layers: '/opt',
+    shim: `/run/thaw/runtime/${shimFile}`,
+    link: '/run/thaw/link/s',
+    interpreter: interpreterMount(interpreter)?.command ?? interpreter.path,
+  };
+}
+
+function mountsOf(runnable: RunnableVersion, interpreter: Interpreter, files: InstanceFiles): SandboxMount[] {
+  const shims = join(RUNTIMES_DIRECTORY, runnable.family === 'nodejs' ? 'nodejs' : 'python');
+  const mounts: SandboxMount[] = [
+    { source: runnable.codeDirectory, target: '/code', readOnly: true },
+    { source: shims, target: '/run/thaw/runtime', readOnly: true },
+    { source: join(files.directory, 'link'), target: '/run/thaw/link', readOnly: true },
+  ];
+  if (runnable.layerDirectory !== undefined) {
+    mounts.push({ source: runnable.layerDirectory, target: '/opt', readOnly: true });
+  }
+  const interpreterFiles = interpreterMount(interpreter);
+  if (interpreterFiles !== undefined) {
+    mounts.push({ source: interpreterFiles.source, target: interpreterFiles.target, readOnly: true });
+  }
+  return mounts;
+}
+
+function environmentOf(
+  runnable: RunnableVersion,
+  instanceId: string,
+  places: Places,
+): Record<string, string> {
+  return {
+    PATH: `/var/lang/bin:${places.layers}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`,
+    LD_LIBRARY_PATH: `${places.code}:${places.code}/lib:${places.layers}/lib`,
+    HOME: '/tmp',
+    LANG: 'C.UTF-8',
+    ...runnable.environment,
+    FC_FUNC_CODE_PATH: `${places.code}/`,
+    FC_INSTANCE_ID: instanceId,
+  };
+}

@@ -1,0 +1,384 @@
+import { chmod, mkdir, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
+import { dirname } from 'node:path';
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Deadline, DeadlineWheel } from '../base/deadline-wheel.ts';
+import type { RunnableVersion } from '../model/runnable.ts';
+import type { Sandbox, SandboxDriver, SandboxExit } from '../sandbox/sandbox.ts';
+import { LinkConnection, type LinkEvents } from '../transport/link/link-connection.ts';
+import type { StartFailure } from '../transport/link/link-messages.ts';
+import type { HandlerKind, InstanceRequest, LogSource } from '../transport/transport.ts';
+import { exitError, timeoutError, type ExitPhase } from './exit-error.ts';
+import { InstanceCall, type CallSink } from './instance-call.ts';
+import { instanceFiles, sandboxSpec, specialization, type InstanceFiles } from './instance-layout.ts';
+import { inFlightOf, nextState, type InstanceEvent, type InstanceState } from './instance-state.ts';
+import { isExactMatch, requireInterpreter, type Interpreter } from './interpreters.ts';
+import { readOutput } from './output-reader.ts';
+
+/** Until the runtime says hello. */
+const BOOT_MS_MAX = 30_000;
+/** Loading the code is given the function's own timeout, and at least this. */
+const LOAD_MS_MIN = 10_000;
+/** From the kill until the kernel has reported the end of every process. */
+const EXIT_MS_MAX = 10_000;
+/** After the exit, until the last output has been read. */
+const OUTPUT_MS_MAX = 500;
+const STDERR_TAIL_CHARACTERS = 2048;
+/** Output that comes this long after an invocation's end still belongs to it. */
+const LATE_OUTPUT_MS = 100;
+
+export interface InstanceDeps {
+  readonly clock: Clock;
+  readonly wheel: DeadlineWheel;
+  readonly driver: SandboxDriver;
+  readonly interpreters: readonly Interpreter[];
+  readonly runDirectory: string;
+  readonly log: (line: InstanceLog) => void;
+}
+
+export interface InstanceLog {
+  readonly instance: Instance;
+  /** Empty outside invocations. */
+  readonly requestId: string;
+  readonly source: LogSource | 'platform';
+  /** One or several lines. */
+  readonly text: string;
+}
+
+/** Told by one writer, in order, after the state has changed. */
+export interface InstanceEvents {
+  onChange(instance: Instance, from: InstanceState): void;
+  /** Once, before the change to `draining`: the instance will never be ready. */
+  onStartFailed(instance: Instance, error: ThawError): void;
+}
+
+/** Milliseconds of a start's phases; a phase that has not ended is absent. */
+export interface StartTimings {
+  sandbox?: number;
+  boot?: number;
+  load?: number;
+  initializer?: number;
+}
+
+/** One running copy of one function version: its sandbox, its link and its state, from the start to the last process's end. */
+export class Instance {
+  readonly id: string;
+  readonly runnable: RunnableVersion;
+  readonly startedAtMs: number;
+  readonly timings: StartTimings = {};
+  /** Invocations served so far; the one that finds 0 had the cold start. */
+  served = 0;
+
+  readonly #deps: InstanceDeps;
+  readonly #events: InstanceEvents;
+  readonly #files: InstanceFiles;
+  readonly #calls = new Set<InstanceCall>();
+  readonly #servers: Server[] = [];
+  readonly #stopped = Promise.withResolvers<void>();
+  #state: InstanceState = { name: 'starting' };
+  #phase: ExitPhase = 'boot';
+  #phaseStartMs: number;
+  #startDeadline: Deadline | undefined;
+  #startFailed = false;
+  #killed = false;
+  #sandbox: Sandbox | undefined;
+  #link: LinkConnection | undefined;
+  #stderrTail = '';
+  #lastRequest = { id: '', endedMs: 0 };
+  #openOutputs = 0;
+
+  constructor(deps: InstanceDeps, events: InstanceEvents, runnable: RunnableVersion, id: string) {
+    this.#deps = deps;
+    this.#events = events;
+    this.runnable = runnable;
+    this.id = id;
+    this.startedAtMs = deps.clock.now();
+    this.#phaseStartMs = deps.clock.monotonicMs();
+    this.#files = instanceFiles(deps.runDirectory, id);
+  }
+
+  get state(): InstanceState {
+    return this.#state;
+  }
+
+  get inFlight(): number {
+    return inFlightOf(this.#state);
+  }
+
+  /** Undefined until the code is loaded. */
+  get handlerKind(): HandlerKind | undefined {
+    return this.#link?.handlerKind;
+  }
+
+  /** Settles when every process is gone and every file is removed. */
+  get stopped(): Promise<void> {
+    return this.#stopped.promise;
+  }
+
+  hasFreeSlot(): boolean {
+    if (this.#state.name === 'idle') return true;
+    return this.#state.name === 'busy' && this.#state.inFlight < this.runnable.instanceConcurrency;
+  }
+
+  memoryBytesPeak(): number | undefined {
+    return this.#sandbox?.memoryBytesPeak();
+  }
+
+  /** Never throws: a start that fails is told through `onStartFailed`, and the instance stops. */
+  async start(): Promise<void> {
+    this.#startDeadline = this.#deps.wheel.set(BOOT_MS_MAX, () => this.#onStartTimeout(BOOT_MS_MAX));
+    try {
+      const interpreter = requireInterpreter(this.#deps.interpreters, this.runnable.runtime);
+      if (!isExactMatch(interpreter, this.runnable.runtime)) {
+        this.#log(
+          '',
+          'platform',
+          `runtime ${this.runnable.runtime} runs on version ${interpreter.fullVersion} here\n`,
+        );
+      }
+      await this.#listen(interpreter);
+      const spec = sandboxSpec(this.runnable, this.id, interpreter, this.#files, this.#deps.driver.name);
+      const sandbox = await this.#deps.driver.start(spec);
+      this.#sandbox = sandbox;
+      if (this.#phase === 'boot') this.#markPhase('sandbox');
+      if (this.#killed) sandbox.kill();
+      const exit = await sandbox.exited;
+      await this.#outputRead();
+      this.#onExit(exit);
+    } catch (error) {
+      this.#failStart(
+        ThawError.from(error, `starting an instance of function '${this.runnable.functionName}'`),
+      );
+    }
+    await this.#cleanUp();
+  }
+
+  /** Hands one invocation to the runtime. The caller has made sure of a free slot. */
+  serve(request: InstanceRequest, sink: CallSink): InstanceCall {
+    const link = this.#link;
+    if (link === undefined || !this.hasFreeSlot()) throw new Error(`instance ${this.id} has no free slot`);
+    this.served += 1;
+    this.#apply({ type: 'slotTaken' });
+    const call = new InstanceCall(request.requestId, sink, {
+      onLog: (source, text) => this.#log(request.requestId, source, text),
+      onSettled: (settled, isLastOfProcess) => this.#onSettled(settled, isLastOfProcess),
+      onBroken: (broken, cause) => this.#onBroken(broken, cause),
+    });
+    this.#calls.add(call);
+    call.deadline = this.#deps.wheel.set(this.runnable.timeoutMs, () => this.#onCallTimeout(call));
+    call.start(link, request);
+    return call;
+  }
+
+  /** No new invocations; ends when the running ones have. */
+  drain(): void {
+    if (this.#state.name === 'stopped' || this.#state.name === 'draining') return;
+    this.#apply({ type: 'drain' });
+    if (this.inFlight === 0) this.kill();
+  }
+
+  /** Ends every process at once; what runs fails. */
+  kill(): void {
+    if (this.#killed) return;
+    this.#killed = true;
+    this.drain();
+    this.#sandbox?.kill();
+  }
+
+  async #listen(interpreter: Interpreter): Promise<void> {
+    // Reached by the sandbox's own user through a mount; nobody else gets into the run directory.
+    await mkdir(dirname(this.#files.linkSocket), { recursive: true, mode: 0o755 });
+    const outputs = createServer();
+    outputs.on('connection', (socket) => {
+      this.#openOutputs += 1;
+      socket.on('close', () => {
+        this.#openOutputs -= 1;
+      });
+    });
+    readOutput(outputs, (source, text) => this.#onOutput(source, text));
+    const links = createServer((socket) => {
+      // One runtime, one link: whatever else connects is user code, and gets nothing.
+      links.close();
+      socket.setNoDelay(true);
+      this.#link = new LinkConnection(socket, this.#linkEvents(interpreter));
+    });
+    this.#servers.push(outputs, links);
+    await Promise.all([listenOn(outputs, this.#files.outputSocket), listenOn(links, this.#files.linkSocket)]);
+    await chmod(this.#files.linkSocket, 0o666);
+  }
+
+  #linkEvents(interpreter: Interpreter): LinkEvents {
+    return {
+      onHello: () => {
+        // The hello may overtake the launcher's word that the sandbox is up.
+        if (this.timings.sandbox === undefined) this.#markPhase('sandbox');
+        this.#enterPhase('load', 'boot', Math.max(this.runnable.timeoutMs, LOAD_MS_MIN));
+        const message = specialization(
+          this.runnable,
+          this.id,
+          interpreter,
+          this.#files,
+          this.#deps.driver.name,
+        );
+        this.#link?.specialize(message);
+      },
+      onInitializing: () => {
+        this.#enterPhase('initializer', 'load', (this.runnable.initializer?.timeout ?? 0) * 1000);
+        this.#apply({ type: 'initializing' });
+      },
+      onReady: () => {
+        this.#enterPhase('invocation', this.#phase === 'initializer' ? 'initializer' : 'load', undefined);
+        this.#apply({ type: 'ready', atMs: this.#deps.clock.monotonicMs() });
+      },
+      onStartFailed: (failure) => this.#failStart(this.#startError(failure)),
+      onLog: (source, text) => this.#log('', source, text),
+      onClosed: () => this.kill(),
+    };
+  }
+
+  #markPhase(phase: keyof StartTimings): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    this.timings[phase] = nowMs - this.#phaseStartMs;
+    this.#phaseStartMs = nowMs;
+  }
+
+  #enterPhase(phase: ExitPhase, ended: keyof StartTimings, timeoutMs: number | undefined): void {
+    this.#markPhase(ended);
+    this.#phase = phase;
+    if (this.#startDeadline !== undefined) this.#deps.wheel.clear(this.#startDeadline);
+    this.#startDeadline =
+      timeoutMs === undefined
+        ? undefined
+        : this.#deps.wheel.set(timeoutMs, () => this.#onStartTimeout(timeoutMs));
+  }
+
+  #startError({ phase, error }: StartFailure): ThawError {
+    const name = this.runnable.functionName;
+    const handlerIsMissing = error.errorType === 'HandlerNotFound';
+    const code =
+      phase === 'initializer'
+        ? 'INITIALIZER_FAILED'
+        : handlerIsMissing
+          ? 'HANDLER_NOT_FOUND'
+          : 'CODE_NOT_LOADED';
+    const what = phase === 'initializer' ? 'the initializer failed' : 'its code cannot be loaded';
+    return new ThawError(code, `function '${name}': ${what}: ${error.errorMessage}`, {
+      details: { function: name },
+      functionError: error,
+    });
+  }
+
+  #onStartTimeout(timeoutMs: number): void {
+    this.#failStart(timeoutError(this.runnable.functionName, this.#phase, timeoutMs));
+  }
+
+  #failStart(error: ThawError): void {
+    const isReady = this.#phase === 'invocation';
+    if (this.#startFailed || isReady) return;
+    this.#startFailed = true;
+    this.#log('', 'platform', `${error.message}\n`);
+    this.#events.onStartFailed(this, error);
+    this.kill();
+  }
+
+  #onCallTimeout(call: InstanceCall): void {
+    call.fail(timeoutError(this.runnable.functionName, 'invocation', this.runnable.timeoutMs));
+    this.kill();
+  }
+
+  #onSettled(call: InstanceCall, isLastOfProcess: boolean): void {
+    if (call.deadline !== undefined) this.#deps.wheel.clear(call.deadline);
+    this.#calls.delete(call);
+    const nowMs = this.#deps.clock.monotonicMs();
+    this.#lastRequest = { id: call.requestId, endedMs: nowMs };
+    if (isLastOfProcess) this.drain();
+    if (this.#state.name === 'busy' || (this.#state.name === 'draining' && this.inFlight > 0)) {
+      this.#apply({ type: 'slotReleased', atMs: nowMs });
+    }
+    if (this.#state.name === 'draining' && this.inFlight === 0) this.kill();
+  }
+
+  /** The link broke under a call. Why is known when the sandbox has ended, which it does now. */
+  #onBroken(call: InstanceCall, cause: unknown): void {
+    const giveUp = this.#deps.wheel.set(EXIT_MS_MAX, () => {
+      const name = this.runnable.functionName;
+      call.fail(new ThawError('LINK_BROKEN', `an instance of function '${name}' was lost`, { cause }));
+    });
+    call.onDone(() => this.#deps.wheel.clear(giveUp));
+    this.kill();
+  }
+
+  #onExit(exit: SandboxExit): void {
+    const { functionName, memoryMb } = this.runnable;
+    const error = exitError(functionName, memoryMb, this.#phase, exit, this.#stderrTail);
+    this.#failStart(error);
+    for (const call of this.#calls) {
+      if (call.deadline !== undefined) this.#deps.wheel.clear(call.deadline);
+      call.fail(error);
+    }
+  }
+
+  #onOutput(source: LogSource, text: string): void {
+    if (source === 'stderr') this.#stderrTail = (this.#stderrTail + text).slice(-STDERR_TAIL_CHARACTERS);
+    const [only] = this.#calls;
+    if (this.#calls.size === 1 && only !== undefined) {
+      only.onLog(source, text);
+      return;
+    }
+    const isLate = this.#deps.clock.monotonicMs() - this.#lastRequest.endedMs < LATE_OUTPUT_MS;
+    this.#log(this.#calls.size === 0 && isLate ? this.#lastRequest.id : '', source, text);
+  }
+
+  /** Waits until both ends of the output are closed, but no longer than the bound. */
+  #outputRead(): Promise<void> {
+    return new Promise((resolve) => {
+      const limit = this.#deps.wheel.set(OUTPUT_MS_MAX, () => done());
+      const poll = setInterval(() => {
+        if (this.#openOutputs === 0) done();
+      }, 1);
+      const done = (): void => {
+        clearInterval(poll);
+        this.#deps.wheel.clear(limit);
+        resolve();
+      };
+    });
+  }
+
+  #apply(event: InstanceEvent): void {
+    const from = this.#state;
+    const to = nextState(from, event);
+    if (to === undefined)
+      throw new Error(`instance ${this.id} is ${from.name} and cannot take '${event.type}'`);
+    this.#state = to;
+    if (to !== from) this.#events.onChange(this, from);
+  }
+
+  #log(requestId: string, source: LogSource | 'platform', text: string): void {
+    this.#deps.log({ instance: this, requestId, source, text });
+  }
+
+  async #cleanUp(): Promise<void> {
+    if (this.#startDeadline !== undefined) this.#deps.wheel.clear(this.#startDeadline);
+    this.#killed = true;
+    this.#link?.close();
+    for (const server of this.#servers) server.close();
+    try {
+      await rm(this.#files.directory, { recursive: true, force: true });
+    } catch (error) {
+      this.#log('', 'platform', `the instance's directory could not be removed: ${String(error)}\n`);
+    }
+    this.#apply({ type: 'exited' });
+    this.#stopped.resolve();
+  }
+}
+
+function listenOn(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
