@@ -1,0 +1,308 @@
+import { LIMITS } from '@thaw/protocol/limits.ts';
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import type { Timeline, TimelinePhase } from '@thaw/protocol/timeline.ts';
+import type { Readable } from 'node:stream';
+import type { Clock } from '../base/clock.ts';
+import type { CallSink, InstanceCall } from '../instance/instance-call.ts';
+import type { Instance } from '../instance/instance.ts';
+import type { RunnableVersion } from '../model/runnable.ts';
+import type { Scheduler } from '../scheduler/scheduler.ts';
+import type { Waiter } from '../scheduler/waiter.ts';
+import type { HttpRequest, InstanceRequest, LogSource, ResponseHead } from '../transport/transport.ts';
+import { collectBody } from './collect-body.ts';
+import { httpEvent, httpEventAnswer } from './http-event.ts';
+import { LogTail } from './log-tail.ts';
+
+export type TriggerKind = 'api' | 'http';
+
+type HttpPayload = Pick<
+  HttpRequest,
+  'kind' | 'method' | 'url' | 'base' | 'rawHeaders' | 'remoteAddress' | 'scheme' | 'body'
+>;
+
+/** What came in: the bytes of an event, or a whole HTTP request. */
+export type Payload = { readonly kind: 'event'; readonly body: Buffer } | HttpPayload;
+
+export interface InvocationRequest {
+  readonly requestId: string;
+  readonly runnable: RunnableVersion;
+  readonly qualifier: string;
+  readonly trigger: TriggerKind;
+  readonly payload: Payload;
+  /** Monotonic milliseconds at which the gateway accepted it. */
+  readonly acceptedMs: number;
+  readonly wantsLogTail: boolean;
+}
+
+/** Who gets the answer. Ends with exactly one of `onEnd` or `onFailure`; after a head `onFailure` means a broken answer. */
+export interface InvocationResponder {
+  onHead(head: ResponseHead, invocation: Invocation): void;
+  /** False asks for a pause until `resume`. */
+  onData(chunk: Buffer): boolean;
+  onEnd(): void;
+  onFailure(error: ThawError, invocation: Invocation): void;
+}
+
+export interface InvocationDeps {
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  readonly accountId: string;
+  /** Called once, when the answer is complete or has failed. */
+  readonly onFinished: (invocation: Invocation, error: ThawError | undefined) => void;
+}
+
+/**
+ * One synchronous invocation from accept to answer: waits for a slot, hands the request to the instance in the form that
+ * its handler takes, streams the answer back and measures each phase where it happens.
+ */
+export class Invocation implements Waiter, CallSink {
+  readonly request: InvocationRequest;
+  readonly startedAtMs: number;
+  readonly #deps: InvocationDeps;
+  readonly #responder: InvocationResponder;
+  readonly #phases: Partial<Record<TimelinePhase, number>> = {};
+  readonly #logTail: LogTail | undefined;
+  #payload: Payload;
+  #instance: Instance | undefined;
+  #call: InstanceCall | undefined;
+  #handlerStartMs = 0;
+  #coldStart = false;
+  #statusCode: number | undefined;
+  /** Collects an event handler's whole result, where it has to become an HTTP response first. */
+  #result: Buffer[] | undefined;
+  #resultBytes = 0;
+  #isFinished = false;
+
+  constructor(deps: InvocationDeps, request: InvocationRequest, responder: InvocationResponder) {
+    this.#deps = deps;
+    this.request = request;
+    this.#payload = request.payload;
+    this.startedAtMs = deps.clock.now();
+    this.#responder = responder;
+    this.#logTail = request.wantsLogTail ? new LogTail(request.requestId) : undefined;
+  }
+
+  start(): void {
+    this.#deps.scheduler.acquire(this.request.runnable, this);
+  }
+
+  get instanceId(): string {
+    return this.#instance?.id ?? '';
+  }
+
+  get isColdStart(): boolean {
+    return this.#coldStart;
+  }
+
+  get statusCode(): number | undefined {
+    return this.#statusCode;
+  }
+
+  /** Milliseconds, as far as the invocation has come. */
+  get timeline(): Timeline {
+    return this.#phases;
+  }
+
+  /** Milliseconds the handler has run, the initializer's added where this invocation caused it, rounded up. */
+  get billedMs(): number {
+    return Math.ceil((this.#phases.handler ?? 0) + (this.#phases.initializer ?? 0));
+  }
+
+  get memoryBytesPeak(): number | undefined {
+    return this.#instance?.memoryBytesPeak();
+  }
+
+  /** Base64, or undefined when nobody asked for it. */
+  encodeLogTail(): string | undefined {
+    return this.#logTail?.encode();
+  }
+
+  resume(): void {
+    this.#call?.resume();
+  }
+
+  /** The caller is gone. A handler that runs is told; its slot is free when it has ended. */
+  cancel(): void {
+    if (this.#isFinished) return;
+    const error = new ThawError(
+      'CLIENT_CLOSED',
+      'the caller closed the connection before the answer was complete',
+    );
+    if (this.#instance === undefined) this.#deps.scheduler.withdraw(this.request.runnable, this);
+    this.#call?.abandon();
+    this.#finish(error);
+  }
+
+  onSlot(instance: Instance): void {
+    const payload = this.#payload;
+    const isTranslated = payload.kind === 'http' && instance.handlerKind === 'event';
+    if (isTranslated && !Buffer.isBuffer(payload.body)) {
+      this.#collectThenWait(payload, payload.body);
+      return;
+    }
+    const nowMs = this.#deps.clock.monotonicMs();
+    this.#phases.queued = nowMs - this.request.acceptedMs;
+    if (isTranslated) this.#result = [];
+    this.#serve(instance, this.#instanceRequest(instance, payload));
+    this.#phases.placed = this.#deps.clock.monotonicMs() - nowMs;
+  }
+
+  onRefused(error: ThawError): void {
+    this.#phases.queued = this.#deps.clock.monotonicMs() - this.request.acceptedMs;
+    this.#fail(error);
+  }
+
+  onHead(head: ResponseHead): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    this.#phases.firstByte = nowMs - this.request.acceptedMs;
+    this.#phases.handler = nowMs - this.#handlerStartMs;
+    if (this.#result !== undefined) return;
+    this.#statusCode = head.status;
+    this.#responder.onHead(head, this);
+  }
+
+  onData(chunk: Buffer): boolean {
+    if (this.#result === undefined) return this.#responder.onData(chunk);
+    this.#resultBytes += chunk.length;
+    if (this.#resultBytes <= LIMITS.syncPayloadBytesMax) this.#result.push(chunk);
+    return true;
+  }
+
+  onEnd(): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    this.#phases.handler = nowMs - this.#handlerStartMs;
+    if (this.#result !== undefined && !this.#answerTranslated(this.#result)) return;
+    this.#phases.lastByte = nowMs - this.request.acceptedMs;
+    this.#responder.onEnd();
+    this.#finish(undefined);
+  }
+
+  onFailure(error: ThawError): void {
+    this.#phases.handler = this.#deps.clock.monotonicMs() - this.#handlerStartMs;
+    this.#fail(error);
+  }
+
+  onLog(_source: LogSource, text: string): void {
+    this.#logTail?.append(text);
+  }
+
+  #serve(instance: Instance, request: InstanceRequest): void {
+    this.#instance = instance;
+    if (instance.served === 0) {
+      this.#coldStart = true;
+      Object.assign(this.#phases, instance.timings);
+    }
+    this.#handlerStartMs = this.#deps.clock.monotonicMs();
+    this.#call = instance.serve(request, this);
+  }
+
+  /**
+   * The handler takes events, so the request becomes one, whole. The slot is left to others meanwhile: a slow sender
+   * must not hold an instance.
+   */
+  #collectThenWait(payload: HttpPayload, source: Readable): void {
+    collectBody(source, LIMITS.syncPayloadBytesMax, (error, body) => {
+      if (this.#isFinished) return;
+      if (error !== undefined) {
+        this.#fail(error);
+        return;
+      }
+      this.#payload = { ...payload, body };
+      this.start();
+    });
+  }
+
+  #instanceRequest(instance: Instance, payload: Payload): InstanceRequest {
+    const common = this.#commonFields();
+    if (instance.handlerKind === 'http') {
+      return payload.kind === 'http'
+        ? {
+            ...common,
+            ...payload,
+            rawHeaders: [...payload.rawHeaders, ...this.#controlHeaders('/http-invoke')],
+          }
+        : {
+            ...common,
+            kind: 'http',
+            method: 'POST',
+            url: '/invoke',
+            base: '',
+            rawHeaders: [
+              'Content-Type',
+              'application/octet-stream',
+              'Content-Length',
+              String(payload.body.length),
+              ...this.#controlHeaders('/invoke'),
+            ],
+            remoteAddress: '127.0.0.1',
+            scheme: 'http',
+            body: payload.body,
+          };
+    }
+    if (payload.kind === 'event') return { ...common, kind: 'event', body: payload.body };
+    if (!Buffer.isBuffer(payload.body)) throw new Error('an event is made of a whole body');
+    const source = {
+      requestId: this.request.requestId,
+      accountId: this.#deps.accountId,
+      nowMs: this.startedAtMs,
+      ...payload,
+    };
+    return { ...common, kind: 'event', body: httpEvent(source, payload.body) };
+  }
+
+  #commonFields(): { requestId: string; deadlineMs: number; qualifier: string; versionId: string } {
+    const { requestId, qualifier, runnable } = this.request;
+    return {
+      requestId,
+      deadlineMs: this.#deps.clock.now() + runnable.timeoutMs,
+      qualifier,
+      versionId: runnable.versionId,
+    };
+  }
+
+  #controlHeaders(path: string): string[] {
+    return ['x-fc-request-id', this.request.requestId, 'x-fc-control-path', path];
+  }
+
+  #answerTranslated(result: readonly Buffer[]): boolean {
+    const name = this.request.runnable.functionName;
+    if (this.#resultBytes > LIMITS.syncPayloadBytesMax) {
+      const limit = `${LIMITS.syncPayloadBytesMax / 1024 / 1024} MB`;
+      this.#fail(
+        new ThawError(
+          'RESPONSE_TOO_LARGE',
+          `function '${name}' returned more than the ${limit} that an HTTP response object may have`,
+        ),
+      );
+      return false;
+    }
+    try {
+      const { head, body } = httpEventAnswer(Buffer.concat(result, this.#resultBytes));
+      this.#statusCode = head.status;
+      this.#responder.onHead(head, this);
+      if (body.length > 0) this.#responder.onData(body);
+      return true;
+    } catch (error) {
+      this.#fail(
+        new ThawError(
+          'RESPONSE_INVALID',
+          `function '${name}' returned no valid HTTP response: ${String(error)}`,
+        ),
+      );
+      return false;
+    }
+  }
+
+  #fail(error: ThawError): void {
+    if (this.#isFinished) return;
+    this.#phases.lastByte = this.#deps.clock.monotonicMs() - this.request.acceptedMs;
+    this.#responder.onFailure(error, this);
+    this.#finish(error);
+  }
+
+  #finish(error: ThawError | undefined): void {
+    if (this.#isFinished) return;
+    this.#isFinished = true;
+    this.#deps.onFinished(this, error);
+  }
+}
