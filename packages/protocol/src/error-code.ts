@@ -84,6 +84,7 @@ export const ERROR_TRAITS = {
   RUNTIME_UNAVAILABLE: platform(503, false),
   STORE_FAILED: platform(503),
   SHUTTING_DOWN: platform(503),
+  PLATFORM_UNREACHABLE: platform(503),
   INTERNAL: platform(500),
 } as const satisfies Record<string, ErrorTraits>;
 

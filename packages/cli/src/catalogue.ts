@@ -1,0 +1,65 @@
+import type { Command } from './command.ts';
+
+type Load = () => Promise<{ readonly command: Command }>;
+
+/**
+ * Every command and where it lives. A command's file is loaded only when it is called (or when help lists all), so that
+ * `thaw invoke` does not pay for `thaw dev`.
+ */
+export const CATALOGUE: ReadonlyMap<string, Load> = new Map<string, Load>([
+  ['serve', () => import('./commands/serve.ts')],
+  ['deploy', () => import('./commands/deploy.ts')],
+  ['remove', () => import('./commands/remove.ts')],
+  ['dev', () => import('./commands/dev.ts')],
+  ['invoke', () => import('./commands/invoke.ts')],
+  ['logs', () => import('./commands/logs.ts')],
+  ['info', () => import('./commands/info.ts')],
+  ['function list', () => import('./commands/function/list.ts')],
+  ['function get', () => import('./commands/function/get.ts')],
+  ['function delete', () => import('./commands/function/delete.ts')],
+  ['version publish', () => import('./commands/version/publish.ts')],
+  ['version list', () => import('./commands/version/list.ts')],
+  ['version delete', () => import('./commands/version/delete.ts')],
+  ['alias list', () => import('./commands/alias/list.ts')],
+  ['alias get', () => import('./commands/alias/get.ts')],
+  ['alias set', () => import('./commands/alias/set.ts')],
+  ['alias delete', () => import('./commands/alias/delete.ts')],
+  ['trigger list', () => import('./commands/trigger/list.ts')],
+  ['trigger get', () => import('./commands/trigger/get.ts')],
+  ['layer list', () => import('./commands/layer/list.ts')],
+  ['layer publish', () => import('./commands/layer/publish.ts')],
+  ['invocation list', () => import('./commands/invocation/list.ts')],
+  ['invocation get', () => import('./commands/invocation/get.ts')],
+]);
+
+export const NOUN_SUMMARIES: Readonly<Record<string, string>> = {
+  function: 'list, show and delete functions',
+  version: 'publish, list and delete versions of a function',
+  alias: 'name versions and split traffic between them',
+  trigger: 'list and show what causes invocations of a function',
+  layer: 'list and publish layers',
+  invocation: 'look at what ran',
+};
+
+/**
+ * The command that the first words of the command line name; undefined when they name none (`--help`, a mistake, an
+ * option in front).
+ */
+export function commandNameIn(argv: readonly string[]): string | undefined {
+  const [first, second] = argv;
+  if (first === undefined) return undefined;
+  if (CATALOGUE.has(first)) return first;
+  const pair = `${first} ${second ?? ''}`;
+  return CATALOGUE.has(pair) ? pair : undefined;
+}
+
+export async function loadCommands(names: readonly string[]): Promise<Command[]> {
+  const loaded = await Promise.all(names.map((name) => requireLoad(name)()));
+  return loaded.map((module) => module.command);
+}
+
+function requireLoad(name: string): Load {
+  const load = CATALOGUE.get(name);
+  if (load === undefined) throw new Error(`no command is named ${name}`);
+  return load;
+}

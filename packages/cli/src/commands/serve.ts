@@ -1,0 +1,38 @@
+import type { Command } from '../command.ts';
+import { parsePort } from '../option-values.ts';
+
+interface Options {
+  readonly host: string;
+  readonly port: number;
+  readonly isolation: 'auto' | 'bubblewrap' | 'process';
+}
+
+export const command: Command = {
+  name: 'serve',
+  summary: 'run the platform on this machine',
+  details: 'Runs until it is interrupted. Everything it keeps is in its data directory.',
+  options: [
+    { flags: '--host <address>', summary: 'address to listen on', default: '127.0.0.1' },
+    {
+      flags: '--port <number>',
+      summary: 'port to listen on; 0 takes a free one',
+      default: 8080,
+      parse: parsePort,
+    },
+    {
+      flags: '--isolation <kind>',
+      summary: 'what keeps functions apart; auto takes bubblewrap where it works',
+      default: 'auto',
+      choices: ['auto', 'bubblewrap', 'process'],
+    },
+  ],
+  examples: [
+    { run: 'thaw serve', does: 'listen on http://127.0.0.1:8080' },
+    { run: 'thaw serve --port 0 --data-dir ./data', does: 'a second platform, on a free port' },
+  ],
+  ownsSignals: true,
+  run: async ({ dataDir }, _args, { host, port, isolation }: Options) => {
+    const { serve } = await import('@thaw/daemon/main.ts');
+    await serve({ host, port, dataDir, isolation });
+  },
+};

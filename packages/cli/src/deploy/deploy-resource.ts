@@ -1,0 +1,120 @@
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { apiPath, type Client } from '../api/client.ts';
+import { type CodeReference, sendCode } from '../api/upload.ts';
+import type { FunctionAnswer } from '../api/wire.ts';
+import { formatBytes } from '../output/format.ts';
+import type { Output } from '../output/output.ts';
+import { type CodePackage, packCode } from '../package/pack-code.ts';
+import type { Resource } from '../s-yaml/resource.ts';
+import { type Change, configChanges, functionConfig } from './config-diff.ts';
+import { runPreDeploy } from './pre-deploy.ts';
+import { deploySettings } from './settings.ts';
+import { deployTags } from './tags.ts';
+import { deployTriggers } from './triggers.ts';
+
+export interface Deployed {
+  readonly resource: string;
+  readonly functionName: string;
+  readonly outcome: 'created' | 'updated' | 'unchanged';
+  readonly changes: readonly Change[];
+  /** Addresses of its HTTP triggers. */
+  readonly urls: readonly string[];
+  readonly notes: readonly string[];
+}
+
+export interface Deployment {
+  readonly client: Client;
+  readonly output: Output;
+  readonly signal: AbortSignal;
+}
+
+/** Brings one resource of the file to the platform; sends only what differs. */
+export async function deployResource(deployment: Deployment, resource: Resource): Promise<Deployed> {
+  for (const action of resource.preDeploy) await runPreDeploy(action, deployment.output, deployment.signal);
+  const { functionName } = resource.props;
+  await using code = resource.codePath === undefined ? undefined : await packCode(resource.codePath);
+  const actual = await deployment.client.find<FunctionAnswer>({
+    method: 'GET',
+    path: apiPath('functions', functionName),
+  });
+  const changes =
+    actual === undefined
+      ? await createFunction(deployment, resource, code)
+      : await updateFunction(deployment, resource, code, actual);
+  const triggers = await deployTriggers(deployment.client, resource);
+  const settings = await deploySettings(deployment.client, resource);
+  const all = [...changes, ...triggers.changes, ...settings.changes];
+  return {
+    resource: resource.name,
+    functionName,
+    outcome: actual === undefined ? 'created' : all.length === 0 ? 'unchanged' : 'updated',
+    changes: all,
+    urls: triggers.urls,
+    notes: [...resource.notes, ...settings.notes],
+  };
+}
+
+async function createFunction(
+  deployment: Deployment,
+  resource: Resource,
+  code: CodePackage | undefined,
+): Promise<Change[]> {
+  const tags = (resource.props.tags ?? []).map(({ key, value }) => ({ Key: key, Value: value }));
+  const reference = await codeReference(deployment, resource, code);
+  if (reference === undefined) {
+    throw new ThawError('INVALID_ARGUMENT', `resource '${resource.name}' has no code`, {
+      details: { advice: 'Set `code` to the directory with the function, or to a zip.' },
+    });
+  }
+  await deployment.client.send({
+    method: 'POST',
+    path: apiPath('functions'),
+    json: {
+      ...functionConfig(resource.props),
+      code: reference,
+      ...(tags.length === 0 ? {} : { tags }),
+    },
+  });
+  return code === undefined ? [] : [{ field: 'code', to: formatBytes(code.size) }];
+}
+
+async function updateFunction(
+  deployment: Deployment,
+  resource: Resource,
+  code: CodePackage | undefined,
+  actual: FunctionAnswer,
+): Promise<Change[]> {
+  const config = functionConfig(resource.props);
+  const changes = configChanges(config, actual);
+  // Code that only an object store holds has no checksum here, so it is sent every time.
+  const isCodeNew = code === undefined ? resource.props.code !== undefined : code.checksum !== actual.codeChecksum;
+  if (isCodeNew && code !== undefined) {
+    changes.push({ field: 'code', from: formatBytes(actual.codeSize ?? 0), to: formatBytes(code.size) });
+  }
+  if (changes.length > 0 || isCodeNew) {
+    const reference = isCodeNew ? await codeReference(deployment, resource, code) : undefined;
+    await deployment.client.send({
+      method: 'PUT',
+      path: apiPath('functions', resource.props.functionName),
+      json: { ...config, ...(reference === undefined ? {} : { code: reference }) },
+    });
+  }
+  return [...changes, ...(await deployTags(deployment.client, resource, actual))];
+}
+
+async function codeReference(
+  deployment: Deployment,
+  resource: Resource,
+  code: CodePackage | undefined,
+): Promise<CodeReference | undefined> {
+  if (code !== undefined) {
+    const { output } = deployment;
+    output.note(output.styleError('dim', `  uploading ${formatBytes(code.size)} of code`));
+    return sendCode(deployment.client, code);
+  }
+  const source = resource.props.code;
+  if (typeof source !== 'object' || source.ossBucketName === undefined || source.ossObjectName === undefined) {
+    return undefined;
+  }
+  return { ossBucketName: source.ossBucketName, ossObjectName: source.ossObjectName };
+}

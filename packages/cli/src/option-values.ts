@@ -1,0 +1,46 @@
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
+
+/** Readers of option values: each gives the value or says what the option takes. */
+
+const PORT_MAX = 65_535;
+const DURATION_UNITS_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+export function parsePort(text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port <= PORT_MAX) return port;
+  throw new ThawError('INVALID_ARGUMENT', `--port takes a number from 0 to ${PORT_MAX}, not '${text}'`);
+}
+
+/** `10m`, `1.5h`, `30s`, `250ms`, `2d`; a bare number is seconds. */
+export function parseDurationMs(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text);
+  const factor = DURATION_UNITS_MS[match?.[2] ?? 's'];
+  if (match?.[1] !== undefined && factor !== undefined) return Number(match[1]) * factor;
+  throw new ThawError('INVALID_ARGUMENT', `a duration is written like 30s, 10m or 2h, not '${text}'`);
+}
+
+export function parseCount(text: string): number {
+  const count = Number(text);
+  if (/^\d+$/.test(text) && count > 0 && Number.isSafeInteger(count)) return count;
+  throw new ThawError('INVALID_ARGUMENT', `a count is a whole number from 1, not '${text}'`);
+}
+
+/** `3=0.2,4=0.1`: shares of traffic by version. */
+export function parseWeights(texts: readonly string[]): Record<string, number> {
+  const weights: Record<string, number> = {};
+  for (const text of texts.flatMap((each) => each.split(','))) {
+    const [version = '', share = ''] = text.split('=');
+    const weight = Number(share);
+    if (!/^[1-9]\d*$/.test(version) || share === '' || !(weight >= 0 && weight <= 1)) {
+      throw new ThawError('INVALID_ARGUMENT', `--weight takes VERSION=SHARE with a share from 0 to 1, not '${text}'`);
+    }
+    weights[version] = weight;
+  }
+  return weights;
+}
