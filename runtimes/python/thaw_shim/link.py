@@ -1,0 +1,272 @@
+"""The connection to the daemon."""
+
+from __future__ import annotations
+
+import os
+
+from .exchange import Exchange, HookExchange
+from .frame import (
+    CANCEL,
+    CREDIT,
+    DATA,
+    HOOK,
+    REQUEST,
+    SPECIALIZE,
+    FrameReader,
+    ProtocolError,
+    split_credit,
+    split_data,
+    split_head,
+)
+from .lean import AF_UNIX, MSG_DONTWAIT, RLock, Socket, allocate_lock, decode_json, deque
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, NoReturn, Union
+
+    Work = Union[tuple[Exchange, dict], tuple[HookExchange, str]]
+
+#: Requests and hooks that wait because the one handler's thread is busy. The daemon sends no more than there are slots.
+_BACKLOG_MAX = 1024
+
+
+class Link:
+    """Frames both ways over one socket.
+
+    With one slot the handler's thread reads the link itself whenever it has to wait (``poll`` and ``wait``): a call
+    then costs no switch of threads. With more slots a reader thread calls ``next_work`` for ever and wakes workers.
+    """
+
+    def __init__(self, path: str) -> None:
+        # Not inheritable by programs that user code executes, like every descriptor that Python opens.
+        self._socket = Socket(AF_UNIX)
+        self._socket.connect(path)
+        self._reader = FrameReader()
+        self._receiving = allocate_lock()
+        self._sending = RLock()
+        self._is_sending = False
+        self._unsent: deque[bytes] = deque()
+        self._backlog: deque[Work] = deque()
+        self._last_stream = 0
+        #: The streams that have not ended.
+        self.exchanges: dict[int, Exchange] = {}
+        #: This process is a child that user code forked: the link is its parent's.
+        self.forked = False
+        #: Whether a thread of its own reads the link; set once, before the first request.
+        self.threaded = False
+        #: Ends the log of an exchange, see Logs; returns the frames for the line under way.
+        self.end_log: Callable[[Exchange], bytes] = _no_log
+        os.register_at_fork(after_in_child=self._leave)
+
+    def fileno(self) -> int:
+        """The descriptor of the socket."""
+        return self._socket.fileno()
+
+    # Sending.
+
+    def send(self, frames: bytes) -> None:
+        """Writes whole frames, whichever thread asks."""
+        with self._sending:
+            if self._is_sending:
+                # The same thread again: a signal handler of the user's that prints. Its frame waits for the one below.
+                self._unsent.append(frames)
+                return
+            self._is_sending = True
+            try:
+                self._socket.sendall(frames)
+                while self._unsent:
+                    self._socket.sendall(self._unsent.popleft())
+            except BaseException as error:
+                # Closed, or a signal handler threw and nobody knows how much of the frame has gone: the daemon must
+                # see a broken link rather than a frame inside a frame.
+                self.die("the link broke while sending: %r" % error)
+            finally:
+                self._is_sending = False
+
+    def close_exchange(self, exchange: Exchange) -> bytes:
+        """Forgets an exchange; returns the frames that must be sent before its end."""
+        if self.forked:
+            # A child of user code came back from the handler. Its answer would be a second one.
+            os._exit(0)
+        self.exchanges.pop(exchange.stream, None)
+        return self.end_log(exchange)
+
+    # Receiving.
+
+    def receive_specialize(self) -> dict:
+        """Waits for the SPECIALIZE frame: nothing else may come before it."""
+        try:
+            frame = self._reader.next()
+            while frame is None:
+                self._receive()
+                frame = self._reader.next()
+            kind, _, payload = frame
+            if kind != SPECIALIZE:
+                raise ProtocolError("frame 0x%02x before SPECIALIZE" % kind)
+            return _decode(payload)
+        except ProtocolError as error:
+            self.die(str(error))
+
+    def next_work(self) -> Work:
+        """Waits for a request or a hook to run."""
+        backlog = self._backlog
+        if backlog:
+            return backlog.popleft()
+        with self._receiving:
+            self._drain()
+            while not backlog:
+                self._receive()
+                self._drain()
+        return backlog.popleft()
+
+    def poll(self) -> None:
+        """Takes what has arrived, without waiting, so that a handler that only writes sees its CANCEL."""
+        if self.threaded:
+            return
+        with self._receiving:
+            try:
+                while True:
+                    self._drain()
+                    self._receive(MSG_DONTWAIT)
+            except BlockingIOError:
+                pass
+
+    def wait(self, exchange: Exchange, is_ready: Callable[[], bool]) -> None:
+        """Waits in the handler's thread until ``is_ready``."""
+        changed = exchange.changed
+        if changed is not None:
+            with changed:
+                while not is_ready():
+                    changed.wait()
+            return
+        from select import POLLIN, poll
+
+        readable = poll()
+        readable.register(self._socket, POLLIN)
+        while not is_ready():
+            # Waits in poll and not in recv: a signal handler of the user's may throw here, and no byte is lost.
+            readable.poll()
+            self.poll()
+
+    def _drain(self) -> None:
+        try:
+            frame = self._reader.next()
+            while frame is not None:
+                self._dispatch(*frame)
+                frame = self._reader.next()
+        except ProtocolError as error:
+            # Not a mistake of the function, though its thread may be the one that reads.
+            self.die(str(error))
+
+    def _receive(self, flags: int = 0) -> None:
+        try:
+            count = self._socket.recv_into(self._reader.room(), 0, flags)
+        except ConnectionError:
+            count = 0
+        if count == 0:
+            # Nobody is left who could want anything of this process.
+            os._exit(0)
+        self._reader.received(count)
+
+    def _dispatch(self, kind: int, stream: int, payload: memoryview) -> None:
+        if kind == REQUEST:
+            self._open_request(stream, payload)
+        elif kind == HOOK:
+            exchange = HookExchange(self, self._take_stream(stream))
+            self._enqueue(exchange, _decode(payload).get("hook"))
+        elif kind in (DATA, CREDIT, CANCEL):
+            exchange = self.exchanges.get(stream)
+            if exchange is None:
+                # It was under way when the stream ended.
+                return
+            changed = exchange.changed
+            if changed is None:
+                _apply(exchange, kind, payload)
+            else:
+                with changed:
+                    _apply(exchange, kind, payload)
+                    changed.notify_all()
+        else:
+            raise ProtocolError("frame 0x%02x is not the daemon's to send now" % kind)
+
+    def _open_request(self, stream: int, payload: memoryview) -> None:
+        flags, head_text, body = split_head(payload)
+        head = _decode(head_text)
+        exchange = Exchange(self, self._take_stream(stream), head.get("id", ""))
+        if self.threaded:
+            from threading import Condition
+
+            exchange.changed = Condition()
+        exchange.arrived(flags, body)
+        self._enqueue(exchange, head)
+
+    def _enqueue(self, exchange: Exchange, what: object) -> None:
+        if len(self._backlog) >= _BACKLOG_MAX:
+            raise ProtocolError("more than %d requests wait" % _BACKLOG_MAX)
+        self.exchanges[exchange.stream] = exchange
+        self._backlog.append((exchange, what))
+
+    def _take_stream(self, stream: int) -> int:
+        if stream <= self._last_stream:
+            raise ProtocolError("stream %d is not new" % stream)
+        self._last_stream = stream
+        return stream
+
+    # Ends.
+
+    def fail_all(self, error: bytes) -> None:
+        """Ends every open stream with an error."""
+        for exchange in list(self.exchanges.values()):
+            exchange.fail(error)
+
+    def die(self, why: str) -> NoReturn:
+        """Ends the process because the link is of no use any more."""
+        os.write(2, ("thaw: %s\n" % why).encode("utf-8", "replace"))
+        os._exit(1)
+
+    def exit_when_closed(self) -> None:
+        """Ends the process at once when the daemon closes, even while a handler runs.
+
+        Only for the mode in which the handler's thread reads the link. The thread asks for no event but the hang-up,
+        which is always reported, so that it sleeps through all traffic.
+        """
+        from _thread import start_new_thread
+        from select import poll
+
+        hang_up = poll()
+        hang_up.register(self._socket, 0)
+
+        def watch() -> None:
+            hang_up.poll()
+            os._exit(0)
+
+        start_new_thread(watch, ())
+
+    def _leave(self) -> None:
+        # The child's copy must not keep the connection open when the parent is gone.
+        self.forked = True
+        self._socket.close()
+
+
+def _apply(exchange: Exchange, kind: int, payload: memoryview) -> None:
+    if kind == DATA:
+        exchange.arrived(*split_data(payload))
+    elif kind == CREDIT:
+        exchange.granted(split_credit(payload))
+    else:
+        exchange.cancel()
+
+
+def _decode(payload: memoryview) -> dict:
+    try:
+        value = decode_json(payload)
+    except ValueError as error:
+        raise ProtocolError("a head that is not JSON: %s" % error) from None
+    if not isinstance(value, dict):
+        raise ProtocolError("a head that is not a JSON object")
+    return value
+
+
+def _no_log(exchange: Exchange) -> bytes:
+    exchange.closed = True
+    return b""
