@@ -1,0 +1,2 @@
+print("loading")
+raise TypeError("the module failed")
