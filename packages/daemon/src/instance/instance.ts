@@ -24,6 +24,7 @@ const LOAD_MS_MIN = 10_000;
 const EXIT_MS_MAX = 10_000;
 /** After the exit, until the last output has been read. */
 const OUTPUT_MS_MAX = 500;
+const MEMORY_SAMPLE_MS = 100;
 const STDERR_TAIL_CHARACTERS = 2048;
 /** Output that comes this long after an invocation's end still belongs to it. */
 const LATE_OUTPUT_MS = 100;
@@ -87,6 +88,7 @@ export class Instance {
   #stderrTail = '';
   #lastRequest = { id: '', endedMs: 0 };
   #openOutputs = 0;
+  #memorySample: { takenMs: number; bytes: number | undefined } = { takenMs: -Infinity, bytes: undefined };
 
   constructor(deps: InstanceDeps, events: InstanceEvents, runnable: RunnableVersion, id: string) {
     this.#deps = deps;
@@ -121,8 +123,13 @@ export class Instance {
     return this.#state.name === 'busy' && this.#state.inFlight < this.runnable.instanceConcurrency;
   }
 
+  /** At most `MEMORY_SAMPLE_MS` old: measuring reads a file, and every answer of the invoke API tells the figure. */
   memoryBytesPeak(): number | undefined {
-    return this.#sandbox?.memoryBytesPeak();
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (nowMs - this.#memorySample.takenMs >= MEMORY_SAMPLE_MS) {
+      this.#memorySample = { takenMs: nowMs, bytes: this.#sandbox?.memoryBytesPeak() };
+    }
+    return this.#memorySample.bytes;
   }
 
   /** Never throws: a start that fails is told through `onStartFailed`, and the instance stops. */

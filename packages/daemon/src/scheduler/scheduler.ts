@@ -40,6 +40,8 @@ export interface SchedulerDeps {
 export class Scheduler {
   readonly #deps: SchedulerDeps;
   readonly #pools = new Map<string, FunctionPool>();
+  /** The pool of the newest revision that was asked for, by function and version. */
+  readonly #current = new Map<string, FunctionPool>();
   /** Pools that want to start an instance and found no memory left. */
   readonly #wantingMemory = new Set<FunctionPool>();
   #memoryMb = 0;
@@ -87,13 +89,10 @@ export class Scheduler {
     if (this.#pools.get(runnable.key)?.waiters.remove(waiter) === true) this.#unwatch(waiter);
   }
 
-  /** A newer revision serves from now on: idle instances stop, busy ones finish, waiters are still served. */
-  retire(key: string): void {
-    const pool = this.#pools.get(key);
-    if (pool === undefined) return;
-    pool.isRetired = true;
-    if (pool.waiters.size === 0) for (const instance of pool.instances) instance.drain();
-    this.#forgetIfEmpty(pool);
+  /** The function is gone: its idle instances stop, busy ones finish, waiters are still served. */
+  retireFunction(functionName: string): void {
+    for (const pool of this.#pools.values())
+      if (pool.runnable.functionName === functionName) this.#retire(pool);
   }
 
   /** Refuses who waits and ends every instance; running invocations get `graceMs` to finish. */
@@ -113,10 +112,22 @@ export class Scheduler {
 
   #poolFor(runnable: RunnableVersion): FunctionPool {
     const known = this.#pools.get(runnable.key);
-    if (known !== undefined) return known;
-    const pool = new FunctionPool(runnable, this.#deps.limits.waitersPerFunctionMax);
+    if (known !== undefined && !known.isRetired) return known;
+    const pool = known ?? new FunctionPool(runnable, this.#deps.limits.waitersPerFunctionMax);
+    pool.isRetired = false;
     this.#pools.set(runnable.key, pool);
+    const version = versionOf(runnable);
+    const previous = this.#current.get(version);
+    this.#current.set(version, pool);
+    if (previous !== undefined && previous !== pool) this.#retire(previous);
     return pool;
+  }
+
+  /** Another revision serves from now on, unless a request that was resolved before it still asks for this one. */
+  #retire(pool: FunctionPool): void {
+    pool.isRetired = true;
+    if (pool.waiters.size === 0) for (const instance of pool.instances) instance.drain();
+    this.#forgetIfEmpty(pool);
   }
 
   #scale(pool: FunctionPool): void {
@@ -239,6 +250,8 @@ export class Scheduler {
     if (!pool.isEmpty) return;
     this.#wantingMemory.delete(pool);
     if (this.#pools.get(pool.runnable.key) === pool) this.#pools.delete(pool.runnable.key);
+    const version = versionOf(pool.runnable);
+    if (this.#current.get(version) === pool) this.#current.delete(version);
   }
 
   /** Runs only while something is idle: a platform at rest has no timers. */
@@ -256,6 +269,10 @@ export class Scheduler {
       }
     });
   }
+}
+
+function versionOf(runnable: RunnableVersion): string {
+  return `${runnable.functionName}:${runnable.versionId}`;
 }
 
 function idleSince(state: InstanceState): number {
