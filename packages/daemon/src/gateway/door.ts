@@ -1,0 +1,22 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+/**
+ * A door takes requests under its path prefixes and translates them for the core. It decides nothing and holds no state;
+ * what it throws or rejects with is answered by its own error form, never by the gateway.
+ */
+export interface Door {
+  /** Whether the request is this door's. Runs for every request, so it looks at the first characters only. */
+  owns(method: string, path: string): boolean;
+  handle(request: IncomingMessage, response: ServerResponse, arrival: Arrival): void;
+}
+
+/** What the gateway has already learned of a request. */
+export interface Arrival {
+  readonly requestId: string;
+  /** Monotonic milliseconds. */
+  readonly acceptedMs: number;
+  /** Percent-encoded, without the query. */
+  readonly path: string;
+  /** Without the `?`; empty when there is none. */
+  readonly query: string;
+}

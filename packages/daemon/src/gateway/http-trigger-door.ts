@@ -1,0 +1,231 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { Invocation, type InvocationDeps } from '../invocation/invocation.ts';
+import type { HttpTrigger } from '../model/trigger.ts';
+import { corsHeaders, isPreflight, preflightHeaders } from './cors.ts';
+import type { Arrival, Door } from './door.ts';
+import { errorTypeHeader, functionErrorBody } from './function-error.ts';
+import { InvocationResponse, type AnswerForm } from './invocation-response.ts';
+import type { FunctionHosts } from './listener.ts';
+import { plainHeaders } from './plain-headers.ts';
+import type { Routes } from './routes.ts';
+import type { RequestVerifier } from './signature/request-verifier.ts';
+
+/** Bodies up to this size are read whole before a slot is taken; larger ones are streamed. */
+const BUFFERED_BODY_BYTES_MAX = 64 * 1024;
+const PREFIX = '/http/';
+
+export interface HttpTriggerDeps {
+  readonly invocation: InvocationDeps;
+  readonly routes: Routes;
+  readonly verifier: RequestVerifier;
+}
+
+/**
+ * Requests to functions by HTTP trigger: under `/http/<function>/<trigger>/`, the address that the API gives out, or on
+ * the host `<function>.localhost`, where the function owns every path.
+ */
+export class HttpTriggerDoor implements Door, FunctionHosts {
+  readonly #deps: HttpTriggerDeps;
+
+  constructor(deps: HttpTriggerDeps) {
+    this.#deps = deps;
+  }
+
+  owns(_method: string, path: string): boolean {
+    return path.startsWith(PREFIX);
+  }
+
+  /** `/http/<function>/<trigger>/rest`; without the slash at the end it is the same as with it. */
+  handle(request: IncomingMessage, response: ServerResponse, arrival: Arrival): void {
+    const functionEnd = arrival.path.indexOf('/', PREFIX.length);
+    const functionName = arrival.path.slice(PREFIX.length, functionEnd === -1 ? undefined : functionEnd);
+    const triggerEnd = functionEnd === -1 ? -1 : arrival.path.indexOf('/', functionEnd + 1);
+    const triggerName =
+      functionEnd === -1
+        ? ''
+        : arrival.path.slice(functionEnd + 1, triggerEnd === -1 ? undefined : triggerEnd);
+    const base = `${PREFIX}${functionName}/${triggerName}`;
+    const trigger = this.#deps.routes.httpTrigger(functionName, triggerName);
+    this.#serve(trigger, functionName, base, request, response, arrival);
+  }
+
+  handleHost(label: string, request: IncomingMessage, response: ServerResponse, arrival: Arrival): void {
+    this.#serve(this.#deps.routes.httpTriggerOfHost(label), label, '', request, response, arrival);
+  }
+
+  #serve(
+    trigger: HttpTrigger | undefined,
+    functionName: string,
+    base: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+    arrival: Arrival,
+  ): void {
+    const method = request.method ?? 'GET';
+    const cors = trigger?.http.corsConfig;
+    const form = new TriggerAnswerForm(cors === undefined ? [] : corsHeaders(cors, request.headers.origin));
+    try {
+      if (trigger === undefined) {
+        throw new ThawError(
+          'TRIGGER_NOT_FOUND',
+          `function '${functionName}' has no HTTP trigger at this address`,
+        );
+      }
+      if (cors !== undefined && isPreflight(method, request.headers)) {
+        request.resume();
+        response.writeHead(204, preflightHeaders(cors, request.headers));
+        response.end();
+        return;
+      }
+      this.#authorize(trigger, method, request, arrival);
+      const rest = arrival.path.slice(base.length);
+      const url = `${rest === '' ? '/' : rest}${arrival.query === '' ? '' : `?${arrival.query}`}`;
+      this.#invoke(trigger, url, base, request, response, arrival, form);
+    } catch (error) {
+      request.resume();
+      const { status, headers, body } = form.refusal(
+        ThawError.from(error, 'serving an HTTP trigger'),
+        arrival.requestId,
+      );
+      headers.push('Content-Length', String(body.length));
+      response.writeHead(status, headers);
+      response.end(body);
+    }
+  }
+
+  #authorize(trigger: HttpTrigger, method: string, request: IncomingMessage, arrival: Arrival): void {
+    const { http, functionName } = trigger;
+    if (http.disableURLInternet) {
+      throw new ThawError(
+        'ACCESS_DENIED',
+        `the public address of function '${functionName}' is switched off`,
+      );
+    }
+    if (!http.methods.includes(method)) {
+      const allowed = http.methods.join(', ');
+      throw new ThawError(
+        'METHOD_NOT_ALLOWED',
+        `the HTTP trigger of function '${functionName}' allows ${allowed}, not ${method}`,
+      );
+    }
+    if (http.authType === 'anonymous') return;
+    const { path, query } = arrival;
+    this.#deps.verifier.verifyTrigger({ method, path, query, headers: plainHeaders(request) });
+  }
+
+  #invoke(
+    trigger: HttpTrigger,
+    url: string,
+    base: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+    arrival: Arrival,
+    form: AnswerForm,
+  ): void {
+    const runnable = this.#deps.routes.resolve(trigger.functionName, trigger.qualifier, Math.random());
+    const serve = (body: Buffer | IncomingMessage): void => {
+      const invocation = new Invocation(
+        this.#deps.invocation,
+        {
+          requestId: arrival.requestId,
+          runnable,
+          qualifier: trigger.qualifier,
+          trigger: 'http',
+          payload: {
+            kind: 'http',
+            method: request.method ?? 'GET',
+            url,
+            base,
+            rawHeaders: withoutPlatformHeaders(request.rawHeaders),
+            remoteAddress: request.socket.remoteAddress ?? '',
+            scheme: 'http',
+            body,
+          },
+          acceptedMs: arrival.acceptedMs,
+          wantsLogTail: false,
+        },
+        answer,
+      );
+      answer.follow(invocation);
+    };
+    const answer = new InvocationResponse(response, form);
+    const length = request.headers['content-length'];
+    const isBodyless = length === undefined && request.headers['transfer-encoding'] === undefined;
+    if (isBodyless || length === '0') serve(EMPTY);
+    else if (length === undefined || Number(length) > BUFFERED_BODY_BYTES_MAX) serve(request);
+    else readWhole(request, Number(length), serve);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** A small body whose length is known; node:http delivers neither more nor, on `end`, less. */
+function readWhole(request: IncomingMessage, length: number, onBody: (body: Buffer) => void): void {
+  const chunks: Buffer[] = [];
+  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  request.once('end', () => {
+    const [only] = chunks;
+    onBody(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, length));
+  });
+}
+
+/** Callers may not speak for the platform. */
+function withoutPlatformHeaders(rawHeaders: readonly string[]): readonly string[] {
+  if (!rawHeaders.some((name, at) => at % 2 === 0 && isPlatformHeader(name))) return rawHeaders;
+  return rawHeaders.filter((_, at) => !isPlatformHeader(rawHeaders[at - (at % 2)] ?? ''));
+}
+
+function isPlatformHeader(name: string): boolean {
+  return name.length > 5 && name.slice(0, 5).toLowerCase() === 'x-fc-';
+}
+
+/** A function's own answer, its own failure as FC's 502, and the platform's refusals in FC's JSON form. */
+class TriggerAnswerForm implements AnswerForm {
+  readonly #corsHeaders: readonly string[];
+
+  constructor(cors: readonly string[]) {
+    this.#corsHeaders = cors;
+  }
+
+  headers(_head: unknown, invocation: Invocation): string[] {
+    return [
+      'x-fc-request-id',
+      invocation.request.requestId,
+      'x-fc-instance-id',
+      invocation.instanceId,
+      ...this.#corsHeaders,
+    ];
+  }
+
+  failure(error: ThawError, invocation: Invocation): { status: number; headers: string[]; body: Buffer } {
+    if (error.fault !== 'function') return this.refusal(error, invocation.request.requestId);
+    const headers = [
+      'Content-Type',
+      'application/json',
+      'x-fc-request-id',
+      invocation.request.requestId,
+      'x-fc-error-type',
+      errorTypeHeader(error),
+      ...this.#corsHeaders,
+    ];
+    return { status: error.status, headers, body: functionErrorBody(error) };
+  }
+
+  refusal(error: ThawError, requestId: string): { status: number; headers: string[]; body: Buffer } {
+    const headers = [
+      'Content-Type',
+      'application/json',
+      'x-fc-request-id',
+      requestId,
+      'x-fc-error-type',
+      'FcCommonError',
+      ...this.#corsHeaders,
+    ];
+    if (error.retryAfterS !== undefined) headers.push('Retry-After', String(error.retryAfterS));
+    const body = Buffer.from(
+      JSON.stringify({ RequestId: requestId, Code: error.code, Message: error.message }),
+    );
+    return { status: error.status, headers, body };
+  }
+}

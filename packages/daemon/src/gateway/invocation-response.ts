@@ -1,0 +1,173 @@
+import type { ServerResponse } from 'node:http';
+import { TIMELINE_PHASES, type Timeline } from '@thaw/protocol/timeline.ts';
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import type { Invocation, InvocationResponder } from '../invocation/invocation.ts';
+import type { ResponseHead } from '../transport/transport.ts';
+
+/** How a door dresses the answer of an invocation. */
+export interface AnswerForm {
+  /** Headers of a success, flat, besides the function's own. */
+  headers(head: ResponseHead, invocation: Invocation): string[];
+  /** A failure as status, flat headers and body. */
+  failure(error: ThawError, invocation: Invocation): { status: number; headers: string[]; body: Buffer };
+}
+
+/**
+ * Writes an invocation's answer to the caller's connection. Head and first bytes are held until the end of the turn:
+ * an answer that came whole leaves in one write with its length, any other is streamed as it comes.
+ */
+export class InvocationResponse implements InvocationResponder {
+  readonly #response: ServerResponse;
+  readonly #form: AnswerForm;
+  #invocation: Invocation | undefined;
+  #head: ResponseHead | undefined;
+  #heldBody: Buffer | undefined;
+  #headSent = false;
+  /** Of a `Content-Length` that the function promised, what it has not sent yet. */
+  #promisedBytes: number | undefined;
+
+  constructor(response: ServerResponse, form: AnswerForm) {
+    this.#response = response;
+    this.#form = form;
+  }
+
+  /** Ties the two together: a caller that goes away cancels, one that reads slowly pauses the function. */
+  follow(invocation: Invocation): void {
+    this.#invocation = invocation;
+    this.#response.on('drain', () => invocation.resume());
+    this.#response.on('close', () => {
+      if (!this.#response.writableFinished) invocation.cancel();
+    });
+    invocation.start();
+  }
+
+  onHead(head: ResponseHead): void {
+    this.#head = head;
+    process.nextTick(this.#flush);
+  }
+
+  onData(chunk: Buffer): boolean {
+    if (!this.#headSent && this.#heldBody === undefined) {
+      this.#heldBody = chunk;
+      return true;
+    }
+    this.#flush();
+    return this.#write(chunk);
+  }
+
+  onEnd(): void {
+    if (this.#headSent) {
+      // Less than was promised: the caller must not take it for the whole.
+      if ((this.#promisedBytes ?? 0) > 0) this.#response.destroy();
+      else this.#response.end();
+      return;
+    }
+    const body = this.#heldBody ?? EMPTY;
+    const length = this.#isBodyless() ? undefined : body.length;
+    if (this.#sendHead(length)) this.#response.end(body);
+  }
+
+  onFailure(error: ThawError, invocation: Invocation): void {
+    if (this.#headSent) {
+      this.#response.destroy();
+      return;
+    }
+    this.#head = undefined;
+    this.#heldBody = undefined;
+    const { status, headers, body } = this.#form.failure(error, invocation);
+    this.#headSent = true;
+    headers.push('Content-Length', String(body.length), 'Server-Timing', serverTiming(invocation.timeline));
+    this.#response.writeHead(status, headers);
+    this.#response.end(body);
+  }
+
+  readonly #flush = (): void => {
+    if (this.#headSent || this.#head === undefined || this.#response.destroyed) return;
+    if (!this.#sendHead(undefined)) return;
+    this.#response.flushHeaders();
+    const held = this.#heldBody;
+    this.#heldBody = undefined;
+    if (held !== undefined) this.#write(held);
+  };
+
+  #write(chunk: Buffer): boolean {
+    if (this.#promisedBytes !== undefined) {
+      this.#promisedBytes -= chunk.length;
+      if (this.#promisedBytes < 0) {
+        this.#response.destroy();
+        return true;
+      }
+    }
+    return this.#response.write(chunk);
+  }
+
+  /** `wholeLength` is the length of a body that is complete; otherwise the function's own promise holds. */
+  #sendHead(wholeLength: number | undefined): boolean {
+    const head = this.#head;
+    const invocation = this.#invocation;
+    if (head === undefined || invocation === undefined) return false;
+    const headers = this.#form.headers(head, invocation);
+    const keepsLength = wholeLength === undefined;
+    for (let at = 0; at + 1 < head.rawHeaders.length; at += 2) {
+      const name = head.rawHeaders[at] ?? '';
+      const value = head.rawHeaders[at + 1] ?? '';
+      const lowerName = name.toLowerCase();
+      if (lowerName === 'content-length') {
+        if (!keepsLength) continue;
+        if (!this.#isBodyless()) this.#promisedBytes = Number(value);
+      } else if (isReservedHeader(lowerName)) {
+        continue;
+      }
+      headers.push(name, value);
+    }
+    if (wholeLength !== undefined) headers.push('Content-Length', String(wholeLength));
+    headers.push('Server-Timing', serverTiming(invocation.timeline));
+    try {
+      this.#response.writeHead(head.status, headers);
+    } catch (error) {
+      // A name or value that HTTP does not allow.
+      this.#head = undefined;
+      const name = invocation.request.runnable.functionName;
+      const message = `function '${name}' answered with a header that HTTP does not allow`;
+      this.onFailure(new ThawError('RESPONSE_INVALID', message, { cause: error }), invocation);
+      return false;
+    }
+    this.#headSent = true;
+    return true;
+  }
+
+  #isBodyless(): boolean {
+    const status = this.#head?.status;
+    return this.#response.req.method === 'HEAD' || status === 204 || status === 304;
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** Set by the platform or by HTTP itself, whatever the function says (FC's list). */
+const RESERVED: ReadonlySet<string> = new Set([
+  'connection',
+  'date',
+  'keep-alive',
+  'proxy-connection',
+  'server',
+  'server-timing',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+function isReservedHeader(lowerName: string): boolean {
+  return RESERVED.has(lowerName) || lowerName.startsWith('x-fc-');
+}
+
+/** The timeline as a `Server-Timing` value: phases in their order, milliseconds. */
+export function serverTiming(timeline: Timeline): string {
+  let text = '';
+  for (const phase of TIMELINE_PHASES) {
+    const ms = timeline[phase];
+    if (ms !== undefined) text += `${text === '' ? '' : ', '}${phase};dur=${ms.toFixed(3)}`;
+  }
+  return text;
+}

@@ -1,0 +1,187 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { isIP, type AddressInfo } from 'node:net';
+import { LIMITS } from '@thaw/protocol/limits.ts';
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import type { Clock } from '../base/clock.ts';
+import { newRequestId } from '../base/ids.ts';
+import type { Arrival, Door } from './door.ts';
+
+/** A caller that does not finish its headers in time is cut off; bodies may take as long as they flow. */
+const HEADERS_MS_MAX = 30_000;
+/** A connection that sends or takes nothing for so long is closed. */
+const CONNECTION_IDLE_MS_MAX = 15 * 60_000;
+const KEEP_ALIVE_MS = 72_000;
+
+export interface ListenerDeps {
+  readonly clock: Clock;
+  /** Asked in this order; the first that owns the path gets the request. */
+  readonly doors: readonly Door[];
+  /** Gets every request whose host is `<name>.localhost`. */
+  readonly functionHosts: FunctionHosts;
+  /** Answers `/healthz`; true while the platform can serve. */
+  readonly isHealthy: () => boolean;
+}
+
+export interface FunctionHosts {
+  handleHost(label: string, request: IncomingMessage, response: ServerResponse, arrival: Arrival): void;
+}
+
+/** The platform's one HTTP server: finds out whose a request is and hands it on. */
+export class Listener {
+  readonly #deps: ListenerDeps;
+  readonly #server: Server;
+
+  constructor(deps: ListenerDeps) {
+    this.#deps = deps;
+    this.#server = createServer(
+      {
+        headersTimeout: HEADERS_MS_MAX,
+        requestTimeout: 0,
+        keepAliveTimeout: KEEP_ALIVE_MS,
+        maxHeaderSize: LIMITS.requestHeaderBytesMax,
+        noDelay: true,
+      },
+      (request, response) => this.#onRequest(request, response),
+    );
+    this.#server.timeout = CONNECTION_IDLE_MS_MAX;
+    this.#server.on('clientError', onClientError);
+  }
+
+  listen(host: string, port: number): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const onError = (cause: Error): void => {
+        reject(new ThawError('INVALID_ARGUMENT', `cannot listen on ${host}:${port}`, { cause }));
+      };
+      this.#server.once('error', onError);
+      this.#server.listen(port, host, () => {
+        this.#server.off('error', onError);
+        resolve(urlOf(this.#server.address()));
+      });
+    });
+  }
+
+  /** Takes no new connections; open ones get `graceMs` to finish what they are at. */
+  async close(graceMs: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+    });
+    this.#server.closeIdleConnections();
+    const cut = setTimeout(() => this.#server.closeAllConnections(), graceMs);
+    await closed;
+    clearTimeout(cut);
+  }
+
+  #onRequest(request: IncomingMessage, response: ServerResponse): void {
+    const url = request.url ?? '/';
+    const queryAt = url.indexOf('?');
+    const arrival: Arrival = {
+      requestId: newRequestId(this.#deps.clock.now()),
+      acceptedMs: this.#deps.clock.monotonicMs(),
+      path: queryAt === -1 ? url : url.slice(0, queryAt),
+      query: queryAt === -1 ? '' : url.slice(queryAt + 1),
+    };
+    request.on('error', ignore);
+    response.on('error', ignore);
+    if (url.length > LIMITS.urlBytesMax) {
+      answerPlainly(
+        response,
+        414,
+        arrival.requestId,
+        'UriTooLong',
+        `the URL is longer than ${LIMITS.urlBytesMax} bytes`,
+      );
+      return;
+    }
+    const label = functionLabel(request.headers.host);
+    if (label !== undefined) {
+      this.#deps.functionHosts.handleHost(label, request, response, arrival);
+      return;
+    }
+    const method = request.method ?? 'GET';
+    for (const door of this.#deps.doors) {
+      if (door.owns(method, arrival.path)) {
+        door.handle(request, response, arrival);
+        return;
+      }
+    }
+    this.#answerOwn(request, response, arrival);
+  }
+
+  #answerOwn(request: IncomingMessage, response: ServerResponse, arrival: Arrival): void {
+    request.resume();
+    if (arrival.path === '/healthz') {
+      const isHealthy = this.#deps.isHealthy();
+      response.writeHead(isHealthy ? 200 : 503, ['Content-Type', 'text/plain', 'Cache-Control', 'no-store']);
+      response.end(isHealthy ? 'ok\n' : 'shutting down\n');
+      return;
+    }
+    const message = `'${request.method}' against '${arrival.path}' is not supported`;
+    answerPlainly(response, 404, arrival.requestId, 'PathNotSupported', message);
+  }
+}
+
+function ignore(): void {}
+
+/** The gateway's own refusals, in the JSON form that FC's clients read. */
+export function answerPlainly(
+  response: ServerResponse,
+  status: number,
+  requestId: string,
+  code: string,
+  message: string,
+): void {
+  const body = Buffer.from(JSON.stringify({ RequestId: requestId, Code: code, Message: message }));
+  response.writeHead(status, [
+    'Content-Type',
+    'application/json',
+    'Content-Length',
+    String(body.length),
+    'x-fc-request-id',
+    requestId,
+  ]);
+  response.end(body);
+}
+
+/** What stands before `.localhost` in a host header, or undefined for the platform's own host. */
+function functionLabel(host: string | undefined): string | undefined {
+  if (host === undefined) return undefined;
+  const portAt = host.lastIndexOf(':');
+  const name = portAt === -1 ? host : host.slice(0, portAt);
+  if (name.length <= HOST_SUFFIX.length || !name.toLowerCase().endsWith(HOST_SUFFIX)) return undefined;
+  return name.slice(0, -HOST_SUFFIX.length);
+}
+
+const HOST_SUFFIX = '.localhost';
+
+interface ParserError extends Error {
+  readonly code?: string;
+}
+
+/** What is not HTTP, or too much of it, gets an answer that says so before the connection closes. */
+function onClientError(error: ParserError, socket: import('node:stream').Duplex): void {
+  if (!socket.writable) return;
+  const [status, code, message] = CLIENT_ERRORS[error.code ?? ''] ?? [
+    '400 Bad Request',
+    'InvalidArgument',
+    'the request is not valid HTTP',
+  ];
+  const body = JSON.stringify({ RequestId: '', Code: code, Message: message });
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}
+
+const CLIENT_ERRORS: Readonly<Record<string, readonly [string, string, string] | undefined>> = {
+  HPE_HEADER_OVERFLOW: [
+    '431 Request Header Fields Too Large',
+    'RequestHeaderTooLarge',
+    `the headers are larger than ${LIMITS.requestHeaderBytesMax} bytes`,
+  ],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'RequestTimeout', 'the headers did not come in time'],
+};
+
+function urlOf(address: AddressInfo | string | null): string {
+  if (address === null || typeof address === 'string') throw new Error('the listener has no port');
+  const host = isIP(address.address) === 6 ? `[${address.address}]` : address.address;
+  return `http://${host}:${address.port}`;
+}

@@ -1,0 +1,11 @@
+import type { IncomingMessage } from 'node:http';
+
+/** A request's headers with repeated ones joined: one text by lower-case name. */
+export function plainHeaders(request: IncomingMessage): Record<string, string> {
+  const plain: Record<string, string> = {};
+  for (const name in request.headers) {
+    const value = request.headers[name];
+    if (value !== undefined) plain[name] = typeof value === 'string' ? value : value.join(', ');
+  }
+  return plain;
+}
