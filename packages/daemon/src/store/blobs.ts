@@ -9,6 +9,8 @@ import type { Readable } from 'node:stream';
  *  3. `bytesMax` bounds a put; one byte more throws PAYLOAD_TOO_LARGE and leaves nothing behind.
  *  4. `path` is a file that may be read but never written.
  *  5. `delete` of a blob that is not there does nothing.
+ *  6. A source that fails before its end throws BODY_TRUNCATED (its own ThawError where it gives one) and leaves
+ *     nothing behind. Whatever happens, a stream is left to its owner, who drains or destroys it.
  */
 export interface Blobs {
   put(source: Buffer | Readable, bytesMax: number): Promise<StoredBlob>;
