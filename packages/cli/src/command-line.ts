@@ -9,7 +9,7 @@ import { CATALOGUE, commandNameIn, loadCommands, NOUN_SUMMARIES } from './catalo
 import type { Command, CommandContext } from './command.ts';
 import { EXIT_CODE_HELP, EXIT_CODES, exitCodeOfFault } from './exit-code.ts';
 import { Interruption } from './interruption.ts';
-import { reportError } from './output/report-error.ts';
+import { errorReport, reportError } from './output/report-error.ts';
 import { Output } from './output/output.ts';
 import { joinWrapper } from './wrapper.ts';
 
@@ -27,21 +27,28 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
   let exitCode: number = EXIT_CODES.ok;
   const wanted = commandNameIn(argv);
   const commands = await loadCommands(wanted === undefined ? [...CATALOGUE.keys()] : [wanted]);
-  const parser = buildParser(commands, async (command, args, options) => {
-    exitCode = await runCommand(command, args, options);
+  const parser = buildParser(commands, async (command, args, leaf) => {
+    exitCode = await runCommand(command, args, leaf);
   });
   try {
     await parser.parseAsync(argv.length === 0 ? ['help'] : [...argv], { from: 'user' });
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_CODES.ok : EXIT_CODES.caller;
+    const output = new Output({ json: argv.includes('--json') });
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return EXIT_CODES.ok;
+      // Commander has told people already.
+      const failure = new ThawError('INVALID_ARGUMENT', error.message.replace(/^error: /, ''));
+      if (output.isJson) output.result({ error: errorReport(failure) }, () => []);
+      return EXIT_CODES.caller;
+    }
     const failure = ThawError.from(error, 'reading the command line');
-    reportError(new Output({ json: argv.includes('--json') }), failure);
+    reportError(output, failure);
     return exitCodeOfFault(failure.fault);
   }
   return exitCode;
 }
 
-type Run = (command: Command, args: readonly string[], options: SharedOptions) => Promise<void>;
+type Run = (command: Command, args: readonly string[], parser: Parser) => Promise<void>;
 
 function buildParser(commands: readonly Command[], run: Run): Parser {
   const parser = new Parser('thaw')
@@ -49,6 +56,8 @@ function buildParser(commands: readonly Command[], run: Run): Parser {
     .version(manifest.version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show help')
     .helpCommand('help [command]', 'show help for a command')
+    // `thaw alias set … --version 2` is not `thaw --version`.
+    .enablePositionalOptions()
     .showSuggestionAfterError()
     .showHelpAfterError('(`thaw help` lists the commands, `thaw <command> --help` shows one)')
     .addHelpText('after', `\n${EXIT_CODE_HELP}`)
@@ -83,7 +92,10 @@ function addCommand(parent: Parser, word: string, command: Command, run: Run): v
     if (choices !== undefined) option.choices(choices);
     if (parse !== undefined) option.argParser(parse);
     if (many === true) {
-      option.argParser((text: string, gathered: readonly string[] = []) => [...gathered, text]);
+      option.argParser((text: string, gathered: readonly string[] | undefined) => [
+        ...(gathered ?? []),
+        text,
+      ]);
     }
     parser.addOption(option);
   }
@@ -91,9 +103,8 @@ function addCommand(parent: Parser, word: string, command: Command, run: Run): v
   parser.option('--data-dir <directory>', 'where the platform keeps its data (default: ~/.thaw)');
   parser.addHelpText('after', `\n${describeExamples(command)}\n\n${EXIT_CODE_HELP}`);
   parser.action(async (...parsed: unknown[]) => {
-    const options = parser.opts<SharedOptions>();
     const args = parsed.slice(0, command.arguments?.length ?? 0).filter((arg) => typeof arg === 'string');
-    await run(command, args, options);
+    await run(command, args, parser);
   });
 }
 
@@ -107,11 +118,8 @@ function describeExamples(command: Command): string {
   return `Examples:\n${lines.join('\n')}`;
 }
 
-async function runCommand(
-  command: Command,
-  args: readonly string[],
-  options: SharedOptions,
-): Promise<number> {
+async function runCommand(command: Command, args: readonly string[], parser: Parser): Promise<number> {
+  const options = parser.opts<SharedOptions>();
   const output = new Output({ json: options.json === true });
   using interruption = command.ownsSignals === true ? undefined : new Interruption();
   const signal = interruption?.signal ?? new AbortController().signal;
@@ -129,7 +137,7 @@ async function runCommand(
     connect: async () => (client ??= new Client(await find(), signal)),
   };
   try {
-    const code = await command.run(context, args, options as never);
+    const code = await command.run(context, args, parser.opts<never>());
     return interruption?.exitCode ?? code ?? EXIT_CODES.ok;
   } catch (error) {
     if (interruption?.exitCode !== undefined) return interruption.exitCode;

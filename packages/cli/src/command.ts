@@ -15,7 +15,10 @@ export interface Command {
   readonly examples: readonly CommandExample[];
   /** The command handles SIGINT, SIGTERM and SIGHUP itself. */
   readonly ownsSignals?: boolean;
-  /** Answers the exit code; nothing means 0. */
+  /**
+   * Answers the exit code; nothing means 0. The options' type is the command's own: they are what its `options` say,
+   * and commander has read them.
+   */
   readonly run: (context: CommandContext, args: readonly string[], options: never) => Promise<number | void>;
 }
 
@@ -50,6 +53,6 @@ export interface CommandContext {
   /** The data directory that was asked for, absolute, the default included. */
   readonly dataDir: string;
   /** Finds the platform and opens a client on it, once; it is closed when the command ends. */
-  connect(): Promise<Client>;
-  findPlatform(): Promise<Platform>;
+  readonly connect: () => Promise<Client>;
+  readonly findPlatform: () => Promise<Platform>;
 }

@@ -38,7 +38,10 @@ export function parseWeights(texts: readonly string[]): Record<string, number> {
     const [version = '', share = ''] = text.split('=');
     const weight = Number(share);
     if (!/^[1-9]\d*$/.test(version) || share === '' || !(weight >= 0 && weight <= 1)) {
-      throw new ThawError('INVALID_ARGUMENT', `--weight takes VERSION=SHARE with a share from 0 to 1, not '${text}'`);
+      throw new ThawError(
+        'INVALID_ARGUMENT',
+        `--weight takes VERSION=SHARE with a share from 0 to 1, not '${text}'`,
+      );
     }
     weights[version] = weight;
   }

@@ -44,7 +44,8 @@ export class Client {
   constructor(platform: Platform, signal: AbortSignal) {
     this.platform = platform;
     this.#url = new URL(platform.url);
-    this.#agent = this.#url.protocol === 'https:' ? new SecureAgent({ keepAlive: true }) : new Agent({ keepAlive: true });
+    this.#agent =
+      this.#url.protocol === 'https:' ? new SecureAgent({ keepAlive: true }) : new Agent({ keepAlive: true });
     this.#signal = signal;
   }
 
@@ -57,7 +58,8 @@ export class Client {
     const response = await this.open(call);
     const body = await text(response);
     try {
-      return JSON.parse(body === '' ? '{}' : body) as T;
+      const value: T = JSON.parse(body === '' ? '{}' : body);
+      return value;
     } catch (error) {
       throw new ThawError('INTERNAL', `reading the answer to ${call.method} ${call.path}`, { cause: error });
     }
@@ -117,7 +119,11 @@ export class Client {
     const own = call.headers ?? {};
     const headers =
       call.sign === undefined
-        ? acs3Headers({ method: call.method, path, query, host, headers: own, body }, this.platform, new Date())
+        ? acs3Headers(
+            { method: call.method, path, query, host, headers: own, body },
+            this.platform,
+            new Date(),
+          )
         : { ...own, host, ...call.sign(call.method, path, this.platform, new Date()) };
     const send = this.#url.protocol === 'https:' ? httpsRequest : httpRequest;
     return send({

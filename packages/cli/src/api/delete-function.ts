@@ -10,7 +10,10 @@ export async function deleteFunction(client: Client, functionName: string): Prom
   const path = apiPath('functions', functionName);
   if ((await client.find<FunctionAnswer>({ method: 'GET', path })) === undefined) return false;
   for (const { triggerName } of await listAll<TriggerAnswer>(client, `${path}/triggers`, 'triggers')) {
-    await client.send({ method: 'DELETE', path: apiPath('functions', functionName, 'triggers', triggerName) });
+    await client.send({
+      method: 'DELETE',
+      path: apiPath('functions', functionName, 'triggers', triggerName),
+    });
   }
   for (const { aliasName } of await listAll<AliasAnswer>(client, `${path}/aliases`, 'aliases')) {
     await client.send({ method: 'DELETE', path: apiPath('functions', functionName, 'aliases', aliasName) });

@@ -14,7 +14,8 @@ export async function* readNdjson<T>(stream: Readable): AsyncGenerator<T, void, 
   try {
     for await (const line of lines) {
       if (line === '') continue;
-      yield parseLine<T>(line);
+      const value: T = parseLine(line);
+      yield value;
     }
     if (failure !== undefined) {
       throw new ThawError('PLATFORM_UNREACHABLE', 'reading a stream from the platform', { cause: failure });
@@ -25,9 +26,9 @@ export async function* readNdjson<T>(stream: Readable): AsyncGenerator<T, void, 
   }
 }
 
-function parseLine<T>(line: string): T {
+function parseLine(line: string): ReturnType<typeof JSON.parse> {
   try {
-    return JSON.parse(line) as T;
+    return JSON.parse(line);
   } catch (error) {
     throw new ThawError('INTERNAL', 'reading a line from the platform', { cause: error });
   }

@@ -29,9 +29,13 @@ export async function findPlatform(search: PlatformSearch): Promise<Platform> {
   const daemon = await readJsonFile(join(search.dataDir, 'daemon.json'));
   const url = textField(daemon, 'url');
   if (url === undefined) {
-    throw new ThawError('PLATFORM_UNREACHABLE', `no platform runs with the data directory ${search.dataDir}`, {
-      details: { advice: startAdvice(search) },
-    });
+    throw new ThawError(
+      'PLATFORM_UNREACHABLE',
+      `no platform runs with the data directory ${search.dataDir}`,
+      {
+        details: { advice: startAdvice(search) },
+      },
+    );
   }
   return { url: withoutTrailingSlash(url), ...(await requireCredentials(search.dataDir)) };
 }
@@ -68,7 +72,9 @@ async function requireCredentials(
   const accessKeySecret = textField(credentials, 'accessKeySecret');
   if (accessKeyId === undefined || accessKeySecret === undefined) {
     throw new ThawError('SIGNATURE_MISSING', `${path} holds no access key`, {
-      details: { advice: 'The platform writes it at its first start; start it again, or check the directory.' },
+      details: {
+        advice: 'The platform writes it at its first start; start it again, or check the directory.',
+      },
     });
   }
   return { accessKeyId, accessKeySecret };
@@ -80,8 +86,7 @@ async function readJsonFile(path: string): Promise<unknown> {
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
     throw new ThawError('ACCESS_DENIED', `reading ${path}`, {
       cause: error,
       details: { advice: 'Run as the user that runs the platform, or use THAW_ENDPOINT and a key.' },

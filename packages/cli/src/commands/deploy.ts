@@ -10,7 +10,7 @@ export const command: Command = {
   name: 'deploy',
   summary: 'bring the functions of an s.yaml to the platform',
   details:
-    'Reads Serverless Devs files (edition 3.0.0, component fc3). Uploads code and changes settings only where they\n' +
+    'Reads Serverless Devs files (edition 3.0.0, component fc3). Uploads code and changes settings only where they ' +
     'differ, and does nothing when nothing changed. Files named in .fcignore stay out of the code.',
   options: [
     { flags: '-t, --template <file>', summary: 'the file (default: s.yaml or s.yml here)' },

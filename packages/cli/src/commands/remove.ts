@@ -20,7 +20,8 @@ interface Removed {
 export const command: Command = {
   name: 'remove',
   summary: 'delete what `thaw deploy` made',
-  details: 'Deletes the functions of the file with their triggers, aliases and versions. Asks first on a terminal.',
+  details:
+    'Deletes the functions of the file with their triggers, aliases and versions. Asks first on a terminal.',
   options: [
     { flags: '-t, --template <file>', summary: 'the file (default: s.yaml or s.yml here)' },
     { flags: '--only <name>', summary: 'remove this resource only; may be given several times', many: true },
@@ -45,7 +46,9 @@ export const command: Command = {
       try {
         const outcome = (await deleteFunction(client, functionName)) ? 'removed' : 'absent';
         results.push({ functionName, outcome });
-        output.line(outcome === 'removed' ? `- ${functionName}: removed` : `= ${functionName}: was not there`);
+        output.line(
+          outcome === 'removed' ? `- ${functionName}: removed` : `= ${functionName}: was not there`,
+        );
       } catch (thrown) {
         signal.throwIfAborted();
         const error = ThawError.from(thrown, `removing ${functionName}`);
@@ -62,15 +65,22 @@ export const command: Command = {
 
 /** Without a terminal nobody can answer, and nothing is deleted on a guess. */
 async function confirm({ output, signal }: CommandContext, names: readonly string[]): Promise<void> {
-  const what = names.length === 1 ? `the function ${names[0]}` : `${names.length} functions (${names.join(', ')})`;
+  const what =
+    names.length === 1 ? `the function ${names[0]}` : `${names.length} functions (${names.join(', ')})`;
   if (!process.stdin.isTTY || !output.isTerminal) {
-    throw new ThawError('INVALID_ARGUMENT', `removing ${what} needs a confirmation, and this is no terminal`, {
-      details: { advice: 'Say --yes.' },
-    });
+    throw new ThawError(
+      'INVALID_ARGUMENT',
+      `removing ${what} needs a confirmation, and this is no terminal`,
+      {
+        details: { advice: 'Say --yes.' },
+      },
+    );
   }
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const answer = await prompt.question(`Delete ${what} with triggers, aliases and versions? [y/N] `, { signal });
+    const answer = await prompt.question(`Delete ${what} with triggers, aliases and versions? [y/N] `, {
+      signal,
+    });
     if (/^y(es)?$/i.test(answer.trim())) return;
   } finally {
     prompt.close();

@@ -71,5 +71,7 @@ function showDeployed(output: Output, deployed: Deployed): void {
 }
 
 function describeChange({ field, from, to }: Change): string {
-  return from === undefined ? `${field}: ${formatValue(to)}` : `${field}: ${formatValue(from)} -> ${formatValue(to)}`;
+  return from === undefined
+    ? `${field}: ${formatValue(to)}`
+    : `${field}: ${formatValue(from)} -> ${formatValue(to)}`;
 }

@@ -87,7 +87,8 @@ async function updateFunction(
   const config = functionConfig(resource.props);
   const changes = configChanges(config, actual);
   // Code that only an object store holds has no checksum here, so it is sent every time.
-  const isCodeNew = code === undefined ? resource.props.code !== undefined : code.checksum !== actual.codeChecksum;
+  const isCodeNew =
+    code === undefined ? resource.props.code !== undefined : code.checksum !== actual.codeChecksum;
   if (isCodeNew && code !== undefined) {
     changes.push({ field: 'code', from: formatBytes(actual.codeSize ?? 0), to: formatBytes(code.size) });
   }
@@ -113,7 +114,11 @@ async function codeReference(
     return sendCode(deployment.client, code);
   }
   const source = resource.props.code;
-  if (typeof source !== 'object' || source.ossBucketName === undefined || source.ossObjectName === undefined) {
+  if (
+    typeof source !== 'object' ||
+    source.ossBucketName === undefined ||
+    source.ossObjectName === undefined
+  ) {
     return undefined;
   }
   return { ossBucketName: source.ossBucketName, ossObjectName: source.ossObjectName };

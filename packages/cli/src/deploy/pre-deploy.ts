@@ -7,7 +7,11 @@ import type { Output } from '../output/output.ts';
 import type { PreDeployAction } from '../s-yaml/resource.ts';
 
 /** Runs a command of `actions: pre-deploy` in a shell, its output shown line by line on stderr. */
-export async function runPreDeploy(action: PreDeployAction, output: Output, signal: AbortSignal): Promise<void> {
+export async function runPreDeploy(
+  action: PreDeployAction,
+  output: Output,
+  signal: AbortSignal,
+): Promise<void> {
   output.note(output.styleError('dim', `$ ${action.run}`));
   // A group of its own, so that an interruption reaches what the shell has started too.
   const child = spawn(action.run, {
@@ -23,11 +27,11 @@ export async function runPreDeploy(action: PreDeployAction, output: Output, sign
   try {
     show(child.stdout, output);
     show(child.stderr, output);
-    const [code, endedBy] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
-    if (code === 0) return;
+    await once(child, 'close');
+    if (child.exitCode === 0) return;
     throw new ThawError(
       'INVALID_ARGUMENT',
-      `the pre-deploy command \`${action.run}\` ended with ${endedBy ?? `exit code ${code}`}`,
+      `the pre-deploy command \`${action.run}\` ended with ${child.signalCode ?? `exit code ${child.exitCode}`}`,
       { details: { advice: 'Its output is above; nothing was deployed for this resource.' } },
     );
   } catch (error) {

@@ -4,7 +4,11 @@ import type { Resource } from '../s-yaml/resource.ts';
 import { type Change, tagMap } from './config-diff.ts';
 
 /** Makes the function's tags those of the file. A file without `tags` leaves them alone. */
-export async function deployTags(client: Client, resource: Resource, actual: FunctionAnswer): Promise<Change[]> {
+export async function deployTags(
+  client: Client,
+  resource: Resource,
+  actual: FunctionAnswer,
+): Promise<Change[]> {
   if (resource.props.tags === undefined) return [];
   const wanted = tagMap(resource.props.tags);
   const current = tagMap(actual.tags ?? []);

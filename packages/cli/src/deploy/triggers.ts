@@ -79,6 +79,8 @@ function parseConfig(trigger: TriggerAnswer): unknown {
   try {
     return JSON.parse(text === '' ? '{}' : text);
   } catch (error) {
-    throw new ThawError('INTERNAL', `reading the configuration of trigger ${trigger.triggerName}`, { cause: error });
+    throw new ThawError('INTERNAL', `reading the configuration of trigger ${trigger.triggerName}`, {
+      cause: error,
+    });
   }
 }

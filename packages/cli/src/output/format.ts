@@ -9,7 +9,9 @@ export function formatBytes(bytes: number): string {
     value /= 1024;
     unit += 1;
   }
-  return unit === 0 ? `${bytes} B` : `${value < 10 ? value.toFixed(1) : Math.round(value)} ${BYTE_UNITS[unit]}`;
+  return unit === 0
+    ? `${bytes} B`
+    : `${value < 10 ? value.toFixed(1) : Math.round(value)} ${BYTE_UNITS[unit]}`;
 }
 
 export function formatMs(ms: number): string {
@@ -23,9 +25,12 @@ export function formatTime(time: string | number | undefined): string {
   if (time === undefined || time === '') return '';
   const date = new Date(time);
   if (Number.isNaN(date.getTime())) return String(time);
-  const two = (value: number): string => String(value).padStart(2, '0');
   const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}
+
+function two(value: number): string {
+  return String(value).padStart(2, '0');
 }
 
 /** A value in a "field: old -> new" line: text as it is, the rest as JSON, nothing as `(none)`. */

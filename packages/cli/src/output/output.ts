@@ -66,7 +66,9 @@ export function formatTable(
   const used = header.map((_, column) => rows.some((row) => (row[column] ?? '') !== ''));
   const shown = (cells: readonly string[]): string[] => cells.filter((_, column) => used[column] === true);
   const table = [shown(header), ...rows.map(shown)];
-  const widths = shown(header).map((_, column) => Math.max(...table.map((row) => widthOf(row[column] ?? ''))));
+  const widths = shown(header).map((_, column) =>
+    Math.max(...table.map((row) => widthOf(row[column] ?? ''))),
+  );
   return table.map((row, index) => {
     const cells = row.map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - widthOf(cell)));
     const line = cells.join('  ').trimEnd();

@@ -13,8 +13,10 @@ const ADVICE: Partial<Record<ErrorCode, string>> = {
   TRIGGER_NOT_FOUND: 'See the triggers with `thaw trigger list <function>`.',
   LAYER_NOT_FOUND: 'See the layers with `thaw layer list`.',
   INVOCATION_NOT_FOUND: 'See the latest with `thaw invocation list`.',
-  SIGNATURE_INVALID: 'The secret does not belong to this access key: check THAW_ACCESS_KEY_SECRET or --data-dir.',
-  ACCESS_KEY_UNKNOWN: 'Use the key in credentials.json of the data directory of the platform that answers there.',
+  SIGNATURE_INVALID:
+    'The secret does not belong to this access key: check THAW_ACCESS_KEY_SECRET or --data-dir.',
+  ACCESS_KEY_UNKNOWN:
+    'Use the key in credentials.json of the data directory of the platform that answers there.',
   REQUEST_EXPIRED: "Set this machine's clock: it is too far from the platform's.",
   PATH_NOT_SUPPORTED: 'This platform does not have that feature; compare `thaw info` with `thaw --version`.',
   THROTTLED: 'Try again in a moment.',
@@ -66,7 +68,7 @@ function causesOf(error: Error): string[] {
   const causes: string[] = [];
   let cause = error.cause;
   while (cause !== undefined && causes.length < CAUSES_MAX) {
-    causes.push(cause instanceof Error ? messageOf(cause) : String(cause));
+    causes.push(cause instanceof Error ? messageOf(cause) : JSON.stringify(cause));
     cause = cause instanceof Error ? cause.cause : undefined;
   }
   return causes;

@@ -1,6 +1,9 @@
 import type { Timeline, TimelinePhase } from '@thaw/protocol/timeline.ts';
 import { formatMs } from './format.ts';
 
+/** Width of the bars where a command draws them: with labels and numbers it fits 80 columns. */
+export const TIMELINE_CHARACTERS = 48;
+
 /** Phases that make up the wait for an instance on a cold start, in the order in which they happen. */
 const COLD_PHASES = ['sandbox', 'boot', 'load', 'initializer'] as const;
 
@@ -65,7 +68,8 @@ function layOut(timeline: Timeline): Span[] {
   const placedEnd = queued + (timeline.placed ?? 0);
   const stretch = (phase: TimelinePhase, startMs: number): void => {
     const ms = timeline[phase];
-    if (ms !== undefined) spans.push({ phase, startMs: Math.max(0, startMs), endMs: Math.max(0, startMs) + ms, isMoment: false });
+    if (ms !== undefined)
+      spans.push({ phase, startMs: Math.max(0, startMs), endMs: Math.max(0, startMs) + ms, isMoment: false });
   };
   stretch('queued', 0);
   const coldMs = COLD_PHASES.reduce((sum, phase) => sum + (timeline[phase] ?? 0), 0);

@@ -36,7 +36,9 @@ export async function readIgnoreRules(directory: string): Promise<IsIgnored> {
 export async function listCode(root: string): Promise<CodeEntry[]> {
   const walk: Walk = { root, isIgnored: await readIgnoreRules(root), entries: [] };
   await addDirectory(walk, root, '', [await realpath(root)]);
-  return walk.entries.toSorted((left, right) => (left.path < right.path ? -1 : left.path > right.path ? 1 : 0));
+  return walk.entries.toSorted((left, right) =>
+    left.path < right.path ? -1 : left.path > right.path ? 1 : 0,
+  );
 }
 
 interface Walk {
@@ -46,7 +48,12 @@ interface Walk {
 }
 
 /** `ancestors` are the real paths of the directories that we are in: a link to one of them would never end. */
-async function addDirectory(walk: Walk, source: string, path: string, ancestors: readonly string[]): Promise<void> {
+async function addDirectory(
+  walk: Walk,
+  source: string,
+  path: string,
+  ancestors: readonly string[],
+): Promise<void> {
   const names = await readdir(source);
   if (names.length === 0 && path !== '') add(walk, { kind: 'directory', path });
   for (const name of names) {
@@ -61,7 +68,12 @@ async function addDirectory(walk: Walk, source: string, path: string, ancestors:
   }
 }
 
-async function addLink(walk: Walk, source: string, path: string, ancestors: readonly string[]): Promise<void> {
+async function addLink(
+  walk: Walk,
+  source: string,
+  path: string,
+  ancestors: readonly string[],
+): Promise<void> {
   const target = await readlink(source);
   if (staysInside(path, target)) {
     add(walk, { kind: 'link', path, target });

@@ -10,7 +10,8 @@ export type Expression =
   | { readonly kind: 'member'; readonly object: Expression; readonly name: string }
   | { readonly kind: 'call'; readonly name: string; readonly args: readonly Expression[] };
 
-const TOKEN = /\s*(?:(?<string>'[^']*'|"[^"]*")|(?<number>-?\d+(?:\.\d+)?(?![\w-]))|(?<name>[A-Za-z_$][\w$-]*)|(?<mark>[.()[\],]))/y;
+const TOKEN =
+  /\s*(?:(?<string>'[^']*'|"[^"]*")|(?<number>-?\d+(?:\.\d+)?(?![\w-]))|(?<name>[A-Za-z_$][\w$-]*)|(?<mark>[.()[\],]))/y;
 const KEYWORDS: ReadonlyMap<string, boolean | null> = new Map([
   ['true', true],
   ['false', false],
@@ -109,7 +110,10 @@ function unquote(token: Token): string {
 
 function unexpected(reader: Reader): ThawError {
   const token = reader.tokens[reader.at];
-  return invalid(reader.source, token === undefined ? 'it ends too early' : `'${token.text}' is not expected there`);
+  return invalid(
+    reader.source,
+    token === undefined ? 'it ends too early' : `'${token.text}' is not expected there`,
+  );
 }
 
 function invalid(source: string, reason: string): ThawError {

@@ -46,7 +46,11 @@ export function findTemplate(path: string | undefined, directory: string): strin
 /** Reads and checks a Serverless Devs file. Every mistake names its place in the file. */
 export async function readSYaml(file: string, environment: NodeJS.ProcessEnv): Promise<Project> {
   const lines = new LineCounter();
-  const document = parseDocument(await readTemplate(file), { lineCounter: lines, merge: true, prettyErrors: false });
+  const document = parseDocument(await readTemplate(file), {
+    lineCounter: lines,
+    merge: true,
+    prettyErrors: false,
+  });
   const position = new FilePosition(file, document, lines);
   const syntaxError = document.errors[0];
   if (syntaxError !== undefined) {

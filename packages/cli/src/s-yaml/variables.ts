@@ -15,35 +15,41 @@ export interface Scope {
 
 const VARIABLE = /\$\{([\w\W]*?)\}/g;
 /** A variable's value may hold variables itself; a circle of them ends here. */
-const ROUNDS_MAX = 8;
+const DEPTH_MAX = 16;
 
 /** Every text in a value with its `${…}` replaced. Keys whose value is null are dropped, as Serverless Devs does. */
 export function substitute(value: unknown, scope: Scope): unknown {
+  return substituteAt(value, { ...scope, depth: 0 });
+}
+
+/** How many variables we are inside of. */
+type DeepScope = Scope & { readonly depth: number };
+
+function substituteAt(value: unknown, scope: DeepScope): unknown {
   if (typeof value === 'string') return substituteText(value, scope);
-  if (Array.isArray(value)) return value.map((item) => substitute(item, scope));
+  if (Array.isArray(value)) return value.map((item) => substituteAt(item, scope));
   if (typeof value !== 'object' || value === null) return value;
   const result: Record<string, unknown> = {};
   for (const [name, item] of Object.entries(value)) {
-    const replaced = substitute(item, scope);
+    const replaced = substituteAt(item, scope);
     if (replaced !== undefined && replaced !== null) result[name] = replaced;
   }
   return result;
 }
 
 /** A text that is one variable and nothing else becomes the variable's value, with its type; else text is put in. */
-function substituteText(text: string, scope: Scope): unknown {
-  let current = text;
-  for (let round = 0; round < ROUNDS_MAX; round += 1) {
-    const whole = /^\$\{([^{}]*)\}$/.exec(current)?.[1];
-    const value: unknown =
-      whole === undefined
-        ? current.replaceAll(VARIABLE, (_, source: string) => asText(source, evaluateSource(source, scope)))
-        : evaluateSource(whole, scope);
-    if (typeof value !== 'string') return substitute(value, scope);
-    if (value === current || !value.includes('${')) return value;
-    current = value;
+function substituteText(text: string, scope: DeepScope): unknown {
+  if (!text.includes('${')) return text;
+  if (scope.depth > DEPTH_MAX) {
+    throw new ThawError('INVALID_ARGUMENT', `the variables in '${text}' refer to each other in a circle`);
   }
-  throw new ThawError('INVALID_ARGUMENT', `the variables in '${text}' refer to each other in a circle`);
+  const deeper = { ...scope, depth: scope.depth + 1 };
+  const whole = /^\$\{([^{}]*)\}$/.exec(text)?.[1];
+  if (whole !== undefined) return substituteAt(evaluateSource(whole, deeper), deeper);
+  const replaced = text.replaceAll(VARIABLE, (_, source: string) =>
+    asText(source, evaluateSource(source, deeper)),
+  );
+  return replaced === text ? text : substituteText(replaced, deeper);
 }
 
 function asText(source: string, value: unknown): string {
@@ -52,7 +58,7 @@ function asText(source: string, value: unknown): string {
   throw new ThawError('INVALID_ARGUMENT', `\${${source}} is not text, so it cannot be part of a longer text`);
 }
 
-function evaluateSource(source: string, scope: Scope): unknown {
+function evaluateSource(source: string, scope: DeepScope): unknown {
   const value = evaluate(parseExpression(source), scope);
   if (value === undefined || value === null) {
     throw new ThawError('INVALID_ARGUMENT', `the variable \${${source}} has no value`);
@@ -60,32 +66,24 @@ function evaluateSource(source: string, scope: Scope): unknown {
   return value;
 }
 
-function evaluate(expression: Expression, scope: Scope): unknown {
-  switch (expression.kind) {
-    case 'literal':
-      return expression.value;
-    case 'name':
-      return scope.names[expression.name];
-    case 'member':
-      return memberOf(evaluate(expression.object, scope), expression.name, scope);
-    case 'call':
-      return call(
-        expression.name,
-        expression.args.map((arg) => evaluate(arg, scope)),
-        scope,
-      );
-  }
+function evaluate(expression: Expression, scope: DeepScope): unknown {
+  if (expression.kind === 'literal') return expression.value;
+  if (expression.kind === 'name') return scope.names[expression.name];
+  if (expression.kind === 'member')
+    return memberOf(evaluate(expression.object, scope), expression.name, scope);
+  const args = expression.args.map((arg) => evaluate(arg, scope));
+  return call(expression.name, args, scope);
 }
 
-function memberOf(object: unknown, name: string, scope: Scope): unknown {
+function memberOf(object: unknown, name: string, scope: DeepScope): unknown {
   if (typeof object !== 'object' || object === null || !Object.hasOwn(object, name)) return undefined;
   const value: unknown = Reflect.get(object, name);
-  return typeof value === 'string' && value.includes('${') ? substituteText(value, scope) : value;
+  return typeof value === 'string' ? substituteText(value, scope) : value;
 }
 
 function call(name: string, args: readonly unknown[], scope: Scope): unknown {
   const [first, second] = args;
-  const argument = typeof first === 'string' ? first : String(first ?? '');
+  const argument = typeof first === 'string' ? first : JSON.stringify(first ?? '');
   switch (name) {
     case 'env':
       // Serverless Devs takes an empty variable for an unset one.
@@ -106,7 +104,9 @@ function call(name: string, args: readonly unknown[], scope: Scope): unknown {
       return argument;
     default:
       throw new ThawError('INVALID_ARGUMENT', `\${${name}(…)} is not supported`, {
-        details: { advice: 'Supported are env, file, path, json, yaml, str, vars.*, resources.*.props.* and this.*.' },
+        details: {
+          advice: 'Supported are env, file, path, json, yaml, str, vars.*, resources.*.props.* and this.*.',
+        },
       });
   }
 }
@@ -119,7 +119,9 @@ function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new ThawError('INVALID_ARGUMENT', `reading ${path}, which the file names in \${file(…)}`, { cause: error });
+    throw new ThawError('INVALID_ARGUMENT', `reading ${path}, which the file names in \${file(…)}`, {
+      cause: error,
+    });
   }
 }
 

@@ -1,0 +1,27 @@
+import { nativePath } from '../api/client.ts';
+import type { InfoAnswer } from '../api/wire.ts';
+import type { Command } from '../command.ts';
+import { formatPairs } from '../output/output.ts';
+
+export const command: Command = {
+  name: 'info',
+  summary: 'show the platform: where it is, how it isolates, what it runs',
+  examples: [{ run: 'thaw info', does: 'the platform of the default data directory' }],
+  run: async ({ output, connect }) => {
+    const client = await connect();
+    const info = await client.json<InfoAnswer>({ method: 'GET', path: nativePath('info') });
+    output.result(info, () => {
+      const runtimes = (info.runtimes ?? []).map(
+        ({ name, version, path }) => `${name} ${version ?? ''}  ${output.style('dim', path ?? '')}`,
+      );
+      return formatPairs(output, [
+        ['version', info.version],
+        ['url', info.url ?? client.platform.url],
+        ['data', info.dataDir],
+        ['isolation', info.isolation],
+        ['runtimes', runtimes.join('\n')],
+      ]);
+    });
+    if (!output.isJson) for (const warning of info.warnings ?? []) output.warn(warning);
+  },
+};
