@@ -1,0 +1,121 @@
+import { isDeepStrictEqual } from 'node:util';
+import {
+  PASSTHROUGH_FIELDS,
+  type CreateFunctionInput,
+  type UpdateFunctionInput,
+} from '@thaw/protocol/fc/function.ts';
+import { LIMITS } from '@thaw/protocol/limits.ts';
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import type { FunctionConfig, InstanceLifecycleConfig, LifecycleHook } from '../model/function.ts';
+import { runtimeFamily } from './runtime-family.ts';
+
+const DISK_MB_DEFAULT = 512;
+const HANDLER_TYPES = ['auto', 'event', 'http'];
+/** FC: one core needs 1 GB at least and 4 GB at most. */
+const MEMORY_MB_PER_CORE_MIN = 1024;
+const MEMORY_MB_PER_CORE_MAX = 4096;
+
+/** The whole configuration of a new function, every default filled in. Throws INVALID_ARGUMENT, UNSUPPORTED_RUNTIME. */
+export function newConfig(input: CreateFunctionInput): FunctionConfig {
+  return changedConfig(
+    {
+      functionName: input.functionName,
+      description: '',
+      runtime: input.runtime,
+      handler: input.handler,
+      memorySize: LIMITS.memoryMbDefault,
+      diskSize: DISK_MB_DEFAULT,
+      timeout: LIMITS.functionTimeoutSDefault,
+      instanceConcurrency: 1,
+      environmentVariables: {},
+      layers: [],
+      internetAccess: true,
+      instanceLifecycleConfig: {},
+      passthrough: {},
+    },
+    input,
+  );
+}
+
+/** The configuration after an update: a field that is not given stays as it is. */
+export function changedConfig(current: FunctionConfig, input: UpdateFunctionInput): FunctionConfig {
+  const cpu = input.cpu ?? current.cpu;
+  const config: FunctionConfig = {
+    functionName: current.functionName,
+    description: input.description ?? current.description,
+    runtime: input.runtime ?? current.runtime,
+    handler: input.handler ?? current.handler,
+    memorySize: input.memorySize ?? current.memorySize,
+    ...(cpu === undefined ? {} : { cpu }),
+    diskSize: input.diskSize ?? current.diskSize,
+    timeout: input.timeout ?? current.timeout,
+    instanceConcurrency: input.instanceConcurrency ?? current.instanceConcurrency,
+    environmentVariables: input.environmentVariables ?? current.environmentVariables,
+    layers: input.layers ?? current.layers,
+    internetAccess: input.internetAccess ?? current.internetAccess,
+    instanceLifecycleConfig:
+      input.instanceLifecycleConfig === undefined
+        ? current.instanceLifecycleConfig
+        : configuredHooks(input.instanceLifecycleConfig),
+    passthrough: { ...current.passthrough, ...passthroughOf(input) },
+  };
+  requireConsistent(config);
+  return config;
+}
+
+/** Whether an instance that was started with one of them can serve the other. */
+export function runsEqually(left: FunctionConfig, right: FunctionConfig): boolean {
+  return isDeepStrictEqual(whatRuns(left), whatRuns(right));
+}
+
+function whatRuns(config: FunctionConfig): unknown {
+  return { ...config, description: '', passthrough: config.passthrough['logConfig'] };
+}
+
+/** A hook without a handler is one that was not configured: clients send empty objects for those. */
+function configuredHooks(
+  hooks: NonNullable<UpdateFunctionInput['instanceLifecycleConfig']>,
+): InstanceLifecycleConfig {
+  const configured: Partial<Record<keyof InstanceLifecycleConfig, LifecycleHook>> = {};
+  for (const name of ['initializer', 'preFreeze', 'preStop', 'postThaw'] as const) {
+    const hook = hooks[name];
+    if (hook !== undefined && hook.handler !== '') configured[name] = hook;
+  }
+  return configured;
+}
+
+function passthroughOf(input: UpdateFunctionInput): Record<string, unknown> {
+  const given: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(input)) {
+    if (value !== undefined && PASSTHROUGH_FIELDS.includes(name)) given[name] = value;
+  }
+  return given;
+}
+
+/** What no single field can say. */
+function requireConsistent(config: FunctionConfig): void {
+  runtimeFamily(config.runtime);
+  if (config.cpu !== undefined) {
+    const mbPerCore = config.memorySize / config.cpu;
+    if (mbPerCore < MEMORY_MB_PER_CORE_MIN || mbPerCore > MEMORY_MB_PER_CORE_MAX) {
+      throw new ThawError(
+        'INVALID_ARGUMENT',
+        `cpu must be between a quarter core and one core per GB of memory: for memorySize ${config.memorySize} from ${config.memorySize / MEMORY_MB_PER_CORE_MAX} to ${config.memorySize / MEMORY_MB_PER_CORE_MIN}`,
+        { details: { field: 'cpu' } },
+      );
+    }
+  }
+  if (new Set(config.layers).size !== config.layers.length) {
+    throw new ThawError('INVALID_ARGUMENT', 'layers must not name a layer version twice', {
+      details: { field: 'layers' },
+    });
+  }
+  const handlerType = config.environmentVariables['THAW_HANDLER_TYPE'];
+  if (handlerType !== undefined && !HANDLER_TYPES.includes(handlerType)) {
+    throw new ThawError(
+      'INVALID_ARGUMENT',
+      `environmentVariables.THAW_HANDLER_TYPE must be one of ${HANDLER_TYPES.join(', ')}`,
+      { details: { field: 'environmentVariables.THAW_HANDLER_TYPE' } },
+    );
+  }
+}

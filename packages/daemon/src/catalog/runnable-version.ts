@@ -1,0 +1,83 @@
+import type { FunctionConfig, FunctionVersion } from '../model/function.ts';
+import type { RunnableVersion } from '../model/runnable.ts';
+import type { AccountPlace } from './arn.ts';
+import { runtimeFamily } from './runtime-family.ts';
+
+const MEMORY_MB_PER_CORE = 2048;
+const CPU_MIN = 0.05;
+
+/** Where the files of a version are on this host. */
+export interface CodeDirectories {
+  readonly codeDirectory: string;
+  readonly layerDirectory: string | undefined;
+}
+
+/** Everything that running a version takes, so that the invocation path looks nothing up. */
+export function runnableVersion(
+  version: FunctionVersion,
+  directories: CodeDirectories,
+  place: AccountPlace,
+): RunnableVersion {
+  const { config } = version;
+  return {
+    key: `${config.functionName}@${version.revision}`,
+    functionName: config.functionName,
+    versionId: version.versionId,
+    family: runtimeFamily(config.runtime),
+    runtime: config.runtime,
+    handler: config.handler,
+    handlerType: handlerTypeOf(config),
+    initializer: config.instanceLifecycleConfig.initializer,
+    timeoutMs: config.timeout * 1000,
+    memoryMb: config.memorySize,
+    cpu: config.cpu ?? Math.max(CPU_MIN, config.memorySize / MEMORY_MB_PER_CORE),
+    diskMb: config.diskSize,
+    instanceConcurrency: config.instanceConcurrency,
+    environment: environmentOf(version, place),
+    internetAccess: config.internetAccess,
+    ...directories,
+    codeChecksum: version.code.checksum,
+    logProject: logFieldOf(config, 'project'),
+    logStore: logFieldOf(config, 'logstore'),
+  };
+}
+
+/**
+ * FC's own variables over the user's. Aliases share the instances of the version they lead to, so the qualifier here
+ * is the version; the one that a request named travels with the request. `FC_INSTANCE_ID` is added per instance.
+ */
+function environmentOf(version: FunctionVersion, place: AccountPlace): Readonly<Record<string, string>> {
+  const { config, versionId } = version;
+  const { initializer } = config.instanceLifecycleConfig;
+  return {
+    ...config.environmentVariables,
+    FC_FUNC_CODE_PATH: '/code/',
+    FC_FUNCTION_NAME: config.functionName,
+    FC_FUNCTION_HANDLER: config.handler,
+    FC_FUNCTION_MEMORY_SIZE: String(config.memorySize),
+    FC_REGION: place.region,
+    FC_ACCOUNT_ID: place.accountId,
+    FC_QUALIFIER: versionId,
+    FC_VERSION_ID: versionId,
+    FC_RUNTIME: config.runtime,
+    FC_TIMEOUT: String(config.timeout),
+    ...(initializer === undefined
+      ? {}
+      : {
+          FC_INITIALIZER_HANDLER: initializer.handler,
+          FC_INITIALIZATION_TIMEOUT: String(initializer.timeout),
+        }),
+  };
+}
+
+function handlerTypeOf(config: FunctionConfig): RunnableVersion['handlerType'] {
+  const asked = config.environmentVariables['THAW_HANDLER_TYPE'];
+  return asked === 'event' || asked === 'http' ? asked : 'auto';
+}
+
+function logFieldOf(config: FunctionConfig, name: 'project' | 'logstore'): string {
+  const logConfig = config.passthrough['logConfig'];
+  if (typeof logConfig !== 'object' || logConfig === null) return '';
+  const value: unknown = Reflect.get(logConfig, name);
+  return typeof value === 'string' ? value : '';
+}

@@ -1,0 +1,102 @@
+import type { AsyncSettings } from '@thaw/protocol/fc/async-config.ts';
+import type { ConcurrencySettings } from '@thaw/protocol/fc/concurrency.ts';
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { LATEST } from '../model/function.ts';
+import { requireFunction, timeStamp, write, type CatalogContext } from './catalog-context.ts';
+import { pageOf, type Page, type PageRequest } from './page.ts';
+import { requireVersion } from './versions.ts';
+import { ASYNC_CONFIGS, CONCURRENCY } from './record-kinds.ts';
+
+export interface ConcurrencyConfig extends ConcurrencySettings {
+  readonly functionName: string;
+}
+
+export interface AsyncConfig {
+  readonly functionName: string;
+  readonly qualifier: string;
+  readonly settings: AsyncSettings;
+  readonly createdTime: string;
+  readonly lastModifiedTime: string;
+}
+
+/** Settings that stand beside a function: kept, given back, and gone with it. */
+export class Settings {
+  readonly #context: CatalogContext;
+
+  constructor(context: CatalogContext) {
+    this.#context = context;
+  }
+
+  putConcurrency(functionName: string, settings: ConcurrencySettings): ConcurrencyConfig {
+    requireFunction(this.#context.records, functionName);
+    const config: ConcurrencyConfig = { functionName, ...settings };
+    write(this.#context, [{ kind: 'put', key: CONCURRENCY.key(functionName), value: config }]);
+    return config;
+  }
+
+  requireConcurrency(functionName: string): ConcurrencyConfig {
+    requireFunction(this.#context.records, functionName);
+    const stored = CONCURRENCY.get(this.#context.records, functionName);
+    if (stored === undefined) throw configNotFound('concurrency', functionName);
+    return stored.value;
+  }
+
+  /** Deleting what is not set does nothing. */
+  deleteConcurrency(functionName: string): void {
+    requireFunction(this.#context.records, functionName);
+    write(this.#context, [{ kind: 'delete', key: CONCURRENCY.key(functionName) }]);
+  }
+
+  listConcurrency(functionName: string | undefined, request: PageRequest): Page<ConcurrencyConfig> {
+    const configs = CONCURRENCY.list(this.#context.records)
+      .map((stored) => stored.value)
+      .filter((config) => functionName === undefined || config.functionName === functionName);
+    return pageOf(configs, (config) => config.functionName, request);
+  }
+
+  putAsyncConfig(functionName: string, qualifier: string | undefined, settings: AsyncSettings): AsyncConfig {
+    const { records, clock } = this.#context;
+    requireVersion(records, functionName, qualifier);
+    const key = ASYNC_CONFIGS.key(functionName, qualifier ?? LATEST);
+    const before = ASYNC_CONFIGS.get(records, functionName, qualifier ?? LATEST)?.value;
+    const now = timeStamp(clock);
+    const config: AsyncConfig = {
+      functionName,
+      qualifier: qualifier ?? LATEST,
+      settings,
+      createdTime: before?.createdTime ?? now,
+      lastModifiedTime: now,
+    };
+    write(this.#context, [{ kind: 'put', key, value: config }]);
+    return config;
+  }
+
+  requireAsyncConfig(functionName: string, qualifier: string | undefined): AsyncConfig {
+    const { records } = this.#context;
+    requireFunction(records, functionName);
+    const stored = ASYNC_CONFIGS.get(records, functionName, qualifier ?? LATEST);
+    if (stored === undefined) throw configNotFound('async', functionName);
+    return stored.value;
+  }
+
+  /** Deleting what is not set does nothing. */
+  deleteAsyncConfig(functionName: string, qualifier: string | undefined): void {
+    requireFunction(this.#context.records, functionName);
+    write(this.#context, [{ kind: 'delete', key: ASYNC_CONFIGS.key(functionName, qualifier ?? LATEST) }]);
+  }
+
+  listAsyncConfigs(functionName: string | undefined, request: PageRequest): Page<AsyncConfig> {
+    const within = functionName === undefined ? '' : `${functionName}/`;
+    const configs = ASYNC_CONFIGS.list(this.#context.records, within).map((stored) => stored.value);
+    return pageOf(configs, (config) => ASYNC_CONFIGS.key(config.functionName, config.qualifier), request);
+  }
+}
+
+export type ConfigKind = 'concurrency' | 'async' | 'provision' | 'scaling';
+
+/** `details.config` lets a door say it with its own code for this kind. */
+export function configNotFound(kind: ConfigKind, functionName: string): ThawError {
+  return new ThawError('CONFIG_NOT_FOUND', `function '${functionName}' has no ${kind} configuration`, {
+    details: { config: kind, function: functionName },
+  });
+}
