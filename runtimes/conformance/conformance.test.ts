@@ -1,0 +1,204 @@
+/** Every case against every interpreter on the machine: docs/RUNTIMES.md, section 8. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { assertLogs, assertText, bytesOf, casesFor, type Case, type Expected, type ExpectedError, type Step } from './case.ts';
+import { type Interpreter, type Language, listInterpreters } from './interpreters.ts';
+import { LinkDriver, type ReportedError, type Stream } from './link-driver.ts';
+
+const RUNTIMES = join(import.meta.dirname, '..');
+/** Cases of one interpreter that run at once: each is a process of its own. */
+const CASES_AT_ONCE = 2;
+
+const COMMANDS: Readonly<Record<Language, readonly string[]>> = {
+  nodejs: [join(RUNTIMES, 'nodejs', 'shim.cjs')],
+  python3: ['-u', '-B', join(RUNTIMES, 'python', 'shim.py')],
+};
+
+for (const interpreter of listInterpreters()) {
+  const { language, name, path } = interpreter;
+  if (path === undefined) {
+    it(`runs on ${name}`, { skip: `${name} is not on this machine` }, () => {});
+    continue;
+  }
+  describe(`the ${language} shim on ${name}`, { concurrency: CASES_AT_ONCE }, () => {
+    for (const one of casesFor(language)) it(one.name, () => runCase(one, language, path));
+    it('exits with 1 on a frame that is not allowed', () => refuseFrame(language, path));
+    it('exits when the link closes', () => closeEarly(language, path));
+  });
+}
+
+async function refuseFrame(language: Language, path: string): Promise<void> {
+  await using driver = await startDriver(language, path);
+  driver.sendRaw(Buffer.from('000000050800000001', 'hex'));
+  await driver.waitFor('the exit', () => driver.exitCode !== undefined);
+  assert.equal(driver.exitCode, 1);
+}
+
+async function closeEarly(language: Language, path: string): Promise<void> {
+  const driver = await startDriver(language, path);
+  await driver[Symbol.asyncDispose]();
+  assert.equal(driver.exitCode, 0);
+}
+
+async function startDriver(language: Language, path: Interpreter['path'] & string): Promise<LinkDriver> {
+  const driver = await LinkDriver.start([path, ...COMMANDS[language]], codePath(language));
+  await driver.waitWhileAlive('HELLO', () => driver.hello !== undefined);
+  return driver;
+}
+
+function codePath(language: Language): string {
+  return join(import.meta.dirname, 'functions', language === 'nodejs' ? 'nodejs' : 'python');
+}
+
+async function runCase(one: Case, language: Language, path: string): Promise<void> {
+  await using driver = await startDriver(language, path);
+  assert.equal(driver.hello?.['protocol'], 1);
+  assert.equal(driver.hello['runtime'], language);
+  driver.specialize(specializationOf(one, codePath(language)));
+  await driver.waitWhileAlive(
+    'the start',
+    () => driver.ready !== undefined || driver.startFailed !== undefined,
+  );
+  if (one.startLogs !== undefined) assertLogs(driver.instanceLogs, one.startLogs);
+  if (one.startFailed !== undefined) {
+    assert.equal(driver.ready, undefined, 'the start succeeded');
+    assert.equal(driver.startFailed?.phase, one.startFailed.phase);
+    assertError(driver.startFailed.error, one.startFailed.error);
+    await driver.waitFor('the exit', () => driver.exitCode !== undefined);
+    assert.equal(driver.exitCode, 1);
+    return;
+  }
+  assert.deepEqual(driver.startFailed, undefined);
+  assert.equal(driver.ready, one.ready ?? 'event');
+  assert.equal(driver.isInitializing, one.initializer !== undefined);
+  await runSteps(driver, one.steps ?? []);
+  assert.equal(driver.native, '', 'the shim printed on its own descriptors');
+}
+
+function specializationOf(one: Case, directory: string): { function: Record<string, unknown> } {
+  const specialization = {
+    instanceId: 'c-65a1f2c0-1f0e8a7d',
+    function: {
+      name: 'conformance',
+      handler: one.handler,
+      memory: 512,
+      timeout: 30,
+      initializer: one.initializer ?? null,
+      initializationTimeout: 10,
+      preFreeze: one.preFreeze ?? null,
+      preStop: one.preStop ?? null,
+      postThaw: one.postThaw ?? null,
+      versionId: 'LATEST',
+      qualifier: 'LATEST',
+    },
+    handlerType: one.handlerType ?? 'auto',
+    codePath: directory,
+    layerPath: join(directory, 'no-layers'),
+    environment: one.environment ?? {},
+    concurrency: one.concurrency ?? 1,
+    region: 'local',
+    accountId: '1000000000000000',
+    logProject: '',
+    logStore: '',
+  };
+  return specialization;
+}
+
+async function runSteps(driver: LinkDriver, steps: readonly Step[]): Promise<void> {
+  const named = new Map<string, Stream>();
+  const require = (name: string): Stream => {
+    const stream = named.get(name);
+    assert.ok(stream !== undefined, `no step has sent '${name}'`);
+    return stream;
+  };
+  for (const step of steps) {
+    if (step.event !== undefined || step.http !== undefined) {
+      const stream = send(driver, step);
+      if (step.send === undefined) await assertAnswer(driver, stream, step.expect ?? {});
+      else named.set(step.send, stream);
+    } else if (step.data !== undefined) {
+      driver.data(require(step.data), bytesOf(step.body ?? { utf8: '' }), step.end ?? false);
+    } else if (step.cancel !== undefined) {
+      driver.cancel(require(step.cancel));
+    } else if (step.awaitBody !== undefined) {
+      await awaitBody(driver, require(step.awaitBody), step);
+    } else if (step.awaitLog !== undefined) {
+      const { logs } = require(step.awaitLog);
+      const text = step.contains ?? '';
+      await driver.waitFor(`'${text}' in the log`, () => logs.map((piece) => piece.text).join('').includes(text));
+    } else if (step.answer !== undefined) {
+      await assertAnswer(driver, require(step.answer), step.expect ?? {});
+    } else if (step.hook !== undefined) {
+      await assertAnswer(driver, driver.hook(step.hook), step.expect ?? {});
+    } else if (step.exit !== undefined) {
+      await driver.waitFor('the exit', () => driver.exitCode !== undefined);
+      assert.equal(driver.exitCode, step.exit);
+    } else if (step.instanceLogs !== undefined) {
+      assertLogs(driver.instanceLogs, step.instanceLogs);
+    } else {
+      assert.fail(`an unknown step: ${JSON.stringify(step)}`);
+    }
+  }
+}
+
+function send(driver: LinkDriver, step: Step): Stream {
+  const common = { id: '1-65a1f2c0-0000', deadline: Date.now() + 30_000 };
+  const isEnd = step.more !== true;
+  if (step.http === undefined) {
+    return driver.request({ ...common, kind: 'event', ...step.head }, bytesOf(step.event ?? { utf8: '' }), isEnd);
+  }
+  const { body, ...http } = step.http;
+  const defaults = { method: 'GET', base: '', headers: [], remote: '127.0.0.1', scheme: 'http' };
+  return driver.request(
+    { ...common, kind: 'http', ...defaults, ...http, ...step.head },
+    bytesOf(body ?? { utf8: '' }),
+    isEnd,
+  );
+}
+
+async function awaitBody(driver: LinkDriver, stream: Stream, step: Step): Promise<void> {
+  const wanted = bytesOf(step.body ?? { utf8: '' });
+  await driver.waitWhileAlive(`${wanted.length} bytes of the answer`, () => stream.body.length >= wanted.length);
+  const actual = step.atLeast === true ? stream.body.subarray(0, wanted.length) : stream.body;
+  assert.equal(actual.toString(), wanted.toString());
+}
+
+async function assertAnswer(driver: LinkDriver, stream: Stream, expected: Expected): Promise<void> {
+  await driver.waitWhileAlive('the end of the answer', () => stream.isEnded);
+  if (expected.ended === true) return;
+  if (expected.error !== undefined) assertError(stream.error, expected.error);
+  else assert.deepEqual(stream.error, undefined);
+  if (expected.status !== undefined) assert.equal(stream.head?.['status'], expected.status);
+  if (expected.headers !== undefined) assertHeaders(stream.head?.['headers'], expected.headers);
+  if (expected.body !== undefined) {
+    const body = bytesOf(expected.body);
+    // Five megabytes of difference help nobody.
+    assert.ok(stream.body.equals(body), `the body is ${preview(stream.body)}, not ${preview(body)}`);
+  }
+  if (expected.bodyJson !== undefined) assert.deepEqual(JSON.parse(stream.body.toString()), expected.bodyJson);
+  if (expected.logs !== undefined) assertLogs(stream.logs, expected.logs);
+}
+
+function assertHeaders(actual: unknown, expected: NonNullable<Expected['headers']>): void {
+  assert.ok(Array.isArray(actual), 'there are no headers');
+  const texts = actual.map(String);
+  assert.equal(texts.length, expected.length, texts.join(' | '));
+  for (const [i, text] of expected.entries()) assertText(texts[i] ?? '', text, texts.join(' | '));
+}
+
+function assertError(actual: ReportedError | undefined, expected: ExpectedError): void {
+  assert.ok(actual !== undefined, 'the invocation succeeded');
+  const { stackContains, ...exact } = expected;
+  for (const [key, value] of Object.entries(exact)) {
+    assert.deepEqual(actual[key as keyof ReportedError], value, JSON.stringify(actual));
+  }
+  assert.ok(Array.isArray(actual.stackTrace), 'stackTrace is a list');
+  assert.equal(typeof actual.handled, 'boolean');
+  if (stackContains === undefined) return;
+  assert.ok(JSON.stringify(actual).includes(stackContains), JSON.stringify(actual));
+}
+
+function preview(bytes: Buffer): string {
+  return `${bytes.length} bytes ${JSON.stringify(bytes.subarray(0, 80).toString())}`;
+}

@@ -1,0 +1,4 @@
+'use strict';
+
+console.log('loading');
+throw new TypeError('the module failed');

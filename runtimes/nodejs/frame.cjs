@@ -1,0 +1,206 @@
+'use strict';
+/**
+ * The frames of the link (docs/RUNTIMES.md, section 2): how each is written, and a reader that turns whatever chunks
+ * the socket delivers into whole frames. Payloads are slices of the chunk that they came in, not copies.
+ */
+
+const TYPE = Object.freeze({
+  HELLO: 0x01,
+  SPECIALIZE: 0x02,
+  INITIALIZING: 0x03,
+  READY: 0x04,
+  START_FAILED: 0x05,
+  HOOK: 0x06,
+  HOOK_END: 0x07,
+  REQUEST: 0x10,
+  DATA: 0x11,
+  CREDIT: 0x12,
+  CANCEL: 0x13,
+  RESPONSE: 0x14,
+  ERROR: 0x15,
+  LOG: 0x16,
+});
+
+const HEADER_BYTES = 9;
+/** What `length` counts besides the payload: type and stream. */
+const LENGTH_BYTES_MIN = 5;
+const PAYLOAD_BYTES_MAX = 1024 * 1024;
+const DATA_BYTES_MAX = 64 * 1024;
+const WINDOW_BYTES = 256 * 1024;
+const FLAG_END = 1;
+/** Up to this size copying a body behind its head costs less than a second buffer in the write. */
+const COPY_BYTES_MAX = 16 * 1024;
+
+class ProtocolError extends Error {
+  get name() {
+    return 'ProtocolError';
+  }
+}
+
+/** An uninitialised buffer for the whole frame, with the header filled in. */
+function allocFrame(type, stream, payloadBytes, allocatedBytes) {
+  const frame = Buffer.allocUnsafe(HEADER_BYTES + allocatedBytes);
+  frame.writeUInt32BE(LENGTH_BYTES_MIN + payloadBytes, 0);
+  frame[4] = type;
+  frame.writeUInt32BE(stream, 5);
+  return frame;
+}
+
+function encodeEmpty(type, stream) {
+  return allocFrame(type, stream, 0, 0);
+}
+
+function encodeJson(type, stream, value) {
+  const text = JSON.stringify(value);
+  const bytes = Buffer.byteLength(text);
+  const frame = allocFrame(type, stream, bytes, bytes);
+  frame.write(text, HEADER_BYTES);
+  return frame;
+}
+
+function encodeCredit(stream, bytes) {
+  const frame = allocFrame(TYPE.CREDIT, stream, 4, 4);
+  frame.writeUInt32BE(bytes, HEADER_BYTES);
+  return frame;
+}
+
+function encodeLog(stream, source, bytes) {
+  const frame = allocFrame(TYPE.LOG, stream, 1 + bytes.length, 1 + bytes.length);
+  frame[HEADER_BYTES] = source;
+  bytes.copy(frame, HEADER_BYTES + 1);
+  return frame;
+}
+
+/** REQUEST or RESPONSE as a list of buffers: a large body is a buffer of its own and is not copied. */
+function encodeHeadAndBody(type, stream, headJson, isEnd, body) {
+  const headBytes = Buffer.byteLength(headJson);
+  const inline = body.length <= COPY_BYTES_MAX;
+  const frame = allocFrame(
+    type,
+    stream,
+    5 + headBytes + body.length,
+    5 + headBytes + (inline ? body.length : 0),
+  );
+  frame[HEADER_BYTES] = isEnd ? FLAG_END : 0;
+  frame.writeUInt32BE(headBytes, HEADER_BYTES + 1);
+  frame.write(headJson, HEADER_BYTES + 5);
+  if (!inline) return [frame, body];
+  body.copy(frame, HEADER_BYTES + 5 + headBytes);
+  return [frame];
+}
+
+function encodeData(stream, isEnd, body) {
+  const inline = body.length <= COPY_BYTES_MAX;
+  const frame = allocFrame(TYPE.DATA, stream, 1 + body.length, 1 + (inline ? body.length : 0));
+  frame[HEADER_BYTES] = isEnd ? FLAG_END : 0;
+  if (!inline) return [frame, body];
+  body.copy(frame, HEADER_BYTES + 1);
+  return [frame];
+}
+
+function decodeJson(payload) {
+  try {
+    return JSON.parse(payload.toString('utf8'));
+  } catch (error) {
+    throw new ProtocolError(`JSON was expected: ${error.message}`);
+  }
+}
+
+function decodeFlags(flags) {
+  if (flags > FLAG_END) throw new ProtocolError(`flags ${flags} are not known`);
+  return flags === FLAG_END;
+}
+
+function decodeHeadAndBody(payload) {
+  if (payload.length < 5) throw new ProtocolError('a head and body need at least 5 bytes');
+  const isEnd = decodeFlags(payload[0]);
+  const bodyStart = 5 + payload.readUInt32BE(1);
+  if (bodyStart > payload.length) throw new ProtocolError('a head is longer than its frame');
+  return { isEnd, head: decodeJson(payload.subarray(5, bodyStart)), body: payload.subarray(bodyStart) };
+}
+
+function decodeData(payload) {
+  if (payload.length === 0) throw new ProtocolError('DATA needs flags');
+  return { isEnd: decodeFlags(payload[0]), body: payload.subarray(1) };
+}
+
+function decodeCredit(payload) {
+  if (payload.length !== 4) throw new ProtocolError(`a credit has 4 bytes, not ${payload.length}`);
+  return payload.readUInt32BE(0);
+}
+
+const KNOWN_TYPES = new Set(Object.values(TYPE));
+
+/** Collects chunks until a frame is whole; a frame that spans chunks is joined once. */
+class FrameReader {
+  /** @param onFrame called with type, stream and payload, in order */
+  constructor(onFrame) {
+    this.onFrame = onFrame;
+    this.chunks = [];
+    this.bytes = 0;
+    this.bytesNeeded = HEADER_BYTES;
+  }
+
+  /** @throws {ProtocolError} the connection is of no more use then */
+  push(chunk) {
+    if (this.bytes > 0) {
+      this.chunks.push(chunk);
+      this.bytes += chunk.length;
+      // Even a header that is not whole may show a length that is wrong, so short collections are looked at too.
+      if (this.bytes < this.bytesNeeded && this.bytesNeeded > HEADER_BYTES) return;
+      chunk = Buffer.concat(this.chunks, this.bytes);
+      this.chunks = [];
+      this.bytes = 0;
+    }
+    this.keep(this.readFrames(chunk));
+  }
+
+  readFrames(chunk) {
+    let offset = 0;
+    for (;;) {
+      const rest = chunk.length - offset;
+      this.bytesNeeded = HEADER_BYTES;
+      if (rest < 4) break;
+      const length = chunk.readUInt32BE(offset);
+      if (length < LENGTH_BYTES_MIN || length > LENGTH_BYTES_MIN + PAYLOAD_BYTES_MAX) {
+        throw new ProtocolError(`a frame of length ${length} is not allowed`);
+      }
+      if (rest < HEADER_BYTES) break;
+      const type = chunk[offset + 4];
+      if (!KNOWN_TYPES.has(type)) throw new ProtocolError(`frame type ${type} is not known`);
+      const frameBytes = 4 + length;
+      if (rest < frameBytes) {
+        this.bytesNeeded = frameBytes;
+        break;
+      }
+      const payload = chunk.subarray(offset + HEADER_BYTES, offset + frameBytes);
+      this.onFrame(type, chunk.readUInt32BE(offset + 5), payload);
+      offset += frameBytes;
+    }
+    return offset === 0 ? chunk : chunk.subarray(offset);
+  }
+
+  keep(rest) {
+    if (rest.length === 0) return;
+    this.chunks.push(rest);
+    this.bytes = rest.length;
+  }
+}
+
+module.exports = {
+  TYPE,
+  DATA_BYTES_MAX,
+  WINDOW_BYTES,
+  ProtocolError,
+  FrameReader,
+  encodeEmpty,
+  encodeJson,
+  encodeCredit,
+  encodeLog,
+  encodeHeadAndBody,
+  encodeData,
+  decodeJson,
+  decodeHeadAndBody,
+  decodeData,
+  decodeCredit,
+};

@@ -1,0 +1,87 @@
+'use strict';
+/**
+ * The open invocations and hooks of the instance by their stream, and which of them runs at this moment: with one at a
+ * time that is known; with several Node's AsyncLocalStorage follows each through its callbacks.
+ */
+const { Answer } = require('./answer.cjs');
+const { ProtocolError } = require('./frame.cjs');
+
+/** One open stream: who writes logs, and where its answer goes. */
+class Scope {
+  constructor(link, stream, invocations) {
+    this.link = link;
+    this.stream = stream;
+    this.isOpen = true;
+    this.lines = null;
+    this.invocations = invocations;
+    this.invocation = null;
+    this.answer = new Answer(link, stream, this);
+  }
+
+  /** Runs user code as belonging to this invocation. */
+  enter(fn, ...parameters) {
+    return this.invocations.enter(this, fn, parameters);
+  }
+
+  /** Called right before the frame that ends the stream. */
+  ending() {
+    this.invocations.logs.end(this);
+    this.isOpen = false;
+  }
+
+  /** Called after the frame that ends the stream. */
+  ended() {
+    this.invocations.close(this);
+    this.invocation?.onEnded?.();
+  }
+}
+
+class Invocations {
+  constructor(link) {
+    this.link = link;
+    this.logs = null;
+    this.storage = null;
+    this.scopes = new Map();
+    this.latest = undefined;
+  }
+
+  /** Must be called before the first invocation when several may run at once. */
+  followEach() {
+    const { AsyncLocalStorage } = require('node:async_hooks');
+    this.storage = new AsyncLocalStorage();
+  }
+
+  open(stream) {
+    if (stream === 0 || this.scopes.has(stream)) {
+      throw new ProtocolError(`stream ${stream} cannot be opened`);
+    }
+    const scope = new Scope(this.link, stream, this);
+    this.scopes.set(stream, scope);
+    this.latest = scope;
+    return scope;
+  }
+
+  close(scope) {
+    this.scopes.delete(scope.stream);
+    if (this.latest === scope) this.latest = undefined;
+  }
+
+  get(stream) {
+    return this.scopes.get(stream);
+  }
+
+  all() {
+    return [...this.scopes.values()];
+  }
+
+  current() {
+    return this.storage === null ? this.latest : this.storage.getStore();
+  }
+
+  enter(scope, fn, parameters) {
+    if (this.storage === null) return fn(...parameters);
+    return this.storage.run(scope, fn, ...parameters);
+  }
+}
+
+module.exports = { Invocations };

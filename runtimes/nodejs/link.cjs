@@ -1,0 +1,144 @@
+'use strict';
+/**
+ * The one connection to the daemon. Reading goes through Node's socket; writing goes straight to its file descriptor:
+ * a socket that has been handed bytes cannot be asked for them back, and at `process.exit()` or after an uncaught
+ * exception everything that was sent before must still arrive. While the kernel takes everything (nearly always) that
+ * is one system call with no further bookkeeping.
+ *
+ * Frames sent within one turn of the loop leave together; `flush` sends them earlier.
+ */
+const fs = require('node:fs');
+const net = require('node:net');
+const { FrameReader } = require('./frame.cjs');
+
+/** Log text beyond this many unsent bytes waits for the daemon, as a write to a full pipe does. */
+const BACKLOG_BYTES_MAX = 1024 * 1024;
+/** How often a full socket is tried again. Node cannot report that a descriptor became writable. */
+const RETRY_MS = 1;
+/** A daemon that has read nothing for so long, while nothing else can go on, is gone. */
+const BLOCKED_MS_MAX = 10_000;
+/** Buffers in one system call; Linux allows 1024. */
+const BUFFERS_PER_WRITE_MAX = 512;
+
+const sleepCell = new Int32Array(new SharedArrayBuffer(4));
+
+class Link {
+  /**
+   * @param path of the unix socket
+   * @param on `connect()`, `frame(type, stream, payload)` (may throw), `close(error)`, once
+   */
+  constructor(path, on) {
+    this.fd = -1;
+    this.pending = [];
+    this.pendingBytes = 0;
+    this.isFlushDue = false;
+    this.retryTimer = null;
+    this.isClosed = false;
+    this.on = on;
+    this.flushSoon = () => {
+      this.isFlushDue = false;
+      this.flush();
+    };
+    const reader = new FrameReader(on.frame);
+    this.socket = net.connect(path);
+    this.socket.on('connect', () => {
+      this.fd = this.socket._handle.fd;
+      on.connect();
+    });
+    this.socket.on('data', (chunk) => {
+      try {
+        reader.push(chunk);
+      } catch (error) {
+        this.close(error);
+      }
+    });
+    this.socket.on('error', (error) => this.close(error));
+    this.socket.on('close', () => this.close(undefined));
+  }
+
+  send(buffer) {
+    this.pending.push(buffer);
+    this.pendingBytes += buffer.length;
+    if (this.isFlushDue) return;
+    this.isFlushDue = true;
+    process.nextTick(this.flushSoon);
+  }
+
+  sendAll(buffers) {
+    for (const buffer of buffers) this.send(buffer);
+  }
+
+  /** Sends at once: a handler that goes on into an endless loop or is killed leaves nothing but what was sent. */
+  sendNow(buffer) {
+    this.pending.push(buffer);
+    this.pendingBytes += buffer.length;
+    this.flush();
+    if (this.pendingBytes > BACKLOG_BYTES_MAX) this.flushBlocking(BACKLOG_BYTES_MAX);
+  }
+
+  /** Writes what the kernel takes now; the rest is tried again soon. */
+  flush() {
+    if (this.writePending() || this.retryTimer !== null) return;
+    this.retryTimer = setTimeout(() => {
+      this.retryTimer = null;
+      this.flush();
+    }, RETRY_MS);
+  }
+
+  /** Writes until at most so many bytes are left, and blocks the process meanwhile. */
+  flushBlocking(bytesLeftMax = 0) {
+    let bytesBefore = this.pendingBytes;
+    let blockedMs = 0;
+    while (!this.writePending() && this.pendingBytes > bytesLeftMax) {
+      blockedMs = this.pendingBytes < bytesBefore ? 0 : blockedMs + RETRY_MS;
+      bytesBefore = this.pendingBytes;
+      if (blockedMs > BLOCKED_MS_MAX) return this.close(new Error('the daemon no longer reads'));
+      Atomics.wait(sleepCell, 0, 0, RETRY_MS);
+    }
+  }
+
+  /** True when nothing is left to write. */
+  writePending() {
+    if (this.isClosed || this.fd < 0) return this.pending.length === 0;
+    while (this.pending.length > 0) {
+      let written;
+      try {
+        written =
+          this.pending.length === 1
+            ? fs.writeSync(this.fd, this.pending[0])
+            : fs.writevSync(this.fd, this.pending.slice(0, BUFFERS_PER_WRITE_MAX));
+      } catch (error) {
+        if (error.code === 'EAGAIN') return false;
+        if (error.code === 'EINTR') continue;
+        this.close(error);
+        return true;
+      }
+      this.drop(written);
+    }
+    return true;
+  }
+
+  drop(bytes) {
+    this.pendingBytes -= bytes;
+    let whole = 0;
+    while (whole < this.pending.length && bytes >= this.pending[whole].length) {
+      bytes -= this.pending[whole].length;
+      whole += 1;
+    }
+    if (whole === this.pending.length) this.pending = [];
+    else if (whole > 0) this.pending.splice(0, whole);
+    if (bytes > 0) this.pending[0] = this.pending[0].subarray(bytes);
+  }
+
+  close(error) {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.pending = [];
+    this.pendingBytes = 0;
+    clearTimeout(this.retryTimer);
+    this.socket.destroy();
+    this.on.close(error);
+  }
+}
+
+module.exports = { Link };
