@@ -1,4 +1,4 @@
-import type { ErrorCode } from '@thaw/protocol/error-code.ts';
+import { ERROR_TRAITS, type ErrorCode } from '@thaw/protocol/error-code.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 
 /** FC's codes as this project's own, where a command or its advice tells them apart. */
@@ -45,8 +45,19 @@ export function apiError(status: number, body: string, requestId: string | undef
   if (code !== undefined) details['apiCode'] = code;
   if (requestId !== undefined) details['requestId'] = requestId;
   const fallback = CODES_BY_STATUS.find(([from]) => status >= from)?.[1] ?? 'INTERNAL';
-  const known = code === undefined ? undefined : CODES[code];
-  return new ThawError(known ?? fallback, message ?? `the platform answered ${status}`, { details });
+  return new ThawError(knownCode(code) ?? fallback, message ?? `the platform answered ${status}`, {
+    details,
+  });
+}
+
+/** Thaw's own API answers with this project's codes as they are. */
+function knownCode(code: string | undefined): ErrorCode | undefined {
+  if (code === undefined) return undefined;
+  return isErrorCode(code) ? code : CODES[code];
+}
+
+function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(ERROR_TRAITS, code);
 }
 
 function readErrorBody(body: string): {

@@ -125,6 +125,7 @@ async function printJson(output: Output, response: IncomingMessage, options: Opt
       instanceId: headerOf(response, 'x-fc-instance-id'),
       version: headerOf(response, 'x-fc-invocation-service-version'),
       errorType: headerOf(response, 'x-fc-error-type'),
+      httpStatus: headerOf(response, 'x-fc-http-status'),
       timeline: timelineOf(response),
       log: options.log === true ? logOf(response) : undefined,
       ...(body === undefined ? { output: options.output } : bodyAsJson(body)),
@@ -147,7 +148,13 @@ function printAbout(output: Output, response: IncomingMessage, options: Options)
   const timeline = timelineOf(response);
   if (output.isTerminal || options.timeline === true) {
     const requestId = headerOf(response, 'x-fc-request-id') ?? 'no request id';
-    output.note(output.styleError('dim', `${requestId} · ${summarizeTimeline(timeline)}`));
+    const status = headerOf(response, 'x-fc-http-status');
+    const facts = [
+      requestId,
+      ...(status === undefined ? [] : [`HTTP ${status}`]),
+      summarizeTimeline(timeline),
+    ];
+    output.note(output.styleError('dim', facts.join(' · ')));
   }
   if (options.timeline !== true) return;
   for (const line of drawTimeline(timeline, TIMELINE_CHARACTERS)) output.note(line);

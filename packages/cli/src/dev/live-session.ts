@@ -1,10 +1,14 @@
 import type { ClientRequest } from 'node:http';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { apiError } from '../api/api-error.ts';
 import { type Client, nativePath } from '../api/client.ts';
 import { readNdjson } from '../api/ndjson.ts';
 
-interface Revision {
+/** A revision, or an error in the API's shape where the directory cannot be run from. */
+interface Answer {
   readonly revision?: string;
+  readonly Code?: string;
+  readonly Message?: string;
 }
 
 /**
@@ -70,8 +74,9 @@ export class LiveSession {
   async #read(client: Client): Promise<void> {
     try {
       const response = await client.response(this.#request);
-      for await (const { revision } of readNdjson<Revision>(response)) {
-        if (revision !== undefined) this.#waiting.shift()?.(revision);
+      for await (const answer of readNdjson<Answer>(response)) {
+        if (answer.Code !== undefined) throw apiError(400, JSON.stringify(answer), undefined);
+        if (answer.revision !== undefined) this.#waiting.shift()?.(answer.revision);
       }
     } catch (error) {
       if (this.#isClosed) return;
