@@ -77,6 +77,7 @@ class Daemon:
                 [sys.executable, "-u", "-B", SHIM],
                 env=environment,
                 cwd=self.code,
+                stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
             )
@@ -105,6 +106,7 @@ class Daemon:
             self.reader.received(count)
 
     def send(self, data: bytes) -> None:
+        """Sends whole frames, or what the test wants to be none."""
         self.socket.sendall(data)
 
     def boot(self) -> dict:

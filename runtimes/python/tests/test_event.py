@@ -151,7 +151,10 @@ class ErrorTest(unittest.TestCase):
                 {
                     "errorType": "ValueError",
                     "errorMessage": "bad",
-                    "stackTrace": [[file, 3, "handler", "return inner()"], [file, 5, "inner", 'raise ValueError("bad")']],
+                    "stackTrace": [
+                        [file, 3, "handler", "return inner()"],
+                        [file, 5, "inner", 'raise ValueError("bad")'],
+                    ],
                     "handled": False,
                 },
             )
@@ -211,7 +214,7 @@ class HookTest(unittest.TestCase):
         code = """
             def handler(event, context): return "ok"
             def freeze(context): print("freezing", end="")
-            def stop(context): raise ValueError(context.region)
+            def stop(context): raise ValueError(context.request_id)
         """
         for concurrency in (1, 3):
             function = {"preFreeze": "index.freeze", "preStop": "index.stop", "postThaw": None}
@@ -219,8 +222,8 @@ class HookTest(unittest.TestCase):
                 daemon.start()
                 self.assertEqual(self._hook(daemon, "preFreeze"), {})
                 self.assertEqual(daemon.answers[daemon.stream].logs[1], "freezing")
-                self.assertEqual(self._hook(daemon, "postThaw"), {})
-                self.assertEqual(self._hook(daemon, "preStop")["error"]["errorMessage"], "local")
+                self.assertEqual(self._hook(daemon, "postThaw")["error"]["errorType"], "HandlerNotFound")
+                self.assertEqual(self._hook(daemon, "preStop")["error"]["errorMessage"], "c-1")
                 self.assertEqual(daemon.invoke().body, b"ok")
 
 
@@ -351,5 +354,3 @@ class ProcessTest(unittest.TestCase):
         with _daemon(code) as daemon:
             daemon.start()
             self.assertNotIn(b"socket", daemon.invoke().body)
-
-

@@ -96,7 +96,9 @@ class VectorsTest(unittest.TestCase):
             with self.subTest(stream["name"]):
                 reader = frame.FrameReader()
                 found = [one for chunk in stream["chunks"] for one in _read(reader, bytes.fromhex(chunk))]
-                wanted = [_read(frame.FrameReader(), bytes.fromhex(vectors["frames"][i]["hex"]))[0] for i in stream["frames"]]
+                wanted = [
+                    _read(frame.FrameReader(), bytes.fromhex(vectors["frames"][i]["hex"]))[0] for i in stream["frames"]
+                ]
                 self.assertEqual(found, wanted)
 
     def test_what_is_invalid_is_refused(self) -> None:

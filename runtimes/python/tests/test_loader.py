@@ -8,10 +8,10 @@ import sys
 import tempfile
 import unittest
 
+from thaw_shim import frame
 from thaw_shim.loader import Loader, NotFound, is_wsgi
 
 from .daemon import Daemon
-from thaw_shim import frame
 
 
 class LoaderTest(unittest.TestCase):
@@ -48,7 +48,9 @@ class LoaderTest(unittest.TestCase):
         self._write("thaw_dir/file.py")
         self._write("thaw-odd dir/file.py")
         self._write("thaw_pkg/__init__.py", "def handler(event, context): return 'package'\n")
-        self._write("thaw_pkg/mod.py", "from . import handler as outer\ndef handler(event, context): return outer(1, 2)\n")
+        self._write(
+            "thaw_pkg/mod.py", "from . import handler as outer\ndef handler(event, context): return outer(1, 2)\n"
+        )
         for reference, result in (
             ("thaw_one.handler", "thaw_one"),
             ("thaw_dir/file.handler", "thaw_dir.file"),
@@ -157,7 +159,10 @@ class StartTest(unittest.TestCase):
             self.assertEqual(json.loads(answer.body), [daemon.code, path, "ü", "XYZ", [""], False])
 
     def test_user_code_may_be_named_like_the_shim(self) -> None:
-        files = {"shim.py": "from thaw_shimmer import x\ndef handler(e, c): return x\n", "thaw_shimmer.py": "x = 'mine'\n"}
+        files = {
+            "shim.py": "from thaw_shimmer import x\ndef handler(e, c): return x\n",
+            "thaw_shimmer.py": "x = 'mine'\n",
+        }
         with Daemon(files, "shim.handler") as daemon:
             daemon.start()
             self.assertEqual(daemon.invoke().body, b"mine")

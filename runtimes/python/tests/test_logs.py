@@ -229,7 +229,9 @@ class LoggingTest(unittest.TestCase):
                     (r"\[INFO\] plain", r"\[WARNING\] named 1", r"\[ERROR\] from the context", r"\[ERROR\] caught"),
                 ):
                     self.assertRegex(line, _LINE + "1-x " + text + "$")
-                self.assertEqual((lines[4], lines[-1]), ("Traceback (most recent call last):", "ZeroDivisionError: division by zero"))
+                self.assertEqual(
+                    (lines[4], lines[-1]), ("Traceback (most recent call last):", "ZeroDivisionError: division by zero")
+                )
                 self.assertEqual(answer.logs[2], "")
 
     def test_basic_config_at_import_changes_nothing_and_levels_can_be_set(self) -> None:
@@ -243,10 +245,12 @@ class LoggingTest(unittest.TestCase):
         """
         with _daemon(code) as daemon:
             daemon.start()
-            self.assertRegex(daemon.outside[1], _LINE + r" \[INFO\] at load\n$")
+            self.assertRegex(daemon.outside[1], _LINE + r"c-1 \[INFO\] at load\n$")
             self.assertRegex(daemon.invoke().logs[1], r"\[DEBUG\] now shown\n$")
 
     def test_a_module_of_the_user_s_named_logging(self) -> None:
-        with Daemon({"index.py": "import logging\ndef handler(e, c): return logging.x", "logging.py": "x = 'mine'"}) as daemon:
+        with Daemon(
+            {"index.py": "import logging\ndef handler(e, c): return logging.x", "logging.py": "x = 'mine'"}
+        ) as daemon:
             daemon.start()
             self.assertEqual(daemon.invoke().body, b"mine")

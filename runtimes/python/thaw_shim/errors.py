@@ -8,8 +8,9 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
-    from typing import Iterator, Optional
+    from typing import Optional
 
 #: Characters of one message, and of one line of source.
 _MESSAGE_MAX = 65_536

@@ -36,7 +36,7 @@ def settle(result: object) -> object:
     return result
 
 
-def result_bytes(result: object) -> Union[bytes, bytearray, memoryview]:
+def result_bytes(result: object) -> Union[bytes, bytearray]:
     """The answer that a handler's result becomes, docs/RUNTIMES.md section 4."""
     if isinstance(result, (bytes, bytearray)):
         return result

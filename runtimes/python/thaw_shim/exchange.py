@@ -133,7 +133,7 @@ class Exchange:
             self._grant()
         return chunk
 
-    def respond(self, head: bytes, body: bytes | memoryview, end: bool) -> None:
+    def respond(self, head: bytes, body: bytes | bytearray | memoryview, end: bool) -> None:
         """The head, with as much of the body as one frame may carry, then the rest of the body."""
         if len(head) + HEAD_OVERHEAD + DATA_MAX > PAYLOAD_MAX:
             raise ValueError("the head of the response has %d bytes" % len(head))
@@ -149,7 +149,7 @@ class Exchange:
         self._link.send(pack_head(RESPONSE, self.stream, 0, head, view[:DATA_MAX]))
         self.write(view[DATA_MAX:], end)
 
-    def write(self, body: bytes | memoryview, end: bool = False) -> None:
+    def write(self, body: bytes | bytearray | memoryview, end: bool = False) -> None:
         """More of the answer; waits for the window. After a CANCEL it raises ConnectionAbortedError."""
         view = memoryview(body)
         while view:

@@ -60,13 +60,13 @@ def pack(kind: int, stream: int, payload: bytes = b"") -> bytes:
     return _FRAME.pack(len(payload) + _OVERHEAD, kind, stream) + payload
 
 
-def pack_head(kind: int, stream: int, flags: int, head: bytes, body: bytes | memoryview) -> bytes:
+def pack_head(kind: int, stream: int, flags: int, head: bytes, body: bytes | bytearray | memoryview) -> bytes:
     """A REQUEST or RESPONSE."""
     length = _OVERHEAD + HEAD_OVERHEAD + len(head) + len(body)
     return b"".join((_FRAME_HEAD.pack(length, kind, stream, flags, len(head)), head, body))
 
 
-def pack_data(stream: int, flags: int, body: bytes | memoryview = b"") -> bytes:
+def pack_data(stream: int, flags: int, body: bytes | bytearray | memoryview = b"") -> bytes:
     """A DATA frame."""
     return b"".join((_FRAME_FLAGS.pack(len(body) + 6, DATA, stream, flags), body))
 

@@ -22,9 +22,10 @@ from .lean import AF_UNIX, MSG_DONTWAIT, RLock, Socket, allocate_lock, decode_js
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, NoReturn, Union
+    from typing import Any, Callable, NoReturn
 
-    Work = Union[tuple[Exchange, dict], tuple[HookExchange, str]]
+    #: A request with its head, or a hook with its name.
+    Work = tuple[Exchange, Any]
 
 #: Requests and hooks that wait because the one handler's thread is busy. The daemon sends no more than there are slots.
 _BACKLOG_MAX = 1024
@@ -172,8 +173,7 @@ class Link:
         if kind == REQUEST:
             self._open_request(stream, payload)
         elif kind == HOOK:
-            exchange = HookExchange(self, self._take_stream(stream))
-            self._enqueue(exchange, _decode(payload).get("hook"))
+            self._enqueue(HookExchange(self, self._take_stream(stream)), _decode(payload).get("hook"))
         elif kind in (DATA, CREDIT, CANCEL):
             exchange = self.exchanges.get(stream)
             if exchange is None:

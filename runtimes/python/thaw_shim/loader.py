@@ -8,7 +8,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
-    from typing import Callable, Iterator, Optional
+    from typing import Any, Callable, Optional
 
 
 class NotFound(Exception):
@@ -38,7 +38,7 @@ class Loader:
         self._code_path = code_path
         self._modules: dict[str, ModuleType] = {}
 
-    def load(self, reference: str) -> Callable[..., object]:
+    def load(self, reference: str) -> Callable[..., Any]:
         """The callable that ``index.handler``, ``dir/file.handler`` or ``package.module.handler`` names."""
         path, _, attribute = reference.rpartition(".")
         if not path or not attribute:

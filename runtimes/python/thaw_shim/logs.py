@@ -12,8 +12,7 @@ from .lean import RLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import ModuleType
-    from typing import Callable, Optional
+    from typing import Any, Callable, Optional
 
     from .link import Link
 
@@ -31,21 +30,23 @@ class Logs:
         self._link = link
         self._lock = RLock()
         self._outside: dict[int, bytearray] = {}
+        self._instance_id = ""
         #: The invocation that the calling thread works for.
         self.current: Callable[[], Optional[Exchange]] = _nothing
         link.end_log = self._end
         self.stdout = _text_stream(self, STDOUT)
         self.stderr = _text_stream(self, STDERR)
 
-    def replace_streams(self) -> None:
+    def replace_streams(self, instance_id: str) -> None:
         """Puts ours in the place of ``sys.stdout`` and ``sys.stderr``."""
+        self._instance_id = instance_id
         sys.stdout = self.stdout
         sys.stderr = self.stderr
 
     def request_id(self) -> str:
-        """The id of the request that the calling thread works for."""
+        """The id of the request that the calling thread works for; outside of requests the instance's own."""
         exchange = self.current()
-        return exchange.request_id if exchange is not None else ""
+        return (exchange.request_id if exchange is not None else "") or self._instance_id
 
     def write(self, source: int, data: bytes) -> None:
         """Takes bytes that were written to a source (1 stdout, 2 stderr)."""
@@ -100,7 +101,7 @@ class _Source(io.BufferedIOBase):
         """The descriptor itself, for children that inherit it."""
         return self._source
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: Any) -> int:
         size = memoryview(data).nbytes
         self._logs.write(self._source, data if isinstance(data, bytes) else bytes(data))
         return size
@@ -172,7 +173,7 @@ class LoggingHook:
     def __init__(self, logs: Logs) -> None:
         self._logs = logs
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> object:
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """The importer's question for a module: ours is ``logging`` and nothing else, and only once."""
         if name != "logging":
             return None
@@ -185,14 +186,14 @@ class LoggingHook:
             return None
         execute = spec.loader.exec_module
 
-        def exec_module(module: ModuleType) -> None:
+        def exec_module(module: Any) -> None:
             execute(module)
             self.install(module)
 
         spec.loader.exec_module = exec_module
         return spec
 
-    def install(self, logging: ModuleType) -> None:
+    def install(self, logging: Any) -> None:
         """Adds the handler to the root logger."""
         if not hasattr(logging, "StreamHandler"):
             # The code package has a module of that name; it is not the standard library's.
@@ -207,11 +208,11 @@ class LoggingHook:
             def __init__(self) -> None:
                 super().__init__("%(asctime)s %(request_id)s [%(levelname)s] %(message)s")
 
-            def format(self, record: object) -> str:
+            def format(self, record: Any) -> str:
                 record.request_id = logs.request_id()
                 return super().format(record)
 
-            def formatTime(self, record: object, datefmt: object = None) -> str:  # noqa: N802
+            def formatTime(self, record: Any, datefmt: object = None) -> str:  # noqa: N802
                 whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
                 return "%s.%03dZ" % (whole, record.created % 1 * 1000)
 

@@ -11,12 +11,12 @@ from .exchange import Exchange, HookExchange
 from .frame import HELLO, INITIALIZING, READY, START_FAILED, pack
 from .lean import quote
 from .link import Link
-from .loader import Loader, is_wsgi, prepare_path
+from .loader import Loader, NotFound, is_wsgi, prepare_path
 from .logs import Logs, watch_logging
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Union
+    from typing import Any, Callable, Union
 
     from .wsgi import HttpHandler
 
@@ -29,7 +29,7 @@ def main() -> None:
     logs = Logs(link)
     link.send(pack(HELLO, 0, _hello()))
     specialize = link.receive_specialize()
-    logs.replace_streams()
+    logs.replace_streams(specialize["instanceId"])
     watch_logging(logs)
     Instance(link, logs, specialize).serve()
 
@@ -88,7 +88,7 @@ class Instance:
                 initializer = self._loader.load(reference)
                 self._link.send(pack(INITIALIZING, 0))
                 phase = "initializer"
-                settle(initializer(Context(self._contexts, {})))
+                settle(initializer(self._own_context()))
             return handler
         except BaseException as error:
             self._leave_if_forked(error)
@@ -110,7 +110,7 @@ class Instance:
         sys.argv = [""]
         self._contexts = Contexts(self._specialize)
 
-    def _adapt(self, handler: Callable[..., object]) -> Union[EventHandler, HttpHandler]:
+    def _adapt(self, handler: Callable[..., Any]) -> Union[EventHandler, HttpHandler]:
         kind = self._specialize.get("handlerType", "auto")
         if kind == "http" or (kind == "auto" and is_wsgi(handler)):
             from .wsgi import HttpHandler
@@ -122,7 +122,7 @@ class Instance:
         self._logs.end_outside()
         self._link.send(pack(READY, 0, b'{"handler":"%s"}' % handler.kind.encode()))
 
-    def _run(self, handler: Union[EventHandler, HttpHandler], exchange: Exchange, what: Union[dict, str]) -> None:
+    def _run(self, handler: Union[EventHandler, HttpHandler], exchange: Exchange, what: Any) -> None:
         try:
             if isinstance(exchange, HookExchange):
                 self._run_hook(what)
@@ -143,8 +143,13 @@ class Instance:
 
     def _run_hook(self, hook: object) -> None:
         reference = self._function.get(hook) if hook in _HOOKS else None
-        if reference:
-            settle(self._loader.load(reference)(Context(self._contexts, {})))
+        if not reference:
+            raise NotFound("HandlerNotFound", "no %s hook is configured" % hook)
+        settle(self._loader.load(reference)(self._own_context()))
+
+    def _own_context(self) -> Context:
+        """For code that serves nobody's request: the instance stands for it."""
+        return Context(self._contexts, {"id": self._specialize["instanceId"]})
 
     def _leave_if_forked(self, error: BaseException) -> None:
         """Ends a child that user code forked and that came back with an exception, as the interpreter would."""

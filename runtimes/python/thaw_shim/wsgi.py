@@ -11,14 +11,15 @@ from .lean import quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
-    from typing import Callable, Iterable, Iterator, Optional, Union
+    from typing import Any, Callable, Optional, Union
 
     from .context import Contexts
     from .exchange import Exchange
 
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
-    Application = Callable[[dict, Callable], Iterable[bytes]]
+    Application = Callable[..., Iterable[bytes]]
 
 #: Header names whose environ keys are remembered: more than a usual function ever sees.
 _KEYS_MAX = 512
@@ -63,7 +64,7 @@ class HttpHandler:
                 raise
             response.abandon()
 
-    def _environ(self, exchange: Exchange, head: dict) -> dict[str, object]:
+    def _environ(self, exchange: Exchange, head: dict) -> dict[str, Any]:
         environ = self._constant.copy()
         base, url = head.get("base", ""), head.get("url", "/")
         scheme = head.get("scheme", "http")
@@ -181,7 +182,7 @@ class RequestBody(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: bytearray) -> int:
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fills at most one piece; 0 only at the end."""
         rest = self._rest or memoryview(self._exchange.take())
         count = min(len(buffer), len(rest))
@@ -246,7 +247,7 @@ _HEX = {b"%02X" % value: value for value in range(256)}
 _keys: dict[str, str] = {}
 
 
-def _add_headers(environ: dict[str, object], headers: list[str]) -> None:
+def _add_headers(environ: dict[str, Any], headers: list[str]) -> None:
     names = iter(headers)
     for name, value in zip(names, names):
         key = _keys.get(name) or _environ_key(name)
