@@ -1,3 +1,4 @@
+/* oxlint-disable typescript/no-unsafe-type-assertion -- a case that is not of its shape fails by its own test. */
 /** The shape of the cases (README.md), and how what they say about values is read. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -111,8 +112,11 @@ export function assertText(actual: string, expected: Text, what: string): void {
   else assert.match(actual, new RegExp(expected.matches, 'u'), what);
 }
 
+function textOf(pieces: readonly LogPiece[]): string {
+  return pieces.map(({ text }) => text).join('');
+}
+
 export function assertLogs(actual: readonly LogPiece[], expected: Logs): void {
-  const textOf = (pieces: readonly LogPiece[]): string => pieces.map(({ text }) => text).join('');
   if (expected.frames !== undefined) {
     assert.deepEqual(
       actual.map(({ text }) => text),

@@ -29,7 +29,11 @@ interface Found {
 
 export function listInterpreters(): Interpreter[] {
   return [
-    ...interpretersOf('nodejs', nodeCandidates(), NODE_MAJORS.map((major) => [`node${major}`, `${major}.`])),
+    ...interpretersOf(
+      'nodejs',
+      nodeCandidates(),
+      NODE_MAJORS.map((major) => [`node${major}`, `${major}.`]),
+    ),
     ...interpretersOf(
       'python3',
       ['python3', ...PYTHON_MINORS.map((minor) => `python3.${minor}`)],
@@ -47,7 +51,8 @@ function interpretersOf(
   const found = new Map<string, Found>();
   for (const candidate of candidates) {
     const interpreter = probe(candidate, PROBES[language]);
-    if (interpreter !== undefined && !found.has(interpreter.version)) found.set(interpreter.version, interpreter);
+    if (interpreter !== undefined && !found.has(interpreter.version))
+      found.set(interpreter.version, interpreter);
   }
   const interpreters: Interpreter[] = [];
   for (const [name, versionPrefix] of wanted) {

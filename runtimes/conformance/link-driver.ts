@@ -1,3 +1,4 @@
+/* oxlint-disable typescript/no-unsafe-type-assertion -- what a shim sends in JSON is compared by the cases. */
 /**
  * The daemon's side of the link, written from docs/RUNTIMES.md alone and sharing no code with the daemon or a shim, so
  * that a mistake made in one place is not made in both. It starts a shim without a sandbox and checks the protocol on
@@ -135,12 +136,13 @@ export class LinkDriver {
     this.#socket?.destroy();
     if (this.exitCode === undefined && this.#child.pid !== undefined) {
       // A shim exits by itself when the link closes; one that does not has broken the contract.
-      await this.waitFor('the shim to exit after the link was closed', () => this.exitCode !== undefined).catch(
-        (error: unknown) => {
-          this.#child.kill('SIGKILL');
-          throw error;
-        },
-      );
+      await this.waitFor(
+        'the shim to exit after the link was closed',
+        () => this.exitCode !== undefined,
+      ).catch((error: unknown) => {
+        this.#child.kill('SIGKILL');
+        throw error;
+      });
     }
     await new Promise((resolve) => {
       this.#server.close(resolve);
@@ -246,7 +248,7 @@ export class LinkDriver {
   #onConnection(socket: Socket): void {
     if (this.#socket !== undefined) return this.#violate(new Error('the shim connected twice'));
     this.#socket = socket;
-    socket.on('data', (chunk) => {
+    socket.on('data', (chunk: Buffer) => {
       try {
         this.#onBytes(chunk);
       } catch (error) {

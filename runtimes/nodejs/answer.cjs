@@ -31,6 +31,9 @@ class Answer {
     this.isEnding = false;
     this.isEnded = false;
     this.isDiscarding = false;
+    /** Set when the writer's callbacks are to run, and log, before the stream ends. */
+    this.endsAfterCallbacks = false;
+    this.isEndDue = false;
   }
 
   setHead(headJson) {
@@ -39,7 +42,10 @@ class Answer {
 
   /** Takes the bytes; they leave with the next `pump`. */
   write(bytes, onSent) {
-    if (this.isEnded) return onSent === undefined ? undefined : process.nextTick(onSent);
+    if (this.isEnded) {
+      if (onSent !== undefined) process.nextTick(onSent);
+      return;
+    }
     this.queue.push({ bytes, onSent });
     this.queuedBytes += bytes.length;
   }
@@ -66,7 +72,7 @@ class Answer {
   }
 
   pump() {
-    while (!this.isEnded) {
+    while (!this.isEnded && !this.isEndDue) {
       const bytes = this.takeBytes();
       const isLast = this.isEnding && this.queue.length === 0;
       if (bytes.length === 0 && !isLast && this.isHeadSent) return;
@@ -75,8 +81,8 @@ class Answer {
         ? encodeData(this.stream, isLast, bytes)
         : encodeHeadAndBody(TYPE.RESPONSE, this.stream, this.headJson, isLast, bytes);
       this.isHeadSent = true;
-      if (isLast) this.finish(frame);
-      else this.link.sendAll(frame);
+      if (!isLast) this.link.sendAll(frame);
+      else this.finishInTurn(frame);
     }
   }
 
@@ -100,6 +106,18 @@ class Answer {
       return piece;
     }
     return NOTHING;
+  }
+
+  /** `onSent` of the last bytes is due in the next tick, before this one. */
+  finishInTurn(frame) {
+    if (!this.endsAfterCallbacks) {
+      this.finish(frame);
+      return;
+    }
+    this.isEndDue = true;
+    process.nextTick(() => {
+      if (!this.isEnded) this.finish(frame);
+    });
   }
 
   finish(frame) {

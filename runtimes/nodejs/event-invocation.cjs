@@ -31,17 +31,23 @@ class EventInvocation {
     this.chunks = NOTHING;
     const context = createContext(this.runnable.specialization, this.head);
     this.scope.enter(callUser, this.runnable.handler, [event, context], (isSuccess, value, isHandled) => {
-      if (!isSuccess) return this.scope.answer.fail(functionError(value, isHandled));
-      let bytes;
-      try {
-        bytes = resultBytes(value);
-      } catch (error) {
-        return this.scope.answer.fail(functionError(error, false));
-      }
-      this.scope.answer.setHead(HEAD_JSON);
-      this.scope.answer.write(bytes);
-      this.scope.answer.end();
+      if (isSuccess) this.succeed(value);
+      else this.scope.answer.fail(functionError(value, isHandled));
     });
+  }
+
+  succeed(value) {
+    const { answer } = this.scope;
+    let bytes;
+    try {
+      bytes = resultBytes(value);
+    } catch (error) {
+      answer.fail(functionError(error, false));
+      return;
+    }
+    answer.setHead(HEAD_JSON);
+    answer.write(bytes);
+    answer.end();
   }
 
   /** A Node event handler has no way to be told; its answer is dropped when it comes. */

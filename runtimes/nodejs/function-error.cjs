@@ -5,9 +5,9 @@ const SHIM_DIRECTORY = __dirname;
 
 /** A mistake in the function's configuration or package that the shim found itself. */
 class LoadError extends Error {
-  constructor(errorType, message) {
+  constructor(name, message) {
     super(message);
-    this.name = errorType;
+    this.name = name;
   }
 }
 

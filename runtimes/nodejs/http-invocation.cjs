@@ -1,4 +1,5 @@
 'use strict';
+/* oxlint-disable no-underscore-dangle -- Node names so what a subclass replaces and what it has no other way to. */
 /** One HTTP request: makes its three objects, calls the handler or app, and ends them as Node's server would. */
 const { ServerResponse } = require('node:http');
 const { createContext } = require('./context.cjs');
@@ -26,6 +27,8 @@ class HttpInvocation {
     this.request = new HttpRequest(this.socket, head, new Credit(scope.link, scope.stream));
     this.response = new HttpResponse(this.request, scope.answer);
     this.response.assignSocket(this.socket);
+    // What is logged on `finish`, as access logs are, belongs to this request.
+    scope.answer.endsAfterCallbacks = true;
     this.response.on('prefinish', () => scope.answer.end());
     this.socket.on('drain', () => this.onDrain());
   }
@@ -65,7 +68,10 @@ class HttpInvocation {
   fail(error) {
     const { answer } = this.scope;
     // The caller has the whole answer already: what is left is to tell the log.
-    if (answer.isEnded || this.response.writableEnded) return void process.stderr.write(errorText(error));
+    if (answer.isEnded || this.response.writableEnded) {
+      process.stderr.write(errorText(error));
+      return;
+    }
     answer.fail(functionError(error, false));
     this.socket.destroy();
   }

@@ -1,4 +1,5 @@
 'use strict';
+/* oxlint-disable no-underscore-dangle -- Node names so what a subclass replaces and what it has no other way to. */
 /**
  * The request of an HTTP handler: Node's own IncomingMessage, filled from the REQUEST head and DATA frames, with what
  * Function Compute 2.0 adds to it.

@@ -1,4 +1,5 @@
 'use strict';
+/* oxlint-disable no-underscore-dangle -- Node names so what a subclass replaces and what it has no other way to. */
 /**
  * The response of an HTTP handler: Node's own ServerResponse on an HttpSocket, with what Function Compute 2.0 adds.
  * Node's code does everything (states, events, all forms of writeHead, bodies that may not be); only `_storeHeader`,

@@ -1,4 +1,5 @@
 'use strict';
+/* oxlint-disable no-underscore-dangle -- Node names so what a subclass replaces and what it has no other way to. */
 /**
  * The one connection to the daemon. Reading goes through Node's socket; writing goes straight to its file descriptor:
  * a socket that has been handed bytes cannot be asked for them back, and at `process.exit()` or after an uncaught

@@ -1,4 +1,5 @@
 'use strict';
+/* oxlint-disable no-underscore-dangle -- Node names so what a subclass replaces and what it has no other way to. */
 /**
  * Takes over `process.stdout` and `process.stderr`, so that every line travels in a LOG frame of the invocation that
  * wrote it. `console` and everything else that prints uses these two. Descriptors 1 and 2 stay as they are for

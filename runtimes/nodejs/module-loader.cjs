@@ -1,4 +1,5 @@
 'use strict';
+/* oxlint-disable no-underscore-dangle -- Node names so what a subclass replaces and what it has no other way to. */
 /** Finds and loads the user's functions: `dir/file.name` is the export `name` of `dir/file` in the code package. */
 const fs = require('node:fs');
 const Module = require('node:module');

@@ -43,7 +43,8 @@ class Runnable {
       if (!name) throw new LoadError('HandlerNotFound', `no ${hook} hook is configured`);
       fn = await enter(() => this.loader.load(name));
     } catch (error) {
-      return done(false, error, false);
+      done(false, error, false);
+      return;
     }
     enter(() => callUser(fn, [this.instanceContext()], done));
   }

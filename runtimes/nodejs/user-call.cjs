@@ -3,9 +3,8 @@
 const { canTakeParameter } = require('./parameters.cjs');
 
 /**
- * A promise decides; otherwise a returned value; otherwise the callback. A function that has no parameter for the
- * callback and returns nothing has answered nothing. A promise that resolves to nothing leaves the word to a callback
- * that was called before.
+ * A promise decides; otherwise the callback, or returned data. A function that has no parameter for the callback has
+ * answered when it returns. A promise that resolves to nothing leaves the word to a callback that was called before.
  *
  * @param parameters what comes before the callback
  * @param done called with (isSuccess, value, isHandled); may be called before this returns
@@ -46,7 +45,19 @@ function callUser(fn, parameters, done) {
       (error) => finish(false, error, false),
     );
   } else if (calledBack !== undefined) finishCallback(calledBack);
-  else if (returned !== undefined || !canCallBack(fn, parameters.length)) finish(true, returned, false);
+  else if (isData(returned) || !canCallBack(fn, parameters.length)) finish(true, returned, false);
+}
+
+/**
+ * Whether a function that could still call back means what it returned. `(event, context, callback) => setTimeout(…)`
+ * returns a timer, `=> waiting.push(callback)` a number: neither is an answer.
+ */
+function isData(returned) {
+  if (typeof returned === 'string') return true;
+  if (typeof returned !== 'object' || returned === null) return false;
+  if (Array.isArray(returned) || ArrayBuffer.isView(returned) || returned instanceof ArrayBuffer) return true;
+  const prototype = Object.getPrototypeOf(returned);
+  return prototype === Object.prototype || prototype === null;
 }
 
 const canCallBackByFunction = new WeakMap();

@@ -1,0 +1,109 @@
+'use strict';
+/** The codec against the vectors that every codec of the link shares. */
+const assert = require('node:assert/strict');
+const { describe, it } = require('node:test');
+const vectors = require('../conformance/frames.json');
+const frame = require('./frame.cjs');
+
+const { TYPE, FrameReader, ProtocolError } = frame;
+const TYPE_NAMES = new Map(Object.entries(TYPE).map(([name, type]) => [type, name]));
+const SOURCES = ['', 'stdout', 'stderr'];
+
+function decode(type, payload) {
+  switch (type) {
+    case 'REQUEST':
+    case 'RESPONSE': {
+      const { head, isEnd, body } = frame.decodeHeadAndBody(payload);
+      return { head, end: isEnd, bodyHex: body.toString('hex') };
+    }
+    case 'DATA': {
+      const { isEnd, body } = frame.decodeData(payload);
+      return { end: isEnd, bodyHex: body.toString('hex') };
+    }
+    case 'CREDIT':
+      return { credit: frame.decodeCredit(payload) };
+    case 'LOG':
+      return { source: SOURCES[payload[0]], text: payload.subarray(1).toString() };
+    case 'INITIALIZING':
+    case 'CANCEL':
+      return {};
+    default:
+      return { json: frame.decodeJson(payload) };
+  }
+}
+
+function encode({ type, stream, json, head, end, bodyHex, credit, source, text }) {
+  const body = Buffer.from(bodyHex ?? '', 'hex');
+  switch (type) {
+    case 'REQUEST':
+    case 'RESPONSE':
+      return frame.encodeHeadAndBody(TYPE[type], stream, JSON.stringify(head), end, body);
+    case 'DATA':
+      return frame.encodeData(stream, end, body);
+    case 'CREDIT':
+      return [frame.encodeCredit(stream, credit)];
+    case 'LOG':
+      return [frame.encodeLog(stream, SOURCES.indexOf(source), Buffer.from(text))];
+    case 'INITIALIZING':
+    case 'CANCEL':
+      return [frame.encodeEmpty(TYPE[type], stream)];
+    default:
+      return [frame.encodeJson(TYPE[type], stream, json)];
+  }
+}
+
+function readAll(chunks) {
+  const frames = [];
+  const reader = new FrameReader((type, stream, payload) => frames.push({ type, stream, payload }));
+  for (const chunk of chunks) reader.push(Buffer.from(chunk, 'hex'));
+  return frames;
+}
+
+describe('frames', () => {
+  for (const { name, hex, ...meaning } of vectors.frames) {
+    it(`reads ${name}`, () => {
+      const [{ type, stream, payload }, ...more] = readAll([hex]);
+      assert.deepEqual(more, []);
+      const typeName = TYPE_NAMES.get(type);
+      assert.deepEqual({ type: typeName, stream, ...decode(typeName, payload) }, meaning);
+    });
+    it(`writes ${name}`, () => {
+      assert.equal(Buffer.concat(encode(meaning)).toString('hex'), hex);
+    });
+  }
+
+  for (const { name, chunks, frames } of vectors.streams) {
+    it(`reads frames delivered ${name}`, () => {
+      const read = readAll(chunks).map(({ type, stream, payload }) => [
+        type,
+        stream,
+        payload.toString('hex'),
+      ]);
+      const wanted = frames.map((index) => {
+        const [{ type, stream, payload }] = readAll([vectors.frames[index].hex]);
+        return [type, stream, payload.toString('hex')];
+      });
+      assert.deepEqual(read, wanted);
+    });
+  }
+
+  for (const { name, layer, hex } of vectors.invalid) {
+    it(`refuses ${name}`, () => {
+      if (layer === 'frame') {
+        assert.throws(() => readAll([hex]), ProtocolError);
+        assert.throws(() => readAll(hex.match(/../g)), ProtocolError);
+        return;
+      }
+      const [{ type, payload }] = readAll([hex]);
+      assert.throws(() => decode(TYPE_NAMES.get(type), payload), ProtocolError);
+    });
+  }
+
+  it('puts a large body behind its head without copying it', () => {
+    const body = Buffer.alloc(65_536, 7);
+    const parts = frame.encodeData(3, true, body);
+    assert.equal(parts[1], body);
+    const [{ payload }] = readAll([Buffer.concat(parts).toString('hex')]);
+    assert.deepEqual(frame.decodeData(payload), { isEnd: true, body });
+  });
+});
