@@ -17,6 +17,7 @@ export class Interruption implements Disposable {
       this.#handlers.set(name, handler);
       process.on(name, handler);
     }
+    process.on('disconnect', this.#onDisconnect);
   }
 
   get signal(): AbortSignal {
@@ -30,7 +31,11 @@ export class Interruption implements Disposable {
 
   [Symbol.dispose](): void {
     for (const [name, handler] of this.#handlers) process.off(name, handler);
+    process.off('disconnect', this.#onDisconnect);
   }
+
+  /** The wrapper of bin/thaw.mjs has gone, and with it whoever could have signalled. */
+  readonly #onDisconnect = (): void => this.#receive('SIGHUP');
 
   #receive(name: NodeJS.Signals): void {
     if (this.#received !== undefined) process.exit(exitCodeOfSignal(name));

@@ -1,6 +1,7 @@
 /**
  * The other half of bin/thaw.mjs: what this process does when it is the child of the wrapper that an older Node runs.
- * It tells the wrapper which signals reached it directly, and ends as by SIGTERM when the wrapper is gone.
+ * It tells the wrapper which signals reached it directly. When the wrapper is gone the channel disconnects, which whoever
+ * handles signals (an `Interruption`, the daemon) takes for one.
  */
 export function joinWrapper(): void {
   if (process.env['THAW_WRAPPER'] === undefined || process.send === undefined) return;
@@ -11,7 +12,6 @@ export function joinWrapper(): void {
       if (process.connected) process.send?.({ signal }, undefined, undefined, () => undefined);
     });
   }
-  process.on('disconnect', () => process.kill(process.pid, 'SIGTERM'));
   // The channel alone must not keep a finished command alive.
   process.channel?.unref();
 }

@@ -69,7 +69,13 @@ export class DevLoop {
       this.#context.output.warn(`${functionName}: its code is no directory, so it is not watched`);
       return undefined;
     }
-    return LiveSession.open(this.#client, functionName, directory);
+    try {
+      return await LiveSession.open(this.#client, functionName, directory);
+    } catch (error) {
+      // It could not be deployed, which was said; the next change of the file may do it.
+      if (error instanceof ThawError && error.code === 'FUNCTION_NOT_FOUND') return undefined;
+      throw error;
+    }
   }
 
   /** A change that cannot be put in place is said and the loop goes on: the next one may be right. */
