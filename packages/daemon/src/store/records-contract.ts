@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { killAfterAcknowledgements } from './crash-process.ts';
 import type { RecordChange, Records } from './records.ts';
