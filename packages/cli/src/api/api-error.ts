@@ -11,6 +11,7 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   LimitExceeded: 'LIMIT_EXCEEDED',
   AccessDenied: 'ACCESS_DENIED',
   SignatureNotMatch: 'SIGNATURE_INVALID',
+  SignatureNonceUsed: 'NONCE_REPLAYED',
   InvalidAccessKeyID: 'ACCESS_KEY_UNKNOWN',
   FunctionNotFound: 'FUNCTION_NOT_FOUND',
   VersionNotFound: 'VERSION_NOT_FOUND',
@@ -22,6 +23,9 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   FunctionAlreadyExists: 'FUNCTION_EXISTS',
   AliasAlreadyExists: 'ALIAS_EXISTS',
   TriggerAlreadyExists: 'TRIGGER_EXISTS',
+  ConcurrentUpdateError: 'CONFLICT',
+  ResourceInUse: 'IN_USE',
+  FunctionInvocationDisabled: 'FUNCTION_DISABLED',
 };
 
 /** What the code alone does not tell, by status. The first that is not above the status counts. */

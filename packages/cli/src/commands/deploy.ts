@@ -14,7 +14,7 @@ export const command: Command = {
     'differ, and does nothing when nothing changed. Files named in .fcignore stay out of the code.',
   options: [
     { flags: '-t, --template <file>', summary: 'the file (default: s.yaml or s.yml here)' },
-    { flags: '--only <name>', summary: 'deploy this resource only; may be given several times', many: true },
+    { flags: '--only <names...>', summary: 'deploy only these resources of the file' },
   ],
   examples: [
     { run: 'thaw deploy', does: 'everything in ./s.yaml' },

@@ -24,7 +24,7 @@ export const command: Command = {
     'Deletes the functions of the file with their triggers, aliases and versions. Asks first on a terminal.',
   options: [
     { flags: '-t, --template <file>', summary: 'the file (default: s.yaml or s.yml here)' },
-    { flags: '--only <name>', summary: 'remove this resource only; may be given several times', many: true },
+    { flags: '--only <names...>', summary: 'remove only these resources of the file' },
     { flags: '-y, --yes', summary: 'do not ask' },
   ],
   examples: [

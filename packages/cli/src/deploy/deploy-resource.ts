@@ -89,10 +89,11 @@ async function updateFunction(
   // Code that only an object store holds has no checksum here, so it is sent every time.
   const isCodeNew =
     code === undefined ? resource.props.code !== undefined : code.checksum !== actual.codeChecksum;
-  if (isCodeNew && code !== undefined) {
-    changes.push({ field: 'code', from: formatBytes(actual.codeSize ?? 0), to: formatBytes(code.size) });
+  if (isCodeNew) {
+    const to = code === undefined ? resource.props.code : formatBytes(code.size);
+    changes.push({ field: 'code', from: formatBytes(actual.codeSize ?? 0), to });
   }
-  if (changes.length > 0 || isCodeNew) {
+  if (changes.length > 0) {
     const reference = isCodeNew ? await codeReference(deployment, resource, code) : undefined;
     await deployment.client.send({
       method: 'PUT',

@@ -46,6 +46,6 @@ export async function runPreDeploy(
 
 function show(stream: Readable, output: Output): void {
   createInterface({ input: stream, crlfDelay: Infinity }).on('line', (line) => {
-    output.note(output.styleError('dim', `  ${line}`));
+    output.stderr.write(`${output.styleError('dim', `  ${line}`)}\n`);
   });
 }

@@ -22,7 +22,7 @@ const ADVICE: Partial<Record<ErrorCode, string>> = {
   THROTTLED: 'Try again in a moment.',
   QUEUE_FULL: 'Try again in a moment.',
   RUNTIME_UNAVAILABLE: 'See which runtimes the platform found with `thaw info`.',
-  SHUTTING_DOWN: 'Try again once the platform is up.',
+  SHUTTING_DOWN: 'Try again in a moment; what `thaw info` warns of and `thaw serve` prints may tell why.',
   INTERNAL: 'Look at the output of `thaw serve`; if it is a defect in Thaw, report it with this text.',
 };
 
