@@ -4,9 +4,10 @@ import type { Clock } from '../base/clock.ts';
 import type { FunctionRecord } from '../model/function.ts';
 import type { Records, RecordWrite } from '../store/records.ts';
 import type { AccountPlace } from './arn.ts';
-import type { CodeGate } from './code-gate.ts';
+import type { CodePackages } from './code-intake.ts';
 import type { RouteKeeper } from './route-keeper.ts';
 import type { RoutingTable } from './routing-table.ts';
+import type { UnpackedCode } from './unpacked-code.ts';
 import { FUNCTIONS } from './record-kinds.ts';
 
 /** What the parts of the catalog share. */
@@ -14,7 +15,8 @@ export interface CatalogContext {
   readonly records: Records;
   readonly routes: RoutingTable;
   readonly keeper: RouteKeeper;
-  readonly code: CodeGate;
+  readonly packages: CodePackages;
+  readonly unpacked: UnpackedCode;
   readonly clock: Clock;
   readonly place: AccountPlace;
 }

@@ -1,12 +1,13 @@
 import type { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../base/clock.ts';
+import type { Collected } from '../code/code-store.ts';
 import type { CodeRef, FunctionVersion } from '../model/function.ts';
+import type { RunnableVersion } from '../model/runnable.ts';
 import type { Records } from '../store/records.ts';
 import { Aliases } from './aliases.ts';
 import type { AccountPlace } from './arn.ts';
 import { requireFunction, type CatalogContext } from './catalog-context.ts';
-import { CodeGate } from './code-gate.ts';
-import type { CodePackages } from './code-packages.ts';
+import type { CodePackages } from './code-intake.ts';
 import { Functions } from './functions.ts';
 import { Layers } from './layers.ts';
 import { LiveSessions, type LiveSession } from './live-sessions.ts';
@@ -44,7 +45,7 @@ export class Catalog {
   readonly place: AccountPlace;
   readonly #records: Records;
   readonly #unpacked: UnpackedCode;
-  readonly #gate: CodeGate;
+  readonly #packages: CodePackages;
   readonly #keeper: RouteKeeper;
   readonly #live: LiveSessions;
 
@@ -53,7 +54,7 @@ export class Catalog {
     this.place = place;
     this.#records = records;
     this.#unpacked = new UnpackedCode(options.packages);
-    this.#gate = new CodeGate(options.packages, this.#unpacked);
+    this.#packages = options.packages;
     this.#live = new LiveSessions({
       routes: this.routes,
       place,
@@ -72,7 +73,8 @@ export class Catalog {
       records,
       routes: this.routes,
       keeper: this.#keeper,
-      code: this.#gate,
+      packages: options.packages,
+      unpacked: this.#unpacked,
       clock,
       place,
     };
@@ -101,30 +103,29 @@ export class Catalog {
   }
 
   /**
-   * Lets `collect` delete code that no record names, and says whether it did: it does not while code is coming in.
-   * `alsoUsed` is code that instances still run.
+   * Deletes code that no record names and none of the versions uses that instances still run. The store spares what
+   * came in lately, so this may run at any time.
    */
-  collectCode(
-    collect: (live: ReadonlyMap<string, CodeRef>) => Promise<void>,
-    alsoUsed: readonly CodeRef[] = [],
-  ): Promise<boolean> {
-    return this.#gate.collect(async () => {
-      this.layers.forgetUnused();
-      const live = new Map(alsoUsed.map((code) => [code.zipDigest, code]));
-      for (const { value } of FUNCTIONS.list(this.#records)) {
-        const { code } = value.latest;
-        live.set(code.zipDigest, code);
-      }
-      for (const { value } of VERSIONS.list(this.#records)) {
-        live.set(value.code.zipDigest, value.code);
-      }
-      for (const { value } of LAYERS.list(this.#records)) {
-        const { code } = value.layer;
-        live.set(code.zipDigest, code);
-      }
-      this.#unpacked.retain(new Set(live.keys()));
-      await collect(live);
-    });
+  async collectCode(running: Iterable<RunnableVersion>): Promise<Collected> {
+    this.layers.forgetUnused();
+    const codes: CodeRef[] = LAYERS.list(this.#records).map(({ value }) => value.layer.code);
+    const layerSets: (readonly CodeRef[])[] = [];
+    const versions = [
+      ...FUNCTIONS.list(this.#records).map(({ value }) => value.latest),
+      ...VERSIONS.list(this.#records).map(({ value }) => value),
+    ];
+    for (const version of versions) {
+      codes.push(version.code);
+      layerSets.push(this.#layersOf(version));
+    }
+    for (const runnable of running) {
+      const source = this.#keeper.sourceOf(runnable);
+      if (source === undefined) continue;
+      codes.push(source.code);
+      layerSets.push(source.layers);
+    }
+    this.#unpacked.retain(new Set([...codes, ...layerSets.flat()].map((code) => code.zipDigest)));
+    return await this.#packages.collect({ codes, layerSets });
   }
 
   close(): Promise<void> {

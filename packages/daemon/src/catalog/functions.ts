@@ -11,7 +11,7 @@ import {
   writeNew,
   type CatalogContext,
 } from './catalog-context.ts';
-import type { NewCode } from './code-gate.ts';
+import { takeIn, type NewCode } from './code-intake.ts';
 import { changedConfig, newConfig, runsEqually } from './function-config.ts';
 import { byCodeUnits, decodeToken, encodeToken, firstBehind, type Page, type PageRequest } from './page.ts';
 import { newRevision } from './revision.ts';
@@ -37,42 +37,40 @@ export class Functions {
 
   /** Throws FUNCTION_EXISTS, UNSUPPORTED_RUNTIME, LAYER_NOT_FOUND, INVALID_ARGUMENT, INVALID_CODE_PACKAGE. */
   async create(input: CreateFunctionInput, newCode: NewCode): Promise<FunctionRecord> {
-    const { records, code, clock } = this.#context;
+    const { records, packages, unpacked, clock } = this.#context;
     const { functionName } = input;
     const exists = `function '${functionName}' already exists`;
     const config = newConfig(input);
-    return await code.change(async () => {
-      if (readFunction(records, functionName) !== undefined) throw new ThawError('FUNCTION_EXISTS', exists);
-      const layers = requireLayerCode(records, config.layers, []);
-      const codeRef = await code.add(newCode);
-      await code.prepare(codeRef, layers);
-      // A layer may have gone while the code was unpacked.
-      requireLayerCode(records, config.layers, []);
-      const now = timeStamp(clock);
-      const record: FunctionRecord = {
-        functionId: randomUUID(),
-        latest: {
-          config,
-          code: codeRef,
-          versionId: LATEST,
-          revision: newRevision(),
-          description: config.description,
-          createdTime: now,
-          lastModifiedTime: now,
-        },
-        tags: input.tags ?? [],
+    if (readFunction(records, functionName) !== undefined) throw new ThawError('FUNCTION_EXISTS', exists);
+    const layers = requireLayerCode(records, config.layers, []);
+    const codeRef = await takeIn(packages, newCode);
+    await unpacked.prepare(codeRef, layers);
+    // A layer may have gone while the code was unpacked.
+    requireLayerCode(records, config.layers, []);
+    const now = timeStamp(clock);
+    const record: FunctionRecord = {
+      functionId: randomUUID(),
+      latest: {
+        config,
+        code: codeRef,
+        versionId: LATEST,
+        revision: newRevision(),
+        description: config.description,
         createdTime: now,
-        lastVersionNumber: 0,
-      };
-      const put = {
-        kind: 'put',
-        key: FUNCTIONS.key(functionName),
-        value: record,
-        expectedRevision: 0,
-      } as const;
-      writeNew(this.#context, [put], 'FUNCTION_EXISTS', exists);
-      return record;
-    });
+        lastModifiedTime: now,
+      },
+      tags: input.tags ?? [],
+      createdTime: now,
+      lastVersionNumber: 0,
+    };
+    const put = {
+      kind: 'put',
+      key: FUNCTIONS.key(functionName),
+      value: record,
+      expectedRevision: 0,
+    } as const;
+    writeNew(this.#context, [put], 'FUNCTION_EXISTS', exists);
+    return record;
   }
 
   /** Changes what is given. Instances of the old code or configuration serve no request that comes later. */
@@ -81,38 +79,36 @@ export class Functions {
     input: UpdateFunctionInput,
     newCode: NewCode | undefined,
   ): Promise<FunctionRecord> {
-    const { records, code, clock } = this.#context;
-    return await code.change(async () => {
-      changedConfig(requireFunction(records, functionName).record.latest.config, input);
-      const addedCode = newCode === undefined ? undefined : await code.add(newCode);
-      for (let attempt = 0; attempt < UPDATE_ATTEMPTS_MAX; attempt += 1) {
-        const before = requireFunction(records, functionName);
-        const { latest } = before.record;
-        const config = changedConfig(latest.config, input);
-        const codeRef = addedCode ?? latest.code;
-        await code.prepare(codeRef, requireLayerCode(records, config.layers, latest.config.layers));
-        if (requireFunction(records, functionName).storeRevision !== before.storeRevision) continue;
-        requireLayerCode(records, config.layers, latest.config.layers);
-        const isUnchanged = codeRef.zipDigest === latest.code.zipDigest && runsEqually(config, latest.config);
-        const record: FunctionRecord = {
-          ...before.record,
-          latest: {
-            ...latest,
-            config,
-            code: codeRef,
-            revision: isUnchanged ? latest.revision : newRevision(),
-            description: config.description,
-            lastModifiedTime: timeStamp(clock),
-          },
-        };
-        this.#replace(record, before.storeRevision);
-        return record;
-      }
-      throw new ThawError(
-        'CONFLICT',
-        `function '${functionName}' is being changed by too many requests at once`,
-      );
-    });
+    const { records, packages, unpacked, clock } = this.#context;
+    changedConfig(requireFunction(records, functionName).record.latest.config, input);
+    const addedCode = newCode === undefined ? undefined : await takeIn(packages, newCode);
+    for (let attempt = 0; attempt < UPDATE_ATTEMPTS_MAX; attempt += 1) {
+      const before = requireFunction(records, functionName);
+      const { latest } = before.record;
+      const config = changedConfig(latest.config, input);
+      const codeRef = addedCode ?? latest.code;
+      await unpacked.prepare(codeRef, requireLayerCode(records, config.layers, latest.config.layers));
+      if (requireFunction(records, functionName).storeRevision !== before.storeRevision) continue;
+      requireLayerCode(records, config.layers, latest.config.layers);
+      const isUnchanged = codeRef.zipDigest === latest.code.zipDigest && runsEqually(config, latest.config);
+      const record: FunctionRecord = {
+        ...before.record,
+        latest: {
+          ...latest,
+          config,
+          code: codeRef,
+          revision: isUnchanged ? latest.revision : newRevision(),
+          description: config.description,
+          lastModifiedTime: timeStamp(clock),
+        },
+      };
+      this.#replace(record, before.storeRevision);
+      return record;
+    }
+    throw new ThawError(
+      'CONFLICT',
+      `function '${functionName}' is being changed by too many requests at once`,
+    );
   }
 
   /** Deletes the function and everything that belongs to it: versions, aliases, triggers, settings. */

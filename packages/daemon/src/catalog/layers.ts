@@ -4,7 +4,7 @@ import type { FunctionVersion, Layer } from '../model/function.ts';
 import type { Records } from '../store/records.ts';
 import { layerVersionArn, parseLayerVersionArn } from './arn.ts';
 import { timeStamp, write, type CatalogContext } from './catalog-context.ts';
-import type { NewCode } from './code-gate.ts';
+import { takeIn, type NewCode } from './code-intake.ts';
 import { pageOf, type Page, type PageRequest } from './page.ts';
 import { readLayer, type StoredLayer } from './stored-layer.ts';
 import { FUNCTIONS, LAYER_COUNTERS, LAYERS, VERSIONS } from './record-kinds.ts';
@@ -22,39 +22,35 @@ export class Layers {
 
   /** Throws INVALID_CODE_PACKAGE. Numbers are given once, even after a version was deleted. */
   async publish(layerName: string, input: CreateLayerVersionInput, newCode: NewCode): Promise<Layer> {
-    const { records, code, clock } = this.#context;
-    return await code.change(async () => {
-      const codeRef = await code.add(newCode);
-      // A package that cannot be unpacked is refused now and not when the first function uses it.
-      await code.prepare(codeRef, []);
-      const counter = LAYER_COUNTERS.get(records, layerName);
-      const version = (counter?.value ?? 0) + 1;
-      const layer: Layer = {
-        layerName,
-        version,
-        description: input.description,
-        license: input.license,
-        compatibleRuntime: input.compatibleRuntime,
-        code: codeRef,
-        acl: ACL_PRIVATE,
-        createTime: timeStamp(clock),
-      };
-      write(this.#context, [
-        {
-          kind: 'put',
-          key: LAYER_COUNTERS.key(layerName),
-          value: version,
-          expectedRevision: counter?.revision ?? 0,
-        },
-        {
-          kind: 'put',
-          key: LAYERS.key(layerName, String(version)),
-          value: { layer, isDeleted: false } satisfies StoredLayer,
-          expectedRevision: 0,
-        },
-      ]);
-      return layer;
-    });
+    const { records, packages, clock } = this.#context;
+    const codeRef = await takeIn(packages, newCode);
+    const counter = LAYER_COUNTERS.get(records, layerName);
+    const version = (counter?.value ?? 0) + 1;
+    const layer: Layer = {
+      layerName,
+      version,
+      description: input.description,
+      license: input.license,
+      compatibleRuntime: input.compatibleRuntime,
+      code: codeRef,
+      acl: ACL_PRIVATE,
+      createTime: timeStamp(clock),
+    };
+    write(this.#context, [
+      {
+        kind: 'put',
+        key: LAYER_COUNTERS.key(layerName),
+        value: version,
+        expectedRevision: counter?.revision ?? 0,
+      },
+      {
+        kind: 'put',
+        key: LAYERS.key(layerName, String(version)),
+        value: { layer, isDeleted: false } satisfies StoredLayer,
+        expectedRevision: 0,
+      },
+    ]);
+    return layer;
   }
 
   require(layerName: string, version: number): Layer {
@@ -68,6 +64,13 @@ export class Layers {
     const name = parseLayerVersionArn(arn);
     if (name === undefined) throw new ThawError('LAYER_NOT_FOUND', `layer version '${arn}' does not exist`);
     return this.require(name.layerName, name.version);
+  }
+
+  /** Bytes of a layer version's zip, also of one that was deleted while it is used; 0 when there is none. */
+  sizeOf(arn: string): number {
+    const name = parseLayerVersionArn(arn);
+    if (name === undefined) return 0;
+    return readLayer(this.#context.records, name.layerName, name.version)?.layer.code.size ?? 0;
   }
 
   /** The newest version of each layer, sorted by name. */

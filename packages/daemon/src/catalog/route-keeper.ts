@@ -1,5 +1,6 @@
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
-import type { FunctionVersion } from '../model/function.ts';
+import type { CodeRef, FunctionVersion } from '../model/function.ts';
+import type { RunnableVersion } from '../model/runnable.ts';
 import type { Records, StoredRecord } from '../store/records.ts';
 import type { AccountPlace } from './arn.ts';
 import type { RoutingTable } from './routing-table.ts';
@@ -11,6 +12,12 @@ import { ALIASES, FUNCTIONS, TRIGGERS, VERSIONS } from './record-kinds.ts';
 /** Code packages that are looked for, or unpacked, at the same time when the platform starts. */
 const PREPARATIONS_MAX = 32;
 const ROUTED_PREFIXES = [FUNCTIONS, VERSIONS, ALIASES, TRIGGERS].map((kind) => kind.prefix);
+
+/** The packages that a version runs from. */
+export interface CodeSource {
+  readonly code: CodeRef;
+  readonly layers: readonly CodeRef[];
+}
 
 export interface RouteKeeperOptions {
   readonly records: Records;
@@ -33,6 +40,8 @@ export class RouteKeeper {
   /** Revision of the record that each route was made from. */
   readonly #routed = new Map<string, number>();
   readonly #preparing = new Map<string, Promise<void>>();
+  /** What each version's directories were made from, for as long as anybody runs it. */
+  readonly #sources = new WeakMap<RunnableVersion, CodeSource>();
   readonly #unwatch: (() => void)[] = [];
   #isClosed = false;
 
@@ -71,6 +80,11 @@ export class RouteKeeper {
     else if (this.#routed.get(key) !== record.revision) this.#route(record);
   }
 
+  /** Undefined for a live session's version, whose code is the developer's. */
+  sourceOf(runnable: RunnableVersion): CodeSource | undefined {
+    return this.#sources.get(runnable);
+  }
+
   /** Stops following changes and waits for what is under way. */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -98,9 +112,12 @@ export class RouteKeeper {
     const { records, routes, code, place } = this.#options;
     const { functionName, layers } = version.config;
     try {
-      const directories = code.get(version.code, requireLayerCode(records, layers, layers));
+      const source = { code: version.code, layers: requireLayerCode(records, layers, layers) };
+      const directories = code.get(source.code, source.layers);
       if (directories !== undefined) {
-        routes.setVersion(functionName, version.versionId, runnableVersion(version, directories, place));
+        const runnable = runnableVersion(version, directories, place);
+        this.#sources.set(runnable, source);
+        routes.setVersion(functionName, version.versionId, runnable);
         return true;
       }
     } catch (error) {

@@ -1,11 +1,17 @@
 import type { ErrorCode } from '@thaw/protocol/error-code.ts';
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { LATEST, type Alias } from '../model/function.ts';
 import type { RunnableVersion } from '../model/runnable.ts';
 import type { HttpTrigger, Trigger } from '../model/trigger.ts';
 import { byCodeUnits } from './page.ts';
 
 /** What a qualifier leads to now: something to run, or the code of the error that a caller gets. */
-export type Resolution = RunnableVersion | ErrorCode;
+export type Resolution = RunnableVersion | Unresolved;
+
+export type Unresolved = Extract<
+  ErrorCode,
+  'FUNCTION_NOT_FOUND' | 'FUNCTION_DISABLED' | 'VERSION_NOT_FOUND' | 'ALIAS_NOT_FOUND' | 'STORE_FAILED'
+>;
 
 interface AliasRoute {
   readonly versionId: string;
@@ -30,10 +36,23 @@ interface FunctionRoute {
  */
 export class RoutingTable {
   readonly #routes = new Map<string, FunctionRoute>();
+  /** Names of functions by their spelling in lower case. */
+  readonly #namesByLabel = new Map<string, Set<string>>();
   #sortedNames: readonly string[] | undefined;
 
-  /** `random` is drawn from [0, 1) by the caller and picks the version behind a weighted alias. */
-  resolve(functionName: string, qualifier: string | undefined, random: number): Resolution {
+  /**
+   * `random` is drawn from [0, 1) by the caller and picks the version behind a weighted alias. Throws
+   * FUNCTION_NOT_FOUND, FUNCTION_DISABLED, VERSION_NOT_FOUND, ALIAS_NOT_FOUND, or STORE_FAILED while the code of the
+   * version is not there.
+   */
+  resolve(functionName: string, qualifier: string | undefined, random: number): RunnableVersion {
+    const resolution = this.find(functionName, qualifier, random);
+    if (typeof resolution === 'string') throw unresolved(resolution, functionName, qualifier);
+    return resolution;
+  }
+
+  /** Like `resolve`, with the error's code in place of an error. */
+  find(functionName: string, qualifier: string | undefined, random: number): Resolution {
     const route = this.#routes.get(functionName);
     if (route === undefined || !route.exists) return 'FUNCTION_NOT_FOUND';
     if (route.isDisabled) return 'FUNCTION_DISABLED';
@@ -67,6 +86,18 @@ export class RoutingTable {
     return qualifier === undefined && triggers.size === 1 ? only : undefined;
   }
 
+  /**
+   * The HTTP trigger behind `<function>.localhost`. Host names know no case: of functions that differ in nothing else,
+   * the one that is spelled as the host is found, else the one that was created first.
+   */
+  httpTriggerOfHost(functionLabel: string): HttpTrigger | undefined {
+    const names = this.#namesByLabel.get(functionLabel.toLowerCase());
+    if (names === undefined) return undefined;
+    const [first] = names;
+    const functionName = names.has(functionLabel) ? functionLabel : first;
+    return functionName === undefined ? undefined : this.httpTriggerOf(functionName);
+  }
+
   has(functionName: string): boolean {
     return this.#routes.get(functionName)?.exists === true;
   }
@@ -81,7 +112,13 @@ export class RoutingTable {
 
   setFunction(functionName: string, isDisabled: boolean): void {
     const route = this.#routeOf(functionName);
-    if (!route.exists) this.#sortedNames = undefined;
+    if (!route.exists) {
+      this.#sortedNames = undefined;
+      const label = functionName.toLowerCase();
+      const names = this.#namesByLabel.get(label);
+      if (names === undefined) this.#namesByLabel.set(label, new Set([functionName]));
+      else names.add(functionName);
+    }
     route.exists = true;
     route.isDisabled = isDisabled;
   }
@@ -92,6 +129,10 @@ export class RoutingTable {
     route.exists = false;
     route.versions.delete(LATEST);
     this.#sortedNames = undefined;
+    const label = functionName.toLowerCase();
+    const names = this.#namesByLabel.get(label);
+    names?.delete(functionName);
+    if (names?.size === 0) this.#namesByLabel.delete(label);
     this.#forgetWhenEmpty(functionName, route);
   }
 
@@ -169,6 +210,26 @@ export class RoutingTable {
 function pick(alias: AliasRoute, random: number): string {
   for (const share of alias.shares) if (random < share.end) return share.versionId;
   return alias.versionId;
+}
+
+function unresolved(code: Unresolved, functionName: string, qualifier: string | undefined): ThawError {
+  const details = { function: functionName, qualifier: qualifier ?? LATEST };
+  return new ThawError(code, unresolvedMessage(code, functionName, qualifier), { details });
+}
+
+function unresolvedMessage(code: Unresolved, functionName: string, qualifier: string | undefined): string {
+  switch (code) {
+    case 'FUNCTION_NOT_FOUND':
+      return `function '${functionName}' does not exist`;
+    case 'FUNCTION_DISABLED':
+      return `function '${functionName}' is disabled: invocations are refused until it is enabled again`;
+    case 'ALIAS_NOT_FOUND':
+      return `alias '${qualifier}' of function '${functionName}' does not exist`;
+    case 'VERSION_NOT_FOUND':
+      return `version '${qualifier ?? LATEST}' of function '${functionName}' does not exist`;
+    case 'STORE_FAILED':
+      return `the code of function '${functionName}' (${qualifier ?? LATEST}) is not on this host`;
+  }
 }
 
 export function isVersionNumber(qualifier: string): boolean {

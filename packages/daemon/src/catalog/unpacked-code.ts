@@ -1,5 +1,5 @@
 import type { CodeRef } from '../model/function.ts';
-import type { CodePackages } from './code-packages.ts';
+import type { CodePackages } from './code-intake.ts';
 import type { CodeDirectories } from './runnable-version.ts';
 
 /**

@@ -10,7 +10,7 @@ import type { Clock } from '../base/clock.ts';
 
 /** How long an uploaded zip can be used; deploying takes seconds. */
 export const UPLOAD_LIFETIME_MS = 60 * 60 * 1000;
-/** Uploads that are kept or under way at the same time. */
+/** Uploads that are kept or under way at the same time; the oldest complete one makes room for a new one. */
 export const UPLOADS_MAX = 64;
 const PARTIAL = '.partial';
 
@@ -30,19 +30,20 @@ export class UploadStore {
 
   /**
    * Keeps the bytes under a name, over what was there; visible when complete. Gives their MD5 in upper-case hex, as
-   * OSS does. Throws PAYLOAD_TOO_LARGE, BODY_TRUNCATED or LIMIT_EXCEEDED.
+   * OSS does. Throws PAYLOAD_TOO_LARGE, BODY_TRUNCATED or THROTTLED.
    */
   async put(
     objectName: string,
     source: Buffer | Readable,
     bytesMax = LIMITS.codeObjectBytesMax,
   ): Promise<string> {
-    if (this.#underWay >= UPLOADS_MAX) throw tooManyUploads();
+    if (this.#underWay >= UPLOADS_MAX) {
+      throw new ThawError('THROTTLED', `${UPLOADS_MAX} uploads are under way`, { retryAfterS: 10 });
+    }
     this.#underWay += 1;
     try {
       await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-      const kept = await this.#deleteExpired();
-      if (kept + this.#underWay > UPLOADS_MAX) throw tooManyUploads();
+      await this.#makeRoom();
       return await this.#write(
         objectName,
         Buffer.isBuffer(source) ? Readable.from([source]) : source,
@@ -98,17 +99,19 @@ export class UploadStore {
     return md5.digest('hex').toUpperCase();
   }
 
-  /** Gives how many complete uploads are left. */
-  async #deleteExpired(): Promise<number> {
-    let kept = 0;
+  /** Deletes what has expired, and the oldest of what is left while there is too much of it. */
+  async #makeRoom(): Promise<void> {
+    const complete: { readonly path: string; readonly modifiedMs: number }[] = [];
     for (const name of await readdir(this.#directory)) {
       const path = join(this.#directory, name);
       const modifiedMs = await modifiedAt(path);
       if (modifiedMs === undefined) continue;
       if (this.#isExpired(modifiedMs)) await rm(path, { force: true });
-      else if (!name.endsWith(PARTIAL)) kept += 1;
+      else if (!name.endsWith(PARTIAL)) complete.push({ path, modifiedMs });
     }
-    return kept;
+    complete.sort((left, right) => left.modifiedMs - right.modifiedMs);
+    const surplus = complete.length + this.#underWay - UPLOADS_MAX;
+    for (const { path } of complete.slice(0, Math.max(0, surplus))) await rm(path, { force: true });
   }
 
   #isExpired(modifiedMs: number): boolean {
@@ -127,10 +130,4 @@ async function modifiedAt(path: string): Promise<number | undefined> {
   } catch {
     return undefined;
   }
-}
-
-function tooManyUploads(): ThawError {
-  return new ThawError('THROTTLED', `${UPLOADS_MAX} uploads are waiting to be used or under way`, {
-    retryAfterS: 10,
-  });
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { LIMITS } from '../limits.ts';
-import { description, oneOf, qualifier, text } from './fields.ts';
+import { allowed, description, oneOf, qualifier, text } from './fields.ts';
 import { tag } from './tag.ts';
 
 const limitRule = `must be a whole number from 1 to ${LIMITS.listLimitMax}`;
@@ -42,3 +42,16 @@ const number = z
 export const layerVersionsQuery = z.object({ limit, startVersion: number.optional() });
 
 export const qualifierQuery = z.object({ qualifier: qualifier.optional() });
+
+/** `instanceIds` and `instanceStatus` arrive as lists in JSON. */
+export const instancesQuery = z.object({
+  qualifier: qualifier.optional(),
+  instanceIds: z.array(text(128), { error: allowed('a list of instance ids') }).optional(),
+  instanceStatus: z.array(text(64), { error: allowed('a list of states') }).optional(),
+  limit: z
+    .string()
+    .regex(/^[0-9]{1,4}$/, { error: 'must be a whole number from 1 to 1000' })
+    .transform(Number)
+    .refine((value) => value >= 1 && value <= 1000, { error: 'must be a whole number from 1 to 1000' })
+    .default(1000),
+});

@@ -1,0 +1,100 @@
+import { functionArn, layerVersionArn, type AccountPlace } from '../../catalog/arn.ts';
+import type { AsyncConfig, ConcurrencyConfig } from '../../catalog/settings.ts';
+import type { Alias, CodeRef, FunctionRecord, FunctionVersion, Layer } from '../../model/function.ts';
+import type { Trigger } from '../../model/trigger.ts';
+
+/** How the API spells what the catalog keeps. */
+
+export function functionBody(
+  record: FunctionRecord,
+  version: FunctionVersion,
+  place: AccountPlace,
+  sizeOfLayer: (arn: string) => number,
+): object {
+  const { config, code } = version;
+  const { passthrough, layers, ...fields } = config;
+  return {
+    ...passthrough,
+    ...fields,
+    // FC gives layers back as objects with their size.
+    layers: layers.map((arn) => ({ arn, size: sizeOfLayer(arn) })),
+    functionId: record.functionId,
+    functionArn: functionArn(place, config.functionName),
+    codeSize: code.size,
+    codeChecksum: code.checksum,
+    createdTime: record.createdTime,
+    lastModifiedTime: version.lastModifiedTime,
+    state: 'Active',
+    lastUpdateStatus: 'Successful',
+    tags: record.tags,
+    ...(record.disabledReason === undefined
+      ? {}
+      : { invocationRestriction: { disable: true, reason: record.disabledReason } }),
+  };
+}
+
+export function versionBody(version: FunctionVersion): object {
+  const { versionId, description, createdTime, lastModifiedTime } = version;
+  return { versionId, description, createdTime, lastModifiedTime };
+}
+
+export function aliasBody(alias: Alias): object {
+  const { functionName: _path, ...body } = alias;
+  return body;
+}
+
+export function triggerBody(trigger: Trigger, place: AccountPlace, publicUrl: string): object {
+  const url = `${publicUrl}/http/${trigger.functionName}/${trigger.triggerName}/`;
+  return {
+    triggerId: trigger.triggerId,
+    triggerName: trigger.triggerName,
+    triggerType: trigger.triggerType,
+    triggerConfig: trigger.triggerConfigText,
+    qualifier: trigger.qualifier,
+    description: trigger.description,
+    sourceArn: trigger.sourceArn,
+    targetArn: functionArn(place, trigger.functionName),
+    invocationRole: trigger.invocationRole,
+    status: 'Active',
+    createdTime: trigger.createdTime,
+    lastModifiedTime: trigger.lastModifiedTime,
+    httpTrigger: { urlInternet: url, urlIntranet: url },
+  };
+}
+
+export function layerBody(layer: Layer, place: AccountPlace, locationOf: (code: CodeRef) => string): object {
+  return {
+    layerName: layer.layerName,
+    version: layer.version,
+    layerVersionArn: layerVersionArn(place, layer.layerName, layer.version),
+    acl: String(layer.acl),
+    description: layer.description,
+    license: layer.license,
+    compatibleRuntime: layer.compatibleRuntime,
+    code: { location: locationOf(layer.code), repositoryType: 'OSS' },
+    codeSize: layer.code.size,
+    codeChecksum: layer.code.checksum,
+    createTime: layer.createTime,
+  };
+}
+
+export function concurrencyBody(config: ConcurrencyConfig, place: AccountPlace): object {
+  return {
+    functionArn: functionArn(place, config.functionName),
+    reservedConcurrency: config.reservedConcurrency,
+  };
+}
+
+export function asyncConfigBody(config: AsyncConfig, place: AccountPlace): object {
+  return {
+    ...config.settings,
+    functionArn: functionArn(place, config.functionName, config.qualifier),
+    createdTime: config.createdTime,
+    lastModifiedTime: config.lastModifiedTime,
+  };
+}
+
+/** `nextToken` is absent on the last page, as clients expect. */
+export function pageBody(name: string, items: readonly object[], nextToken: string | undefined): object {
+  return nextToken === undefined ? { [name]: items } : { [name]: items, nextToken };
+}
