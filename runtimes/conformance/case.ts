@@ -54,6 +54,7 @@ export interface Step {
   readonly body?: Bytes;
   readonly end?: boolean;
   readonly cancel?: string;
+  readonly awaitHead?: string;
   readonly awaitBody?: string;
   readonly atLeast?: boolean;
   readonly awaitLog?: string;

@@ -10,6 +10,7 @@ import {
   type Case,
   type Expected,
   type ExpectedError,
+  type Logs,
   type Step,
 } from './case.ts';
 import { type Interpreter, type Language, listInterpreters } from './interpreters.ts';
@@ -132,6 +133,9 @@ async function runSteps(driver: LinkDriver, steps: readonly Step[]): Promise<voi
       driver.cancel(require(step.cancel));
     } else if (step.awaitBody !== undefined) {
       await awaitBody(driver, require(step.awaitBody), step);
+    } else if (step.awaitHead !== undefined) {
+      const stream = require(step.awaitHead);
+      await driver.waitWhileAlive('the head', () => stream.head !== undefined);
     } else if (step.awaitLog !== undefined) {
       const { logs } = require(step.awaitLog);
       const text = step.contains ?? '';
@@ -149,7 +153,7 @@ async function runSteps(driver: LinkDriver, steps: readonly Step[]): Promise<voi
       await driver.waitFor('the exit', () => driver.exitCode !== undefined);
       assert.equal(driver.exitCode, step.exit);
     } else if (step.instanceLogs !== undefined) {
-      assertLogs(driver.instanceLogs, step.instanceLogs);
+      await awaitInstanceLogs(driver, step.instanceLogs);
     } else {
       assert.fail(`an unknown step: ${JSON.stringify(step)}`);
     }
@@ -183,6 +187,21 @@ async function awaitBody(driver: LinkDriver, stream: Stream, step: Step): Promis
   );
   const actual = step.atLeast === true ? stream.body.subarray(0, wanted.length) : stream.body;
   assert.equal(actual.toString(), wanted.toString());
+}
+
+async function awaitInstanceLogs(driver: LinkDriver, expected: Logs): Promise<void> {
+  const isThere = (): boolean => {
+    try {
+      assertLogs(driver.instanceLogs, expected);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  // What came by then says more than that something did not come.
+  await driver
+    .waitFor('the log of the instance', isThere)
+    .catch(() => assertLogs(driver.instanceLogs, expected));
 }
 
 async function assertAnswer(driver: LinkDriver, stream: Stream, expected: Expected): Promise<void> {
