@@ -40,6 +40,10 @@ function zipOf(files: Readonly<Record<string, string>>): Promise<Buffer> {
   return buffer(zip.outputStream);
 }
 
+const code = (expected: string) => (error: unknown) => error instanceof ThawError && error.code === expected;
+
+const read = (directory: string | undefined, name: string) => readFile(join(directory ?? '', name), 'utf8');
+
 describe('CodeStore', () => {
   it('stores, unpacks and sums up a zip; concurrent adds share the directory', async () => {
     await using t = await temporaryStore();
@@ -60,8 +64,6 @@ describe('CodeStore', () => {
 
   it('leaves nothing unpacked of a bad zip, bounds the upload, and says when code is missing', async () => {
     await using t = await temporaryStore();
-    const code = (expected: string) => (error: unknown) =>
-      error instanceof ThawError && error.code === expected;
     await assert.rejects(t.store.add(Buffer.from('no zip')), code('INVALID_CODE_PACKAGE'));
     await assert.rejects(t.store.add(await zipOf({ a: 'a' }), 10), code('PAYLOAD_TOO_LARGE'));
     assert.deepEqual(await readdir(join(t.path, 'code')), []);
@@ -84,8 +86,6 @@ describe('CodeStore', () => {
       t.store.layerDirectory([one, two]),
     ]);
     assert.equal(merged, same);
-    const read = (directory: string | undefined, name: string) =>
-      readFile(join(directory ?? '', name), 'utf8');
     assert.equal(await read(merged, 'lib/a'), 'one');
     assert.equal(await read(merged, 'lib/link'), 'one');
     assert.equal(await read(merged, 'lib/only-two'), '2');

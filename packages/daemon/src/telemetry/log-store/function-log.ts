@@ -2,6 +2,9 @@ import type { Clock } from '../../base/clock.ts';
 import { encodeLine, type LogLine } from './log-line.ts';
 import { LogSegments, type LogSegment, type SegmentBounds } from './log-segments.ts';
 
+/** A function's lines reach the disk early once so many bytes wait. */
+const FLUSH_BYTES = 64 * 1024;
+
 /** Requests whose dropped lines are counted one by one; those of further ones are counted together. */
 const DROP_REQUESTS_MAX = 64;
 
@@ -23,6 +26,7 @@ export class FunctionLog {
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
   #bytes = 0;
+  #batchesUnderWay = 0;
   /** Dropped lines since the last report, by request. */
   #dropped = new Map<string, number>();
   #work: Promise<void> = Promise.resolve();
@@ -45,8 +49,12 @@ export class FunctionLog {
     return this.#waiting.length > 0 || this.#dropped.size > 0;
   }
 
-  /** Gives the bytes that wait for a flush now. */
-  append(line: LogLine): number {
+  /** Whether enough waits for a batch of its own and no batch is under way: while the disk is slow, batches grow. */
+  get isDue(): boolean {
+    return this.#waitingBytes >= FLUSH_BYTES && this.#batchesUnderWay === 0;
+  }
+
+  append(line: LogLine): void {
     const bytes = Buffer.from(encodeLine(line));
     if (this.#bytes + bytes.length > this.#bounds.bufferBytesMax) {
       this.#countDropped(line.requestId, 1);
@@ -55,7 +63,6 @@ export class FunctionLog {
       this.#waitingBytes += bytes.length;
       this.#bytes += bytes.length;
     }
-    return this.#waitingBytes;
   }
 
   /** Cuts what waits now into a batch; settles when it and everything before it is written or given up. */
@@ -68,6 +75,7 @@ export class FunctionLog {
     this.#dropped = new Map();
     if (batch.length + dropped.size === 0) return this.#work;
     const reports = Array.from(dropped, ([requestId, lines]) => this.#dropReport(requestId, lines));
+    this.#batchesUnderWay += 1;
     return this.#enqueue(async () => {
       try {
         await this.#segments.append([...batch, ...reports]);
@@ -77,6 +85,7 @@ export class FunctionLog {
         this.#onFailure(error);
       } finally {
         this.#bytes -= bytes;
+        this.#batchesUnderWay -= 1;
       }
     });
   }

@@ -60,6 +60,8 @@ async function textsOf(store: LogStore, query: Partial<LogQuery> = {}): Promise<
   return texts;
 }
 
+const refused = (error: unknown) => error instanceof ThawError && error.code === 'INVALID_ARGUMENT';
+
 describe('LogStore', () => {
   it('finds 10,000 interleaved lines of 50 requests, each under its own, across segments and unflushed', async () => {
     await using t = await temporaryStore({ segmentBytesMax: 200_000, segmentsMax: 50 });
@@ -252,7 +254,6 @@ describe('LogStore', () => {
   it('refuses names that are no function', async () => {
     await using t = await temporaryStore();
     for (const functionName of ['', '../x', 'a/b', 'x'.repeat(65)]) {
-      const refused = (error: unknown) => error instanceof ThawError && error.code === 'INVALID_ARGUMENT';
       assert.throws(() => t.store.read({ functionName, limit: 1 }), refused);
       assert.throws(() => t.store.append(line(1, { functionName })), refused);
     }

@@ -7,9 +7,8 @@ import { splitLine, type LogLine } from './log-line.ts';
 import { isWanted, scanBackward, scanForward, type LogFilter } from './log-scan.ts';
 import type { LogSegment } from './log-segments.ts';
 
-/** Lines reach the disk after this long, or once a function has this many bytes waiting. */
+/** Lines reach the disk after this long at the latest. */
 const FLUSH_MS = 50;
-const FLUSH_BYTES = 64 * 1024;
 const SEGMENT_BYTES_MAX = 8 * 1024 * 1024;
 const SEGMENTS_MAX = 8;
 const BUFFER_BYTES_MAX = 4 * 1024 * 1024;
@@ -74,9 +73,9 @@ export class LogStore {
     if (this.#isClosed) return;
     const log = this.#require(line.functionName);
     for (const part of splitLine(line)) {
-      const waitingBytes = log.append(part);
+      log.append(part);
       this.#tell(part);
-      if (waitingBytes >= FLUSH_BYTES) void log.flush();
+      if (log.isDue) void log.flush();
     }
     if (!log.hasUnflushed) return;
     this.#unflushed.add(log);
