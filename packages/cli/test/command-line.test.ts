@@ -1,65 +1,17 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
+import { run, start, waitFor } from './run-thaw.ts';
 import { startStubServer, type StubServer } from './stub-server.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
-
-const THAW = join(import.meta.dirname, '../../../bin/thaw.mjs');
-const POLL_MS = 10;
-const WAIT_MS_MAX = 10_000;
-
-interface Outcome {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-interface RunOptions {
-  readonly node?: string;
-  readonly env?: Readonly<Record<string, string>>;
-  readonly input?: string;
-}
-
-function start(
-  args: readonly string[],
-  { node = process.execPath, env = {}, input }: RunOptions = {},
-): ChildProcess {
-  const child = spawn(node, [THAW, ...args], {
-    env: { PATH: process.env['PATH'], HOME: '/nonexistent', ...env },
-    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-  });
-  child.stdin?.end(input);
-  return child;
-}
-
-async function outcomeOf(child: ChildProcess): Promise<Outcome> {
-  const { stdout, stderr } = child;
-  assert.ok(stdout !== null && stderr !== null);
-  const [out, error] = await Promise.all([text(stdout), text(stderr), once(child, 'close')]);
-  return { code: child.exitCode, signal: child.signalCode, stdout: out, stderr: error };
-}
-
-function run(args: readonly string[], options?: RunOptions): Promise<Outcome> {
-  return outcomeOf(start(args, options));
-}
 
 function toServer(server: StubServer): Record<string, string> {
   const { url, accessKeyId, accessKeySecret } = server.platform;
   return { THAW_ENDPOINT: url, THAW_ACCESS_KEY_ID: accessKeyId, THAW_ACCESS_KEY_SECRET: accessKeySecret };
-}
-
-async function waitFor(what: string, condition: () => boolean): Promise<void> {
-  const end = performance.now() + WAIT_MS_MAX;
-  while (!condition()) {
-    assert.ok(performance.now() < end, `waited too long for ${what}`);
-    await delay(POLL_MS);
-  }
 }
 
 /** A Node of this machine that is too old to run Thaw by itself. */

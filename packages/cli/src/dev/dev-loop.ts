@@ -57,7 +57,9 @@ export class DevLoop {
     const logs = new AbortController();
     round.defer(() => logs.abort());
     for (const name of names) this.#followLogs(name, names.length > 1, logs.signal).catch(fail);
-    output.note(output.styleError('dim', `watching ${names.join(', ')}; Ctrl-C ends`));
+    output.event({ event: 'watching', functions: names }, () =>
+      output.style('dim', `watching ${names.join(', ')}; Ctrl-C ends`),
+    );
     await over;
     return signal.aborted ? undefined : this.#redeploy();
   }

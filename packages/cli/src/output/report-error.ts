@@ -33,11 +33,13 @@ export interface ErrorReport {
   readonly causes: readonly string[];
   readonly advice?: string;
   readonly requestId?: string;
+  /** The platform's own name for what it refused, where the refusal is the platform's. */
+  readonly apiCode?: string;
 }
 
 export function errorReport(error: ThawError): ErrorReport {
   const advice = error.details['advice'] ?? ADVICE[error.code];
-  const requestId = error.details['requestId'];
+  const { requestId, apiCode } = error.details;
   return {
     code: error.code,
     message: error.message,
@@ -45,6 +47,7 @@ export function errorReport(error: ThawError): ErrorReport {
     causes: causesOf(error),
     ...(advice === undefined ? {} : { advice: String(advice) }),
     ...(requestId === undefined ? {} : { requestId: String(requestId) }),
+    ...(apiCode === undefined ? {} : { apiCode: String(apiCode) }),
   };
 }
 
@@ -59,7 +62,10 @@ export function errorLines(output: Output, report: ErrorReport): string[] {
   const lines = [`${output.styleError(['red', 'bold'], 'error:')} ${report.message}`];
   for (const cause of report.causes) lines.push(`  because: ${cause}`);
   if (report.advice !== undefined) lines.push(`  ${report.advice}`);
-  const facts = [report.code, ...(report.requestId === undefined ? [] : [`request ${report.requestId}`])];
+  const facts = [
+    report.apiCode ?? report.code,
+    ...(report.requestId === undefined ? [] : [`request ${report.requestId}`]),
+  ];
   lines.push(output.styleError('dim', `  (${facts.join(', ')})`));
   return lines;
 }
