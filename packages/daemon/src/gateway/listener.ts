@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isIP, type AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { LIMITS } from '@thaw/protocol/limits.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../base/clock.ts';
@@ -158,7 +159,7 @@ interface ParserError extends Error {
 }
 
 /** What is not HTTP, or too much of it, gets an answer that says so before the connection closes. */
-function onClientError(error: ParserError, socket: import('node:stream').Duplex): void {
+function onClientError(error: ParserError, socket: Duplex): void {
   if (!socket.writable) return;
   const [status, code, message] = CLIENT_ERRORS[error.code ?? ''] ?? [
     '400 Bad Request',

@@ -1,0 +1,275 @@
+import { randomBytes } from 'node:crypto';
+import { totalmem } from 'node:os';
+import { join } from 'node:path';
+import type { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { systemClock } from './base/clock.ts';
+import { DataDirectory, type Credentials } from './base/data-directory.ts';
+import { DeadlineWheel } from './base/deadline-wheel.ts';
+import { newInstanceId } from './base/ids.ts';
+import type { PlatformLog } from './base/platform-log.ts';
+import { Catalog } from './catalog/catalog.ts';
+import { FUNCTIONS } from './catalog/record-kinds.ts';
+import { UploadStore } from './catalog/upload-store.ts';
+import { CodeStore } from './code/code-store.ts';
+import { FcControlDoor } from './doors/fc/fc-control-door.ts';
+import { createFcDoor, type FcDoor } from './doors/fc/fc-door.ts';
+import { FcInvokeDoor } from './doors/fc/fc-invoke.ts';
+import { MetricsDoor } from './doors/thaw/metrics-door.ts';
+import { ThawDoor } from './doors/thaw/thaw-door.ts';
+import { HttpTriggerDoor } from './gateway/http-trigger-door.ts';
+import { Listener } from './gateway/listener.ts';
+import { RoutesOfCatalog } from './gateway/routes.ts';
+import { singleAccessKey } from './gateway/signature/access-keys.ts';
+import { RequestVerifier } from './gateway/signature/request-verifier.ts';
+import { SignedTokens } from './gateway/signature/signed-token.ts';
+import { Instance, type InstanceDeps, type InstanceLog } from './instance/instance.ts';
+import { findInterpreters } from './instance/interpreters.ts';
+import { InvocationRecorder } from './invocation/invocation-recorder.ts';
+import type { Invocation } from './invocation/invocation.ts';
+import { openSandboxes } from './sandbox/sandboxes.ts';
+import {
+  DEFAULT_IDLE_MS_MAX,
+  DEFAULT_WAIT_MS_MAX,
+  DEFAULT_WAITERS_PER_FUNCTION_MAX,
+  Scheduler,
+  type SchedulerLimits,
+} from './scheduler/scheduler.ts';
+import { FileBlobs } from './store/file-blobs.ts';
+import { SqliteInvocations } from './store/sqlite/sqlite-invocations.ts';
+import { SqliteRecords } from './store/sqlite/sqlite-records.ts';
+import { LogStore } from './telemetry/log-store/log-store.ts';
+import { Metrics, type FinishedInvocation } from './telemetry/metrics.ts';
+import { VERSION } from './version.ts';
+
+export interface DaemonOptions {
+  readonly host: string;
+  /** 0 takes any free one. */
+  readonly port: number;
+  readonly dataDir: string;
+  readonly isolation: 'auto' | 'bubblewrap' | 'process';
+  readonly log: PlatformLog;
+  readonly limits?: Partial<SchedulerLimits>;
+}
+
+export interface Daemon {
+  readonly url: string;
+  readonly dataDir: string;
+  readonly credentials: Credentials;
+  readonly isolation: string;
+  /** What the operator should know about this machine. */
+  readonly warnings: readonly string[];
+  close(): Promise<void>;
+}
+
+/** Invocations that run when the platform is told to stop get so long to finish. */
+const STOP_GRACE_MS = 10_000;
+/** Of the machine's memory, what the memory limits of all instances together may reach. */
+const MEMORY_SHARE = 0.8;
+/** How often code that no version needs any more is removed. */
+const COLLECT_CODE_MS = 30 * 60_000;
+const INSTANCES_PER_FUNCTION_MAX = 100;
+const PLACE = { region: 'local', accountId: '1000000000000000' } as const;
+
+/** Builds the platform from the bottom up. What was opened is closed in reverse order, also when the start fails half-way. */
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  await using open = new AsyncDisposableStack();
+  const { log } = options;
+  const clock = systemClock;
+  const data = open.adopt(new DataDirectory(options.dataDir), (directory) => directory.close());
+  const credentials = data.credentials();
+  const wheel = open.adopt(new DeadlineWheel(clock), (running) => running.close());
+
+  const records = open.adopt(new SqliteRecords(data.path), (opened) => opened.close());
+  const blobs = new FileBlobs(join(data.path, 'blobs'));
+  const codeStore = await CodeStore.open({ dataDirectory: data.path, blobs, clock });
+  const logs = open.adopt(
+    new LogStore({
+      directory: join(data.path, 'logs'),
+      clock,
+      onFailure: (error) => log('error', 'log lines could not be written', error),
+    }),
+    (opened) => opened.close(),
+  );
+  const history = open.adopt(new SqliteInvocations(data.path), (opened) => opened.close());
+  const recorder = open.adopt(new InvocationRecorder(history, wheel, log), (pending) => pending.flush());
+
+  const [sandboxes, interpreters] = await Promise.all([
+    openSandboxes({
+      runDirectory: data.runDirectory,
+      isolation: options.isolation,
+      clock,
+      log: (text) => log('info', text),
+    }),
+    findInterpreters(process.env['PATH'] ?? ''),
+  ]);
+  open.defer(() => sandboxes.close());
+  const { driver } = sandboxes;
+
+  const instanceDeps: InstanceDeps = {
+    clock,
+    wheel,
+    driver,
+    interpreters,
+    runDirectory: data.runDirectory,
+    log: (entry) => appendLines(logs, clock.now(), entry),
+  };
+  const scheduler = new Scheduler({
+    clock,
+    wheel,
+    limits: {
+      instancesPerFunctionMax: INSTANCES_PER_FUNCTION_MAX,
+      memoryMbMax: Math.floor((totalmem() / 1024 / 1024) * MEMORY_SHARE),
+      waitersPerFunctionMax: DEFAULT_WAITERS_PER_FUNCTION_MAX,
+      waitMsMax: DEFAULT_WAIT_MS_MAX,
+      idleMsMax: DEFAULT_IDLE_MS_MAX,
+      ...options.limits,
+    },
+    createInstance: (runnable, events) =>
+      new Instance(instanceDeps, events, runnable, newInstanceId(clock.now())),
+  });
+  open.defer(() => scheduler.close(STOP_GRACE_MS));
+
+  const catalog = await Catalog.open({
+    records,
+    packages: codeStore,
+    clock,
+    place: PLACE,
+    onBrokenCode: (error) => log('error', 'a stored function cannot be run', error),
+  });
+  open.defer(() => catalog.close());
+  const collectCode = (): void => {
+    const running = [...scheduler.instances()].map((instance) => instance.runnable);
+    catalog
+      .collectCode(running)
+      .catch((error: unknown) => log('error', 'unused code could not be removed', error));
+  };
+  const collecting = setInterval(collectCode, COLLECT_CODE_MS);
+  collecting.unref();
+  open.defer(() => clearInterval(collecting));
+  collectCode();
+  open.defer(
+    records.watch(FUNCTIONS.prefix, (change) => {
+      if (change.kind !== 'delete') return;
+      const functionName = change.key.slice(FUNCTIONS.prefix.length);
+      scheduler.retireFunction(functionName);
+      logs.removeFunction(functionName).catch((error: unknown) => {
+        log('error', `the log of function '${functionName}' could not be removed`, error);
+      });
+    }),
+  );
+
+  const metrics = new Metrics({
+    *instances() {
+      for (const instance of scheduler.instances()) {
+        yield { functionName: instance.runnable.functionName, state: instance.state.name };
+      }
+    },
+    waiting: () => scheduler.waiting(),
+  });
+  const invocation = {
+    clock,
+    scheduler,
+    accountId: PLACE.accountId,
+    onFinished: (finished: Invocation, error: ThawError | undefined): void => {
+      recorder.add(finished, error);
+      metrics.onFinished(summaryOf(finished, error));
+    },
+  };
+  const keys = singleAccessKey(credentials.accessKeyId, credentials.accessKeySecret);
+  const verifier = new RequestVerifier(keys, clock);
+  const routes = new RoutesOfCatalog(catalog.routes);
+  const triggers = new HttpTriggerDoor({ invocation, routes, verifier });
+  const fcDoor: FcDoor = createFcDoor({
+    catalog,
+    verifier,
+    tokens: new SignedTokens(randomBytes(32), clock),
+    uploads: new UploadStore(join(data.path, 'uploads'), clock),
+    zipPath: (digest) => blobs.path(digest),
+    clock,
+    publicUrl: undefined,
+    listInstances: (functionName) =>
+      [...scheduler.instances()]
+        .filter((instance) => instance.runnable.functionName === functionName)
+        .map((instance) => ({
+          instanceId: instance.id,
+          qualifier: instance.runnable.versionId,
+          versionId: instance.runnable.versionId,
+          status: instance.state.name === 'busy' ? 'Active' : 'Idle',
+          createdTimeMs: instance.startedAtMs,
+        })),
+    abortInvocations: (functionName) => {
+      for (const instance of scheduler.instances()) {
+        if (instance.runnable.functionName === functionName) instance.kill();
+      }
+    },
+    onPlatformError: (error, requestId) => log('error', `request ${requestId} failed`, error),
+  });
+
+  let url = '';
+  let isHealthy = true;
+  const listener = new Listener({
+    clock,
+    doors: [
+      new FcInvokeDoor({ invocation, routes, verifier }),
+      triggers,
+      new FcControlDoor(fcDoor),
+      new ThawDoor({
+        verifier,
+        invocations: history,
+        logs,
+        live: catalog,
+        requireFunction: (functionName) => routes.requireFunction(functionName),
+        info: () => ({
+          version: VERSION,
+          url,
+          accountId: PLACE.accountId,
+          dataDir: data.path,
+          isolation: driver.name,
+          warnings: [...sandboxes.warnings, ...driver.shortcomings],
+          runtimes: interpreters.map(({ family, fullVersion, path }) => ({
+            name: family,
+            version: fullVersion,
+            path,
+          })),
+        }),
+      }),
+      new MetricsDoor(metrics, keys),
+    ],
+    functionHosts: triggers,
+    isHealthy: () => isHealthy,
+  });
+  url = await listener.listen(options.host, options.port);
+  open.defer(() => listener.close(STOP_GRACE_MS));
+  data.announce(url);
+
+  const close = open.move();
+  return {
+    url,
+    dataDir: data.path,
+    credentials,
+    isolation: driver.name,
+    warnings: [...sandboxes.warnings, ...driver.shortcomings],
+    close: async () => {
+      isHealthy = false;
+      await close.disposeAsync();
+    },
+  };
+}
+
+/** One entry may hold several lines; the newline at its end begins no further one. */
+function appendLines(logs: LogStore, time: number, { instance, requestId, source, text }: InstanceLog): void {
+  const { functionName, versionId } = instance.runnable;
+  const lines = (text.endsWith('\n') ? text.slice(0, -1) : text).split('\n');
+  for (const line of lines) {
+    logs.append({ time, functionName, versionId, requestId, instanceId: instance.id, source, text: line });
+  }
+}
+
+function summaryOf(invocation: Invocation, error: ThawError | undefined): FinishedInvocation {
+  return {
+    functionName: invocation.request.runnable.functionName,
+    outcome: error === undefined ? 'success' : `${error.fault}_error`,
+    isColdStart: invocation.isColdStart,
+    durationMs: invocation.timeline.lastByte ?? 0,
+  };
+}

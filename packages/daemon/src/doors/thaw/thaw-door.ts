@@ -1,0 +1,156 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { LIMITS } from '@thaw/protocol/limits.ts';
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import type { Arrival, Door } from '../../gateway/door.ts';
+import { plainHeaders } from '../../gateway/plain-headers.ts';
+import type { RequestVerifier } from '../../gateway/signature/request-verifier.ts';
+import { collectBody } from '../../invocation/collect-body.ts';
+import type { InvocationLog } from '../../store/invocation-log.ts';
+import type { LogStore } from '../../telemetry/log-store/log-store.ts';
+import { serveLive, type LiveFunctions } from './live.ts';
+import { serveLogs } from './logs.ts';
+
+export interface ThawDoorDeps {
+  readonly verifier: RequestVerifier;
+  readonly invocations: InvocationLog;
+  readonly logs: LogStore;
+  readonly live: LiveFunctions;
+  readonly requireFunction: (functionName: string) => void;
+  readonly info: () => unknown;
+}
+
+const PREFIX = '/thaw/v1/';
+
+/**
+ * Thaw's own API, for what FC's has no words for: logs, records of invocations, live development, facts about the
+ * platform. Signed like FC's.
+ */
+export class ThawDoor implements Door {
+  readonly #deps: ThawDoorDeps;
+
+  constructor(deps: ThawDoorDeps) {
+    this.#deps = deps;
+  }
+
+  owns(_method: string, path: string): boolean {
+    return path.startsWith(PREFIX);
+  }
+
+  handle(request: IncomingMessage, response: ServerResponse, arrival: Arrival): void {
+    try {
+      this.#route(request, response, arrival);
+    } catch (error) {
+      request.resume();
+      answerError(response, arrival.requestId, ThawError.from(error, 'serving the platform API'));
+    }
+  }
+
+  #route(request: IncomingMessage, response: ServerResponse, arrival: Arrival): void {
+    const method = request.method ?? 'GET';
+    const { path, query } = arrival;
+    const head = this.#deps.verifier.verifyAcs3({ method, path, query, headers: plainHeaders(request) });
+    const segments = path.slice(PREFIX.length).split('/').map(decodeSegment);
+    const parameters = new URLSearchParams(query);
+    const [collection, name = '', action] = segments;
+    if (method === 'POST' && collection === 'functions' && action === 'live') {
+      // The body never ends while the session lasts, so it cannot be held against a hash.
+      serveLive(this.#deps.live, name, request, response);
+      return;
+    }
+    collectBody(request, LIMITS.controlBodyBytesMax, (tooLarge, body) => {
+      try {
+        if (tooLarge !== undefined) throw tooLarge;
+        this.#deps.verifier.requireBody(head, body);
+        if (method !== 'GET')
+          throw new ThawError('METHOD_NOT_ALLOWED', `${method} is not supported on ${path}`);
+        if (collection === 'info') {
+          answerJson(response, arrival.requestId, this.#deps.info());
+        } else if (collection === 'functions' && action === 'logs') {
+          this.#deps.requireFunction(name);
+          serveLogs(this.#deps.logs, name, parameters, response);
+        } else if (collection === 'invocations') {
+          answerJson(response, arrival.requestId, this.#invocations(name, parameters));
+        } else {
+          throw new ThawError('PATH_NOT_SUPPORTED', `there is nothing at ${path}`);
+        }
+      } catch (error) {
+        answerError(response, arrival.requestId, ThawError.from(error, 'serving the platform API'));
+      }
+    });
+  }
+
+  #invocations(requestId: string, parameters: URLSearchParams): unknown {
+    if (requestId === '') {
+      const functionName = parameters.get('functionName');
+      const before = parameters.get('before');
+      const { records, next } = this.#deps.invocations.list({
+        limit: limitOf(parameters),
+        ...(functionName === null ? {} : { functionName }),
+        ...(before === null ? {} : { before }),
+      });
+      return { invocations: records, ...(next === undefined ? {} : { nextToken: next }) };
+    }
+    const record = this.#deps.invocations.get(requestId);
+    if (record === undefined) {
+      throw new ThawError('INVOCATION_NOT_FOUND', `there is no record of an invocation '${requestId}'`);
+    }
+    return record;
+  }
+}
+
+function decodeSegment(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch (cause) {
+    throw new ThawError('INVALID_ARGUMENT', `the path segment '${segment}' is not percent-encoded rightly`, {
+      cause,
+    });
+  }
+}
+
+function limitOf(parameters: URLSearchParams): number {
+  const limit = Number(parameters.get('limit') ?? LIMITS.listLimitDefault);
+  if (!Number.isInteger(limit) || limit < 1 || limit > LIMITS.listLimitMax) {
+    throw new ThawError('INVALID_ARGUMENT', `limit must be a whole number from 1 to ${LIMITS.listLimitMax}`);
+  }
+  return limit;
+}
+
+function answerJson(response: ServerResponse, requestId: string, value: unknown): void {
+  write(response, 200, requestId, value, []);
+}
+
+function answerError(response: ServerResponse, requestId: string, error: ThawError): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const retry = error.retryAfterS === undefined ? [] : ['Retry-After', String(error.retryAfterS)];
+  write(
+    response,
+    error.status,
+    requestId,
+    { RequestId: requestId, Code: error.code, Message: error.message },
+    retry,
+  );
+}
+
+function write(
+  response: ServerResponse,
+  status: number,
+  requestId: string,
+  value: unknown,
+  more: string[],
+): void {
+  const body = Buffer.from(JSON.stringify(value));
+  response.writeHead(status, [
+    'Content-Type',
+    'application/json',
+    'Content-Length',
+    String(body.length),
+    'x-fc-request-id',
+    requestId,
+    ...more,
+  ]);
+  response.end(body);
+}

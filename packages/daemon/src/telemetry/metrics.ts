@@ -1,0 +1,89 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+export interface FinishedInvocation {
+  readonly functionName: string;
+  readonly outcome: 'success' | 'caller_error' | 'function_error' | 'platform_error';
+  readonly isColdStart: boolean;
+  readonly durationMs: number;
+}
+
+/** Gauges are read when somebody looks, from whoever knows. */
+export interface MetricSources {
+  /** Instances by function and state. */
+  instances(): Iterable<{ readonly functionName: string; readonly state: string }>;
+  waiting(): number;
+}
+
+const DURATION_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+/** What the platform counts, in Prometheus's terms. One set for each daemon, so that tests run side by side. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #invocations: Counter<'function' | 'outcome'>;
+  readonly #coldStarts: Counter<'function'>;
+  readonly #duration: Histogram<'function'>;
+
+  constructor(sources: MetricSources) {
+    const registers = [this.#registry];
+    this.#invocations = new Counter({
+      name: 'thaw_invocations_total',
+      help: 'Invocations that ended, by function and outcome.',
+      labelNames: ['function', 'outcome'],
+      registers,
+    });
+    this.#coldStarts = new Counter({
+      name: 'thaw_cold_starts_total',
+      help: 'Invocations that were the first of their instance.',
+      labelNames: ['function'],
+      registers,
+    });
+    this.#duration = new Histogram({
+      name: 'thaw_invocation_duration_seconds',
+      help: 'From accept to the last byte of the answer.',
+      labelNames: ['function'],
+      buckets: DURATION_BUCKETS_S,
+      registers,
+    });
+    const instances = new Gauge({
+      name: 'thaw_instances',
+      help: 'Instances by function and state.',
+      labelNames: ['function', 'state'],
+      registers,
+      collect(): void {
+        instances.reset();
+        for (const { functionName, state } of sources.instances())
+          instances.inc({ function: functionName, state });
+      },
+    });
+    const waiting = new Gauge({
+      name: 'thaw_waiting_requests',
+      help: 'Requests that wait for a slot.',
+      registers,
+      collect(): void {
+        waiting.set(sources.waiting());
+      },
+    });
+    const memory = new Gauge({
+      name: 'thaw_process_resident_memory_bytes',
+      help: 'Resident memory of the platform itself.',
+      registers,
+      collect(): void {
+        memory.set(process.memoryUsage.rss());
+      },
+    });
+  }
+
+  onFinished({ functionName, outcome, isColdStart, durationMs }: FinishedInvocation): void {
+    this.#invocations.inc({ function: functionName, outcome });
+    if (isColdStart) this.#coldStarts.inc({ function: functionName });
+    this.#duration.observe({ function: functionName }, durationMs / 1000);
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  expose(): Promise<string> {
+    return this.#registry.metrics();
+  }
+}
