@@ -1,0 +1,123 @@
+/**
+ * Numbers of the system calls that a sandbox may not make (Linux `asm/unistd_64.h` and `asm-generic/unistd.h`).
+ * From 424 on all architectures share one numbering.
+ */
+const shared: Readonly<Record<string, number>> = {
+  io_uring_setup: 425,
+  io_uring_enter: 426,
+  io_uring_register: 427,
+  open_tree: 428,
+  move_mount: 429,
+  fsopen: 430,
+  fsconfig: 431,
+  fsmount: 432,
+  fspick: 433,
+  clone3: 435,
+  pidfd_getfd: 438,
+  process_madvise: 440,
+  mount_setattr: 442,
+  quotactl_fd: 443,
+};
+
+const x64: Readonly<Record<string, number>> = {
+  ...shared,
+  clone: 56,
+  ptrace: 101,
+  syslog: 103,
+  vhangup: 153,
+  pivot_root: 155,
+  adjtimex: 159,
+  chroot: 161,
+  acct: 163,
+  settimeofday: 164,
+  mount: 165,
+  umount2: 166,
+  swapon: 167,
+  swapoff: 168,
+  reboot: 169,
+  sethostname: 170,
+  setdomainname: 171,
+  iopl: 172,
+  ioperm: 173,
+  init_module: 175,
+  delete_module: 176,
+  quotactl: 179,
+  lookup_dcookie: 212,
+  clock_settime: 227,
+  kexec_load: 246,
+  add_key: 248,
+  request_key: 249,
+  keyctl: 250,
+  migrate_pages: 256,
+  unshare: 272,
+  move_pages: 279,
+  perf_event_open: 298,
+  name_to_handle_at: 303,
+  open_by_handle_at: 304,
+  clock_adjtime: 305,
+  setns: 308,
+  process_vm_readv: 310,
+  process_vm_writev: 311,
+  kcmp: 312,
+  finit_module: 313,
+  kexec_file_load: 320,
+  bpf: 321,
+  userfaultfd: 323,
+};
+
+const arm64: Readonly<Record<string, number>> = {
+  ...shared,
+  lookup_dcookie: 18,
+  umount2: 39,
+  mount: 40,
+  pivot_root: 41,
+  chroot: 51,
+  vhangup: 58,
+  quotactl: 60,
+  acct: 89,
+  unshare: 97,
+  kexec_load: 104,
+  init_module: 105,
+  delete_module: 106,
+  clock_settime: 112,
+  syslog: 116,
+  ptrace: 117,
+  reboot: 142,
+  sethostname: 161,
+  setdomainname: 162,
+  settimeofday: 170,
+  adjtimex: 171,
+  add_key: 217,
+  request_key: 218,
+  keyctl: 219,
+  clone: 220,
+  swapon: 224,
+  swapoff: 225,
+  migrate_pages: 238,
+  move_pages: 239,
+  perf_event_open: 241,
+  name_to_handle_at: 264,
+  open_by_handle_at: 265,
+  clock_adjtime: 266,
+  setns: 268,
+  process_vm_readv: 270,
+  process_vm_writev: 271,
+  kcmp: 272,
+  finit_module: 273,
+  bpf: 280,
+  userfaultfd: 282,
+  kexec_file_load: 294,
+};
+
+export interface Architecture {
+  /** `AUDIT_ARCH_*` of `linux/audit.h`. */
+  readonly auditArch: number;
+  readonly syscalls: Readonly<Record<string, number>>;
+  /** Calls with this bit are x32 calls: the same kernel entry with another numbering. */
+  readonly foreignBit: number | undefined;
+}
+
+export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
+  x64: { auditArch: 0xc000003e, syscalls: x64, foreignBit: 0x40000000 },
+  arm64: { auditArch: 0xc00000b7, syscalls: arm64, foreignBit: undefined },
+};

@@ -1,0 +1,179 @@
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { OpenHierarchy } from './cgroup-tree.ts';
+
+export interface CgroupLimits {
+  readonly memoryBytesMax: number;
+  readonly cpu: number;
+  readonly processesMax: number;
+}
+
+/** CPU time is granted in slices of this length: the kernel's default, and what FC and Kubernetes use. */
+const CPU_PERIOD_US = 100_000;
+/** The kernel refuses a smaller quota. */
+const CPU_QUOTA_US_MIN = 1000;
+
+/** The groups of one sandbox: one directory in every hierarchy that we may write. */
+export class Cgroup {
+  readonly id: string;
+  readonly directories: readonly string[];
+  readonly #unified: string | undefined;
+  readonly #memory: { readonly directory: string; readonly version: 1 | 2 } | undefined;
+  readonly #pids: string | undefined;
+  readonly #processesMax: number | undefined;
+
+  /** Without `limits` it opens the groups that exist under this id; with them it makes them. */
+  constructor(hierarchies: readonly OpenHierarchy[], id: string, limits: CgroupLimits | undefined) {
+    const groups = hierarchies
+      .map(({ version, directory, controllers }) => ({
+        version,
+        directory: join(directory, id),
+        controllers,
+      }))
+      .filter(({ directory }) => limits !== undefined || existsSync(directory));
+    this.id = id;
+    this.directories = groups.map(({ directory }) => directory);
+    this.#unified = groups.find(({ version }) => version === 2)?.directory;
+    this.#memory = groups.find(({ controllers }) => controllers.includes('memory'));
+    this.#pids = groups.find(({ controllers }) => controllers.includes('pids'))?.directory;
+    this.#processesMax = limits?.processesMax;
+    if (limits === undefined) return;
+    try {
+      for (const { version, directory, controllers } of groups) {
+        mkdirSync(directory);
+        if (controllers.includes('memory')) limitMemory(directory, version, limits.memoryBytesMax);
+        if (controllers.includes('cpu')) limitCpu(directory, version, limits.cpu);
+      }
+    } catch (error) {
+      this.tryRemove();
+      throw error;
+    }
+  }
+
+  /**
+   * Comes after the fork: the launcher enters the group with all its threads to fork, and would be refused one
+   * process more. The child needs milliseconds to set its sandbox up before user code runs; this write is next.
+   */
+  limitProcesses(extra: number): void {
+    if (this.#pids === undefined || this.#processesMax === undefined) return;
+    writeFileSync(join(this.#pids, 'pids.max'), String(this.#processesMax + extra));
+  }
+
+  get memoryPeakFile(): string | undefined {
+    if (this.#memory === undefined) return undefined;
+    const { directory, version } = this.#memory;
+    const file = join(directory, version === 2 ? 'memory.peak' : 'memory.max_usage_in_bytes');
+    // `memory.peak` came with Linux 5.19.
+    return existsSync(file) ? file : undefined;
+  }
+
+  /** Whether the kernel has killed a process of the group for lack of memory. */
+  hasRunOutOfMemory(): boolean {
+    if (this.#memory === undefined) return false;
+    const { directory, version } = this.#memory;
+    const text = readFileSync(
+      join(directory, version === 2 ? 'memory.events' : 'memory.oom_control'),
+      'utf8',
+    );
+    return Number(/^oom_kill (\d+)$/mu.exec(text)?.[1] ?? 0) > 0;
+  }
+
+  members(): number[] {
+    const pids = new Set<number>();
+    for (const directory of this.directories) {
+      for (const line of readOrNothing(join(directory, 'cgroup.procs')).split('\n')) {
+        // A process of a pid namespace that we do not see is shown as 0.
+        if (line !== '' && line !== '0') pids.add(Number(line));
+      }
+    }
+    return [...pids];
+  }
+
+  /** Sends SIGKILL to every process, also to frozen ones and to those born meanwhile. */
+  kill(): void {
+    if (this.#unified !== undefined && existsSync(join(this.#unified, 'cgroup.kill'))) {
+      writeFileSync(join(this.#unified, 'cgroup.kill'), '1');
+      return;
+    }
+    for (const pid of this.members()) signalIfThere(pid, 'SIGKILL');
+    this.requestFreeze(false);
+  }
+
+  /** The version 2 freezer is asynchronous: `isFrozen` says when the last process has stopped. */
+  requestFreeze(frozen: boolean): void {
+    if (this.#unified !== undefined) {
+      writeFileSync(join(this.#unified, 'cgroup.freeze'), frozen ? '1' : '0');
+      return;
+    }
+    for (const pid of this.members()) signalIfThere(pid, frozen ? 'SIGSTOP' : 'SIGCONT');
+  }
+
+  isFrozen(): boolean {
+    if (this.#unified === undefined) return true;
+    return /^frozen 1$/mu.test(readOrNothing(join(this.#unified, 'cgroup.events')));
+  }
+
+  /** False while the kernel still holds a group (a dying process, a descendant group): try again. */
+  tryRemove(): boolean {
+    let isGone = true;
+    for (const directory of this.directories) {
+      isGone = removeTree(directory) && isGone;
+    }
+    return isGone;
+  }
+}
+
+function limitMemory(directory: string, version: 1 | 2, bytes: number): void {
+  if (version === 2) {
+    writeFileSync(join(directory, 'memory.max'), String(bytes));
+    // Swap would turn a hard limit into a slow one and take memory from the machine instead.
+    writeIfThere(join(directory, 'memory.swap.max'), '0');
+    writeIfThere(join(directory, 'memory.oom.group'), '1');
+    return;
+  }
+  writeFileSync(join(directory, 'memory.limit_in_bytes'), String(bytes));
+  writeIfThere(join(directory, 'memory.memsw.limit_in_bytes'), String(bytes));
+}
+
+function limitCpu(directory: string, version: 1 | 2, cores: number): void {
+  const quotaUs = Math.max(CPU_QUOTA_US_MIN, Math.round(cores * CPU_PERIOD_US));
+  if (version === 2) {
+    writeFileSync(join(directory, 'cpu.max'), `${quotaUs} ${CPU_PERIOD_US}`);
+    return;
+  }
+  writeFileSync(join(directory, 'cpu.cfs_period_us'), String(CPU_PERIOD_US));
+  writeFileSync(join(directory, 'cpu.cfs_quota_us'), String(quotaUs));
+}
+
+function writeIfThere(file: string, text: string): void {
+  if (existsSync(file)) writeFileSync(file, text);
+}
+
+function readOrNothing(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+export function signalIfThere(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It has ended meanwhile.
+  }
+}
+
+function removeTree(directory: string): boolean {
+  if (!existsSync(directory)) return true;
+  try {
+    for (const entry of readdirSync(directory, { withFileTypes: true })) {
+      if (entry.isDirectory()) removeTree(join(directory, entry.name));
+    }
+    rmdirSync(directory);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,253 @@
+import { fork, spawn, type ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import type { LauncherEvent, LauncherOptions, LauncherRequest, SignalVerb } from './launcher/messages.ts';
+import type { Sandbox, SandboxExit, SandboxSpec } from './sandbox.ts';
+
+const OPEN_TIMEOUT_MS = 60_000;
+const CLOSE_TIMEOUT_MS = 20_000;
+const HEAP_MEGABYTES_MAX = 64;
+const LAUNCHER_FILE = fileURLToPath(new URL('launcher/main.ts', import.meta.url));
+
+export type Opened = Extract<LauncherEvent, { type: 'opened' }>;
+
+export interface LauncherClientOptions extends LauncherOptions {
+  /** A network namespace's file: the namespace takes the host's place for the sandboxes' networks. */
+  readonly hostNetwork?: string | undefined;
+  readonly note: (text: string) => void;
+}
+
+interface Settle<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: ThawError) => void;
+}
+
+/** One launcher process from its start to its exit; a dead one is replaced by a new object. */
+export class LauncherClient {
+  readonly opened: Promise<Opened>;
+  /** Settles when the process is gone, whatever ended it. */
+  readonly gone: Promise<void>;
+  readonly #child: ChildProcess;
+  readonly #options: LauncherClientOptions;
+  readonly #starts = new Map<string, Settle<Sandbox>>();
+  readonly #signals = new Map<number, Settle<void>>();
+  readonly #running = new Map<string, LaunchedSandbox>();
+  #nextRequest = 1;
+  #isGone = false;
+
+  constructor(options: LauncherClientOptions) {
+    this.#options = options;
+    this.#child = startLauncher(options.hostNetwork);
+    this.opened = this.#open();
+    // Whoever waits for `opened` learns of a failure; this one must not count as unhandled.
+    this.opened.catch(() => undefined);
+    this.gone = new Promise((resolve) => {
+      const end = (): void => {
+        this.#isGone = true;
+        this.#failAll();
+        resolve();
+      };
+      this.#child.once('exit', end);
+      this.#child.once('error', () => {
+        if (this.#child.pid === undefined) end();
+      });
+    });
+  }
+
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  get hasRunning(): boolean {
+    return this.#running.size > 0;
+  }
+
+  start(spec: SandboxSpec): Promise<Sandbox> {
+    if (this.#isGone) return Promise.reject(launcherEnded(spec.id));
+    if (this.#starts.has(spec.id) || this.#running.has(spec.id)) {
+      return Promise.reject(new ThawError('SANDBOX_FAILED', `starting sandbox ${spec.id}: it is running`));
+    }
+    return new Promise((resolve, reject) => {
+      this.#starts.set(spec.id, { resolve, reject });
+      this.#send({ type: 'start', spec });
+    });
+  }
+
+  signal(type: SignalVerb, id: string): Promise<void> {
+    if (this.#isGone || !this.#running.has(id)) return Promise.resolve();
+    const request = this.#nextRequest++;
+    return new Promise((resolve, reject) => {
+      this.#signals.set(request, { resolve, reject });
+      this.#send({ type, request, id });
+    });
+  }
+
+  kill(id: string): void {
+    if (!this.#isGone && this.#running.has(id)) this.#send({ type: 'kill', id });
+  }
+
+  async close(): Promise<void> {
+    if (this.#isGone) return;
+    this.#send({ type: 'close' });
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), CLOSE_TIMEOUT_MS);
+    await this.gone;
+    clearTimeout(timer);
+  }
+
+  /** Sandboxes that ran when the launcher died: they are settled once a new launcher has cleared them away. */
+  orphans(): LaunchedSandbox[] {
+    const orphans = [...this.#running.values()];
+    this.#running.clear();
+    return orphans;
+  }
+
+  #open(): Promise<Opened> {
+    return new Promise((resolve, reject) => {
+      const fail = (reason: string): void => {
+        clearTimeout(timer);
+        reject(new ThawError('RUNTIME_UNAVAILABLE', `opening the sandboxes: ${reason}`));
+      };
+      const timer = setTimeout(() => {
+        fail(`the launcher did not open within ${OPEN_TIMEOUT_MS} ms`);
+        this.#child.kill('SIGKILL');
+      }, OPEN_TIMEOUT_MS);
+      this.#child.on('message', (event: LauncherEvent) => {
+        if (event.type === 'opened') {
+          clearTimeout(timer);
+          resolve(event);
+        } else if (event.type === 'refused') {
+          fail(event.reason);
+        } else {
+          this.#receive(event);
+        }
+      });
+      this.#child.once('error', (error) => {
+        fail(error.message);
+      });
+      this.#child.once('exit', (code, signal) => {
+        fail(`the launcher ended with ${signal ?? code}`);
+      });
+      const { runDirectory, isolation } = this.#options;
+      this.#send({ type: 'open', options: { runDirectory, isolation } });
+    });
+  }
+
+  #receive(event: Exclude<LauncherEvent, { type: 'opened' | 'refused' }>): void {
+    switch (event.type) {
+      case 'started': {
+        const sandbox = new LaunchedSandbox(this, event);
+        this.#running.set(event.id, sandbox);
+        this.#starts.get(event.id)?.resolve(sandbox);
+        this.#starts.delete(event.id);
+        return;
+      }
+      case 'startFailed': {
+        const error = new ThawError('SANDBOX_FAILED', `starting sandbox ${event.id}: ${event.reason}`);
+        this.#starts.get(event.id)?.reject(error);
+        this.#starts.delete(event.id);
+        return;
+      }
+      case 'exited': {
+        const sandbox = this.#running.get(event.id);
+        this.#running.delete(event.id);
+        sandbox?.settle(event.exit);
+        return;
+      }
+      case 'done': {
+        const { resolve, reject } = this.#signals.get(event.request) ?? {};
+        this.#signals.delete(event.request);
+        if (event.failure === undefined) resolve?.();
+        else reject?.(new ThawError('SANDBOX_FAILED', `stopping a sandbox: ${event.failure}`));
+        return;
+      }
+      case 'note':
+        this.#options.note(event.text);
+    }
+  }
+
+  #failAll(): void {
+    for (const [id, { reject }] of this.#starts) reject(launcherEnded(id));
+    this.#starts.clear();
+    // The sandbox is ending: what was to be stopped or continued is no more.
+    for (const { resolve } of this.#signals.values()) resolve();
+    this.#signals.clear();
+  }
+
+  #send(request: LauncherRequest): void {
+    // A channel that breaks here is reported by the exit of the process.
+    if (this.#child.connected) this.#child.send(request, () => undefined);
+  }
+}
+
+/** A sandbox as the daemon holds it. */
+export class LaunchedSandbox implements Sandbox {
+  readonly id: string;
+  readonly pid: number;
+  readonly exited: Promise<SandboxExit>;
+  readonly #launcher: LauncherClient;
+  readonly #memoryPeakFile: string | undefined;
+  #settle: (exit: SandboxExit) => void = () => undefined;
+  #memoryBytesPeak: number | undefined;
+
+  constructor(
+    launcher: LauncherClient,
+    { id, pid, memoryPeakFile }: Extract<LauncherEvent, { type: 'started' }>,
+  ) {
+    this.id = id;
+    this.pid = pid;
+    this.#launcher = launcher;
+    this.#memoryPeakFile = memoryPeakFile;
+    this.exited = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+  }
+
+  freeze(): Promise<void> {
+    return this.#launcher.signal('freeze', this.id);
+  }
+
+  thaw(): Promise<void> {
+    return this.#launcher.signal('thaw', this.id);
+  }
+
+  kill(): void {
+    this.#launcher.kill(this.id);
+  }
+
+  /** The last value read stays after the exit, when the file is gone. */
+  memoryBytesPeak(): number | undefined {
+    if (this.#memoryPeakFile === undefined) return undefined;
+    try {
+      this.#memoryBytesPeak = Number(readFileSync(this.#memoryPeakFile, 'utf8'));
+    } catch {
+      // The sandbox has ended.
+    }
+    return this.#memoryBytesPeak;
+  }
+
+  settle(exit: SandboxExit): void {
+    this.#settle(exit);
+  }
+}
+
+function launcherEnded(id: string): ThawError {
+  return new ThawError('SANDBOX_FAILED', `starting sandbox ${id}: the launcher process ended`);
+}
+
+function startLauncher(hostNetwork: string | undefined): ChildProcess {
+  const nodeOptions = [`--max-old-space-size=${HEAP_MEGABYTES_MAX}`];
+  if (hostNetwork === undefined) {
+    return fork(LAUNCHER_FILE, {
+      execArgv: nodeOptions,
+      detached: false,
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+  }
+  const args = [`--net=${hostNetwork}`, process.execPath, ...nodeOptions, LAUNCHER_FILE];
+  return spawn('nsenter', args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+}

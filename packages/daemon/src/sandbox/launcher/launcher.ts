@@ -1,0 +1,188 @@
+import { createHash } from 'node:crypto';
+import {
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { openBubblewrapDriver } from '../bubblewrap/bubblewrap-launch.ts';
+import { CgroupTree } from '../cgroup/cgroup-tree.ts';
+import { clearNetworksOf } from '../network/network-pool.ts';
+import { openProcessDriver } from '../process/process-launch.ts';
+import type { SandboxSpec } from '../sandbox.ts';
+import { invalidSpec } from './inner-command.ts';
+import type { LaunchDriver } from './launch.ts';
+import type { LauncherEvent, LauncherOptions } from './messages.ts';
+import { ProcessTree, processStat } from './process-table.ts';
+import { RunningSandbox } from './running-sandbox.ts';
+import { StartGate } from './start-gate.ts';
+import { until } from './until.ts';
+
+/** More at once only wait for the same kernel locks. */
+const STARTS_AT_ONCE_MAX = 4;
+const STARTS_WAITING_MAX = 1024;
+const LEFTOVER_TIMEOUT_MS = 5000;
+
+/** Everything the launcher process does, without the process: it owns the sandboxes of one platform. */
+export class Launcher {
+  readonly #driver: LaunchDriver;
+  readonly #cgroups: CgroupTree;
+  readonly #recordDirectory: string;
+  readonly #send: (event: LauncherEvent) => void;
+  readonly #gate = new StartGate(STARTS_AT_ONCE_MAX, STARTS_WAITING_MAX);
+  readonly #sandboxes = new Map<string, RunningSandbox>();
+  readonly #starting = new Set<Promise<void>>();
+  #isClosed = false;
+
+  private constructor(
+    driver: LaunchDriver,
+    cgroups: CgroupTree,
+    recordDirectory: string,
+    send: (event: LauncherEvent) => void,
+  ) {
+    this.#driver = driver;
+    this.#cgroups = cgroups;
+    this.#recordDirectory = recordDirectory;
+    this.#send = send;
+  }
+
+  /** Clears what an earlier launcher of the same run directory left, then chooses the driver. */
+  static async open(
+    { runDirectory, isolation }: LauncherOptions,
+    send: (event: LauncherEvent) => void,
+  ): Promise<Launcher> {
+    const hash = platformHash(runDirectory);
+    const directory = join(runDirectory, 'launcher');
+    const recordDirectory = join(directory, 'sandboxes');
+    mkdirSync(recordDirectory, { recursive: true, mode: 0o700 });
+    const cgroups = new CgroupTree(`thaw-${hash}`);
+    await clearLeftovers(cgroups, recordDirectory);
+    rmSync(join(directory, 'root'), { recursive: true, force: true });
+    rmSync(join(directory, 'launch'), { recursive: true, force: true });
+    await clearNetworksOf(hash);
+    const warnings: string[] = [];
+    let driver: LaunchDriver | undefined;
+    if (isolation !== 'process') {
+      try {
+        driver = await openBubblewrapDriver({
+          directory,
+          hash,
+          note: (text) => send({ type: 'note', text }),
+        });
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        if (isolation === 'bubblewrap') {
+          cgroups.close();
+          throw new Error(`bubblewrap cannot be used here: ${reason}`, { cause: error });
+        }
+        warnings.push(
+          `NO ISOLATION: bubblewrap cannot be used here (${reason}), so functions run as plain processes`,
+        );
+      }
+    }
+    driver ??= openProcessDriver();
+    const shortcomings = [...driver.shortcomings, ...cgroups.shortcomings];
+    const launcher = new Launcher(driver, cgroups, recordDirectory, send);
+    send({ type: 'opened', driver: driver.name, shortcomings, warnings });
+    return launcher;
+  }
+
+  async start(spec: SandboxSpec): Promise<void> {
+    const starting = this.#gate
+      .pass(() => this.#startNow(spec))
+      .catch((error: unknown) => {
+        this.#send({
+          type: 'startFailed',
+          id: spec.id,
+          reason: error instanceof Error ? error.message : String(error),
+        });
+      });
+    this.#starting.add(starting);
+    await starting;
+    this.#starting.delete(starting);
+  }
+
+  async freeze(id: string): Promise<void> {
+    await this.#sandboxes.get(id)?.freeze();
+  }
+
+  thaw(id: string): void {
+    this.#sandboxes.get(id)?.thaw();
+  }
+
+  kill(id: string): void {
+    this.#sandboxes.get(id)?.kill();
+  }
+
+  /** Ends every sandbox and takes away everything that was made on the machine. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const sandbox of this.#sandboxes.values()) sandbox.kill();
+    await Promise.all(this.#starting);
+    for (const sandbox of this.#sandboxes.values()) sandbox.kill();
+    await Promise.all([...this.#sandboxes.values()].map(({ exited }) => exited));
+    await this.#driver.close();
+    this.#cgroups.close();
+  }
+
+  async #startNow(spec: SandboxSpec): Promise<void> {
+    if (this.#isClosed) throw new Error('the launcher is closing');
+    if (this.#sandboxes.has(spec.id)) throw new Error('a sandbox of this id is running');
+    const fault = invalidSpec(spec);
+    if (fault !== undefined) throw new Error(fault);
+    const sandbox = await RunningSandbox.fork(spec, await this.#driver.prepare(spec), this.#cgroups);
+    this.#sandboxes.set(spec.id, sandbox);
+    this.#record(sandbox);
+    void sandbox.exited.then(() => {
+      this.#sandboxes.delete(spec.id);
+      this.#forget(sandbox);
+    });
+    await sandbox.waitUntilRunning();
+    this.#send({ type: 'started', id: spec.id, pid: sandbox.pid, memoryPeakFile: sandbox.memoryPeakFile });
+    void sandbox.exited.then((exit) => {
+      this.#send({ type: 'exited', id: spec.id, exit });
+    });
+  }
+
+  /** Where no cgroup remembers a sandbox, a file does, for the launcher that comes after a crash. */
+  #record({ spec, pid }: RunningSandbox): void {
+    if (this.#cgroups.hierarchies.length > 0) return;
+    writeFileSync(join(this.#recordDirectory, spec.id), `${pid} ${processStat(pid)?.startTicks ?? 0}`);
+  }
+
+  #forget({ spec }: RunningSandbox): void {
+    if (this.#cgroups.hierarchies.length > 0) return;
+    rmSync(join(this.#recordDirectory, spec.id), { force: true });
+  }
+}
+
+/** Eight hexadecimal digits that tell the platforms of one machine apart. */
+export function platformHash(runDirectory: string): string {
+  mkdirSync(runDirectory, { recursive: true, mode: 0o700 });
+  return createHash('sha256').update(realpathSync(runDirectory)).digest('hex').slice(0, 8);
+}
+
+async function clearLeftovers(cgroups: CgroupTree, recordDirectory: string): Promise<void> {
+  for (const cgroup of cgroups.leftovers()) {
+    await until(() => {
+      if (cgroup.members().length > 0) cgroup.kill();
+      return cgroup.tryRemove();
+    }, LEFTOVER_TIMEOUT_MS);
+  }
+  for (const name of readdirSync(recordDirectory)) {
+    const file = join(recordDirectory, name);
+    const [pid = 0, startTicks = 0] = readFileSync(file, 'utf8').split(' ').map(Number);
+    const tree = new ProcessTree();
+    if (pid > 0 && startTicks > 0) tree.add(pid, startTicks);
+    await until(() => {
+      if (tree.members().length === 0) return true;
+      tree.kill();
+      return false;
+    }, LEFTOVER_TIMEOUT_MS);
+    unlinkSync(file);
+  }
+}

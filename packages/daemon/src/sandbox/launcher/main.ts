@@ -1,0 +1,61 @@
+/**
+ * The launcher process: a small child of the daemon that forks every sandbox, because a fork costs time in proportion
+ * to the memory of the process that forks. It lives exactly as long as the daemon's channel to it.
+ */
+import { Launcher } from './launcher.ts';
+import type { LauncherEvent, LauncherRequest } from './messages.ts';
+
+let launcher: Launcher | undefined;
+
+function send(event: LauncherEvent): void {
+  if (process.connected) process.send?.(event, () => undefined);
+}
+
+async function answer(request: LauncherRequest): Promise<void> {
+  switch (request.type) {
+    case 'open':
+      try {
+        launcher = await Launcher.open(request.options, send);
+      } catch (error) {
+        send({ type: 'refused', reason: error instanceof Error ? error.message : String(error) });
+      }
+      return;
+    case 'start':
+      await launcher?.start(request.spec);
+      return;
+    case 'freeze':
+    case 'thaw':
+      await confirm(request.request, async () => {
+        if (request.type === 'thaw') launcher?.thaw(request.id);
+        else await launcher?.freeze(request.id);
+      });
+      return;
+    case 'kill':
+      launcher?.kill(request.id);
+      return;
+    case 'close':
+      await end();
+  }
+}
+
+async function confirm(request: number, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+    send({ type: 'done', request, failure: undefined });
+  } catch (error) {
+    send({ type: 'done', request, failure: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+async function end(): Promise<void> {
+  await launcher?.close();
+  process.exit(0);
+}
+
+process.on('message', (message: LauncherRequest) => void answer(message));
+// The daemon is gone, whatever it died of: nothing of it may live on.
+process.on('disconnect', () => void end());
+// A terminal sends these to the daemon's whole process group; the daemon decides when the launcher ends.
+process.on('SIGINT', () => undefined);
+process.on('SIGTERM', () => undefined);
+process.on('SIGHUP', () => undefined);

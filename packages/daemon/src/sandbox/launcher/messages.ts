@@ -1,0 +1,39 @@
+import type { SandboxExit, SandboxSpec } from '../sandbox.ts';
+
+/** What the daemon and its launcher say to each other over the child's IPC channel, as JSON. */
+export type LauncherRequest =
+  | { readonly type: 'open'; readonly options: LauncherOptions }
+  | { readonly type: 'start'; readonly spec: SandboxSpec }
+  | { readonly type: SignalVerb; readonly request: number; readonly id: string }
+  | { readonly type: 'kill'; readonly id: string }
+  | { readonly type: 'close' };
+
+export type SignalVerb = 'freeze' | 'thaw';
+
+export type LauncherEvent =
+  | {
+      readonly type: 'opened';
+      readonly driver: DriverName;
+      readonly shortcomings: string[];
+      readonly warnings: string[];
+    }
+  | { readonly type: 'refused'; readonly reason: string }
+  | {
+      readonly type: 'started';
+      readonly id: string;
+      readonly pid: number;
+      readonly memoryPeakFile: string | undefined;
+    }
+  | { readonly type: 'startFailed'; readonly id: string; readonly reason: string }
+  | { readonly type: 'exited'; readonly id: string; readonly exit: SandboxExit }
+  | { readonly type: 'done'; readonly request: number; readonly failure: string | undefined }
+  | { readonly type: 'note'; readonly text: string };
+
+export type DriverName = 'bubblewrap' | 'process';
+export type Isolation = 'auto' | DriverName;
+
+export interface LauncherOptions {
+  /** A directory of this platform alone; it names everything that the launcher makes on the machine. */
+  readonly runDirectory: string;
+  readonly isolation: Isolation;
+}

@@ -1,0 +1,232 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, readFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { constants } from 'node:os';
+import type { Cgroup } from '../cgroup/cgroup.ts';
+import type { CgroupTree } from '../cgroup/cgroup-tree.ts';
+import type { SandboxExit, SandboxSpec } from '../sandbox.ts';
+import { startMark } from './inner-command.ts';
+import type { Launch } from './launch.ts';
+import { connectOutput } from './output-sockets.ts';
+import { ProcessTree } from './process-table.ts';
+import { until } from './until.ts';
+
+const START_TIMEOUT_MS = 10_000;
+const FREEZE_TIMEOUT_MS = 5000;
+/** Processes that hang in the kernel may outlast a kill; after this the sandbox is given up and reported. */
+const END_TIMEOUT_MS = 10_000;
+/** What `env` ends with when the command is not there (127) or cannot be executed (126). */
+const COMMAND_MISSING = 127;
+const COMMAND_UNUSABLE = 126;
+
+/** One sandbox from fork to the end of its last process. */
+export class RunningSandbox {
+  readonly spec: SandboxSpec;
+  /** Settles when every process is gone and everything made for the sandbox has been taken away. */
+  readonly exited: Promise<SandboxExit>;
+  readonly #child: ChildProcess;
+  readonly #cgroup: Cgroup;
+  readonly #tree: ProcessTree | undefined;
+  readonly #launch: Launch;
+  #status: BubblewrapStatus = {};
+  #ended: { readonly code: number | null; readonly signal: NodeJS.Signals | null } | undefined;
+  #failure: Error | undefined;
+
+  private constructor(spec: SandboxSpec, launch: Launch, child: ChildProcess, cgroup: Cgroup) {
+    this.spec = spec;
+    this.#launch = launch;
+    this.#child = child;
+    this.#cgroup = cgroup;
+    this.#tree = cgroup.directories.length === 0 ? new ProcessTree() : undefined;
+    if (child.pid !== undefined) this.#tree?.add(child.pid);
+    if (launch.reportsStatus) this.#readStatus(launch.files.length + 3);
+    this.exited = new Promise((resolve) => {
+      const end = (): void => void this.#finish().then(resolve);
+      child.once('error', (error) => {
+        this.#failure = error;
+        this.#ended ??= { code: COMMAND_MISSING, signal: null };
+        if (child.pid === undefined) end();
+      });
+      child.once('exit', (code, signal) => {
+        this.#ended = { code, signal };
+        end();
+      });
+    });
+  }
+
+  /** Forks with every limit in force; `waitUntilRunning` follows. Rejects with nothing left behind. */
+  static async fork(spec: SandboxSpec, launch: Launch, cgroups: CgroupTree): Promise<RunningSandbox> {
+    const outputs: Socket[] = [];
+    let cgroup: Cgroup | undefined;
+    try {
+      outputs.push(await connectOutput(spec.outputSocket, 'stdout', spec.id));
+      outputs.push(await connectOutput(spec.outputSocket, 'stderr', spec.id));
+      cgroup = cgroups.create(spec.id, spec);
+      const child = cgroups.inside(cgroup, () =>
+        spawn(launch.program, launch.args, {
+          // Programs that run before the command get nothing from the user; see `innerCommand`.
+          env: {},
+          cwd: launch.directory,
+          // A session of its own: what a terminal sends to the daemon does not reach functions.
+          detached: true,
+          stdio: ['ignore', ...outputs, ...launch.files, ...(launch.reportsStatus ? ['pipe' as const] : [])],
+        }),
+      );
+      const sandbox = new RunningSandbox(spec, launch, child, cgroup);
+      cgroup.limitProcesses(launch.ownProcesses);
+      return sandbox;
+    } catch (error) {
+      cgroup?.tryRemove();
+      launch.release();
+      throw error;
+    } finally {
+      for (const socket of outputs) socket.destroy();
+      for (const file of launch.files) closeSync(file);
+    }
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  get memoryPeakFile(): string | undefined {
+    return this.#cgroup.memoryPeakFile;
+  }
+
+  /** Resolves when the command itself runs, or has run; rejects when it never will, after everything is gone. */
+  async waitUntilRunning(): Promise<void> {
+    const isSettled = await until(
+      () => this.#ended !== undefined || this.#isCommandRunning(),
+      START_TIMEOUT_MS,
+    );
+    if (isSettled && this.#ended === undefined) return;
+    if (!isSettled) this.kill();
+    await this.exited;
+    const reason = isSettled ? this.#whyNotStarted() : `it did not run within ${START_TIMEOUT_MS} ms`;
+    if (reason !== undefined)
+      throw new Error(reason, this.#failure === undefined ? {} : { cause: this.#failure });
+  }
+
+  async freeze(): Promise<void> {
+    const processes = this.#processes;
+    processes.requestFreeze(true);
+    const isFrozen = await until(() => {
+      if (this.#ended !== undefined || processes.isFrozen()) return true;
+      // Signals miss processes born meanwhile; the freezer does not mind being asked again.
+      processes.requestFreeze(true);
+      return false;
+    }, FREEZE_TIMEOUT_MS);
+    if (!isFrozen) throw new Error(`its processes did not stop within ${FREEZE_TIMEOUT_MS} ms`);
+  }
+
+  thaw(): void {
+    this.#processes.requestFreeze(false);
+  }
+
+  kill(): void {
+    this.#processes.kill();
+  }
+
+  get #processes(): Cgroup | ProcessTree {
+    return this.#tree ?? this.#cgroup;
+  }
+
+  #isCommandRunning(): boolean {
+    const pid = this.#launch.reportsStatus ? this.#firstInside() : this.#child.pid;
+    if (pid === undefined) return false;
+    const commandLine = readProc(pid, 'cmdline');
+    return commandLine !== '' && !commandLine.includes(startMark(this.spec.id));
+  }
+
+  /** The child of the namespace's first process, which is bwrap's own. */
+  #firstInside(): number | undefined {
+    const reaper = this.#status.childPid;
+    if (reaper === undefined) return undefined;
+    const children = readProc(reaper, `task/${reaper}/children`).trim().split(' ');
+    return children[0] === undefined || children[0] === '' ? undefined : Number(children[0]);
+  }
+
+  #whyNotStarted(): string | undefined {
+    const command = JSON.stringify(this.spec.command[0]);
+    if (this.#failure !== undefined)
+      return `${this.#launch.program} could not be run for the command ${command}`;
+    if (this.#ended?.code === COMMAND_MISSING) return `the command ${command} is not there`;
+    if (this.#ended?.code === COMMAND_UNUSABLE) return `the command ${command} cannot be executed`;
+    // bwrap reports an exit code exactly when it came as far as running what it was told to.
+    if (this.#launch.reportsStatus && this.#status.exitCode === undefined && this.#ended?.signal === null) {
+      return `bwrap could not prepare the sandbox of the command ${command}; the sandbox's stderr says why`;
+    }
+    return undefined;
+  }
+
+  #readStatus(descriptor: number): void {
+    const stream = this.#child.stdio[descriptor];
+    if (stream === null || stream === undefined || !('setEncoding' in stream)) return;
+    let textSoFar = '';
+    stream.setEncoding('utf8');
+    stream.on('error', () => undefined);
+    stream.on('data', (chunk: string) => {
+      textSoFar += chunk;
+      this.#status = parseStatus(textSoFar);
+      if (this.#status.childPid !== undefined) this.#tree?.add(this.#status.childPid);
+    });
+  }
+
+  async #finish(): Promise<SandboxExit> {
+    const processes = this.#processes;
+    // The end of the first process is the end of the sandbox; others that it left are not to outlive it.
+    await until(() => {
+      if (processes.members().length === 0) return true;
+      processes.kill();
+      return false;
+    }, END_TIMEOUT_MS);
+    const status = this.#child.stdio[this.#launch.files.length + 3];
+    if (this.#launch.reportsStatus && status !== null && status !== undefined) {
+      await until(
+        () => status.destroyed || ('readableEnded' in status && status.readableEnded),
+        END_TIMEOUT_MS,
+      );
+    }
+    const outOfMemory = this.#cgroup.hasRunOutOfMemory();
+    await until(() => this.#cgroup.tryRemove(), END_TIMEOUT_MS);
+    this.#launch.release();
+    return { ...this.#howItEnded(), outOfMemory };
+  }
+
+  /** bwrap ends with 128 + n when signal n ended the command, as a shell does. */
+  #howItEnded(): Pick<SandboxExit, 'code' | 'signal'> {
+    const { code, signal } = this.#ended ?? { code: null, signal: null };
+    if (!this.#launch.reportsStatus || code === null || code <= 128) return { code, signal };
+    const name = signalOf(code - 128);
+    return name === undefined ? { code, signal } : { code: null, signal: name };
+  }
+}
+
+function signalOf(number: number): NodeJS.Signals | undefined {
+  const isSignal = (name: string): name is NodeJS.Signals =>
+    Object.entries(constants.signals).some((entry) => entry[0] === name && entry[1] === number);
+  return Object.keys(constants.signals).find(isSignal);
+}
+
+interface BubblewrapStatus {
+  readonly childPid?: number;
+  readonly exitCode?: number;
+}
+
+/** bwrap writes JSON objects with blanks between; both that matter are plain numbers. */
+function parseStatus(text: string): BubblewrapStatus {
+  const childPid = /"child-pid": (\d+)/u.exec(text)?.[1];
+  const exitCode = /"exit-code": (\d+)/u.exec(text)?.[1];
+  return {
+    ...(childPid === undefined ? {} : { childPid: Number(childPid) }),
+    ...(exitCode === undefined ? {} : { exitCode: Number(exitCode) }),
+  };
+}
+
+function readProc(pid: number, name: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'utf8');
+  } catch {
+    return '';
+  }
+}
