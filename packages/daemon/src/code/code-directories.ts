@@ -57,7 +57,8 @@ export class CodeDirectories {
       const path = join(this.#root, name);
       const garbage = this.#temporary();
       // Looked at and taken out of use in one turn: nothing can renew it in between.
-      if (this.#clock.now() - statSync(path).mtimeMs <= graceMs) continue;
+      const found = statSync(path, { throwIfNoEntry: false });
+      if (found === undefined || this.#clock.now() - found.mtimeMs <= graceMs) continue;
       renameSync(path, garbage);
       await rm(garbage, { recursive: true, force: true });
       removed += 1;

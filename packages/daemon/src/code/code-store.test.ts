@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -67,6 +67,7 @@ describe('CodeStore', () => {
     await assert.rejects(t.store.add(Buffer.from('no zip')), code('INVALID_CODE_PACKAGE'));
     await assert.rejects(t.store.add(await zipOf({ a: 'a' }), 10), code('PAYLOAD_TOO_LARGE'));
     assert.deepEqual(await readdir(join(t.path, 'code')), []);
+    assert.deepEqual(await t.blobs.list(), []);
     const ref = { zipDigest: '0'.repeat(64), size: 1, checksum: '0' };
     await assert.rejects(t.store.directory(ref), code('STORE_FAILED'));
   });
@@ -127,12 +128,14 @@ describe('CodeStore', () => {
   it('keeps old garbage that was added again', async () => {
     await using t = await temporaryStore();
     const zip = await zipOf({ a: 'a' });
-    await t.store.add(zip);
-    t.clock.advance(GRACE_MS / 2 + 1);
+    const { zipDigest } = await t.store.add(zip);
+    const longAgo = t.clock.now() / 1000 - 3600;
+    for (const path of [join(t.path, 'code', zipDigest), t.blobs.path(zipDigest) ?? '']) {
+      await utimes(path, longAgo, longAgo);
+    }
     const ref = await t.store.add(zip);
-    t.clock.advance(GRACE_MS / 2);
-    const { packages } = await t.store.collect({ codes: [], layerSets: [] });
-    assert.equal(packages, 0);
+    const collected = await t.store.collect({ codes: [], layerSets: [] });
+    assert.deepEqual(collected, { packages: 0, layerSets: 0, blobs: 0 });
     await t.store.directory(ref);
   });
 

@@ -57,18 +57,28 @@ export class CodeStore {
   /** Opens the store and clears what interrupted unpacks left. One store at a time may be open on a directory. */
   static async open(options: CodeStoreOptions): Promise<CodeStore> {
     const { clock, dataDirectory } = options;
-    const packages = await CodePackages.open(join(dataDirectory, 'code'), clock, options.unpackLimits);
-    return new CodeStore(options, packages, await LayerSets.open(join(dataDirectory, 'layers'), clock));
+    try {
+      const packages = await CodePackages.open(join(dataDirectory, 'code'), clock, options.unpackLimits);
+      return new CodeStore(options, packages, await LayerSets.open(join(dataDirectory, 'layers'), clock));
+    } catch (error) {
+      throw new ThawError('STORE_FAILED', `could not open the code in ${dataDirectory}`, { cause: error });
+    }
   }
 
   /**
    * Stores a zip and unpacks it, which is its validation. Throws PAYLOAD_TOO_LARGE, INVALID_CODE_PACKAGE,
-   * BODY_TRUNCATED, STORE_FAILED. The blob of an invalid zip is left to `collect`, since an equal one may be live.
+   * BODY_TRUNCATED, STORE_FAILED. Of an invalid zip nothing stays: equal bytes are as invalid wherever they are named.
    */
   async add(zip: Buffer | Readable, bytesMax: number = LIMITS.codeZipBytesMax): Promise<CodeRef> {
     const { digest, size } = await this.#blobs.put(zip, bytesMax);
     const path = this.#requireBlob(digest);
-    await this.#packages.unpack(digest, path);
+    try {
+      await this.#packages.unpack(digest, path);
+    } catch (error) {
+      if (error instanceof ThawError && error.code === 'INVALID_CODE_PACKAGE')
+        await this.#blobs.delete(digest);
+      throw error;
+    }
     return { zipDigest: digest, size, checksum: await fileChecksum(path) };
   }
 
@@ -106,7 +116,8 @@ export class CodeStore {
       const path = this.#blobs.path(digest);
       if (codes.has(digest) || path === undefined) continue;
       // No turn passes between the look at the age and the deletion, and a put renews the age.
-      if (this.#clock.now() - statSync(path).mtimeMs <= this.#graceMs) continue;
+      const found = statSync(path, { throwIfNoEntry: false });
+      if (found === undefined || this.#clock.now() - found.mtimeMs <= this.#graceMs) continue;
       await this.#blobs.delete(digest);
       blobs += 1;
     }

@@ -47,7 +47,7 @@ async function mergeLayers(layers: readonly UnpackedLayer[], target: string): Pr
   const tree = new PackageTree(layers.length * LIMITS.codeEntriesMax);
   await mkdir(target, { mode: 0o755 });
   for (const layer of layers) await mergeDirectory(tree, layer.directory, target, '');
-  tree.checkLinks();
+  await tree.checkLinks();
   for (const [path, node] of tree.nodes) {
     if (node.kind === 'directory') await settle(join(target, path));
   }

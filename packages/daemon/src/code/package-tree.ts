@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 
 /** Longest name of one directory entry, and of a path within a package: what Linux file systems take. */
@@ -5,6 +6,11 @@ const COMPONENT_BYTES_MAX = 255;
 const PATH_BYTES_MAX = 2048;
 /** As many links as Linux follows for one path. */
 const LINKS_FOLLOWED_MAX = 40;
+/** Path components that resolving one link, and all of them, may visit: tangled links cost more than they look. */
+const LINK_STEPS_MAX = 2_000;
+const LINK_STEPS_TOTAL_MAX = 400_000;
+/** Steps between which other work gets its turn. */
+const STEPS_PER_TURN = 1_000;
 
 export type TreeNode =
   | { readonly kind: 'file' }
@@ -52,18 +58,36 @@ export class PackageTree {
    * Throws INVALID_CODE_PACKAGE when a symbolic link leads out of the package, by itself or through others. Where a
    * target is missing, the path is followed as if it were plain directories.
    */
-  checkLinks(): void {
+  async checkLinks(): Promise<void> {
+    let steps = 0;
+    let stepsThisTurn = 0;
     for (const [path, node] of this.nodes) {
-      if (node.kind === 'link') this.#follow(path, node.target);
+      const taken = node.kind === 'link' ? this.#follow(path, node.target) : 1;
+      if (node.kind === 'link') steps += taken;
+      if (steps > LINK_STEPS_TOTAL_MAX) {
+        throw invalidPackage(`the symbolic links of the code package are too tangled, at ${shown(path)}`);
+      }
+      stepsThisTurn += taken;
+      if (stepsThisTurn < STEPS_PER_TURN) continue;
+      stepsThisTurn = 0;
+      await nextTurn();
     }
   }
 
-  #follow(link: string, target: string): void {
+  /** Gives the steps it took. */
+  #follow(link: string, target: string): number {
     if (target.startsWith('/')) throw escape(link, target);
     const at = link.split('/').slice(0, -1);
     let ahead = target.split('/').toReversed();
     let followed = 0;
+    let steps = 0;
     while (ahead.length > 0) {
+      steps += 1;
+      if (steps > LINK_STEPS_MAX) {
+        throw invalidPackage(
+          `the symbolic link ${shown(link)} leads through more than ${LINK_STEPS_MAX} names`,
+        );
+      }
       const component = ahead.pop();
       if (component === undefined || component === '' || component === '.') continue;
       if (component === '..') {
@@ -83,6 +107,7 @@ export class PackageTree {
       at.pop();
       ahead = [...ahead, ...node.target.split('/').toReversed()];
     }
+    return steps;
   }
 
   #set(path: string, node: TreeNode): void {

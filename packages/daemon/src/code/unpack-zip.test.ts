@@ -169,6 +169,11 @@ describe('unpacking a zip', () => {
       ],
       /leads out/,
     ],
+    [
+      'links that are tangled',
+      [{ name: 'a', content: './'.repeat(2_001), mode: LINK }],
+      /more than 2000 names/,
+    ],
     ['a device', [{ name: 'a', mode: 0o020666 }], /no file, directory or link/],
     ['a pipe', [{ name: 'a', mode: 0o010666 }], /no file/],
     ['a link named as a directory', [{ name: 'a/', content: 'b', mode: LINK }], /no file/],

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { mkdir, open, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { LIMITS } from '@thaw/protocol/limits.ts';
 import type { ZipFile } from 'yauzl';
@@ -19,6 +20,8 @@ const LIMITS_DEFAULT: UnpackLimits = {
 
 /** Files written at a time: enough for their syncs to share the disk's work, few enough to leave threads to others. */
 const FILES_AT_A_TIME = 6;
+/** Entries judged before other work gets its turn. */
+const ENTRIES_PER_TURN = 1_000;
 const LINK_TARGET_BYTES_MAX = 4096;
 /** Nobody writes, since instances share the files; everybody reads, since they run as other users. */
 const FILE_MODE = 0o444;
@@ -37,12 +40,13 @@ export async function unpackZip(zipPath: string, directory: string, limits = LIM
     const { zip, entries } = await readZipDirectory(handle, limits.entriesMax);
     const budget: ByteBudget = { left: limits.bytesMax, bytesMax: limits.bytesMax };
     const tree = new PackageTree(limits.entriesMax);
-    for (const entry of entries) {
+    for (const [n, entry] of entries.entries()) {
+      if (n % ENTRIES_PER_TURN === 0) await nextTurn();
       const { kind, path } = entry;
       if (kind === 'link') tree.add(path, { kind, target: await readLinkTarget(zip, entry, budget) });
       else tree.add(path, kind === 'file' ? { kind } : { kind, implied: false });
     }
-    tree.checkLinks();
+    await tree.checkLinks();
 
     const directories = [...tree.nodes].filter(([, node]) => node.kind === 'directory').map(([path]) => path);
     // Code-unit order puts every parent before what is in it.
