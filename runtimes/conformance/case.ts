@@ -12,7 +12,10 @@ export type Bytes =
   | { readonly json: unknown }
   | { readonly repeat: Bytes; readonly times: number };
 
-export type Text = string | { readonly matches: string };
+export type Text =
+  | string
+  | { readonly matches: string }
+  | { readonly repeat: string; readonly times: number };
 
 export interface Logs {
   readonly stdout?: Text;
@@ -61,7 +64,10 @@ export interface Step {
   readonly contains?: string;
   readonly answer?: string;
   readonly hook?: string;
-  readonly exit?: number;
+  readonly kill?: NodeJS.Signals;
+  readonly exit?: number | string;
+  readonly answerLogs?: string;
+  readonly logs?: Logs;
   readonly instanceLogs?: Logs;
   readonly expect?: Expected;
 }
@@ -110,7 +116,10 @@ export function bytesOf(bytes: Bytes): Buffer {
 
 export function assertText(actual: string, expected: Text, what: string): void {
   if (typeof expected === 'string') assert.equal(actual, expected, what);
-  else assert.match(actual, new RegExp(expected.matches, 'u'), what);
+  else if ('repeat' in expected) {
+    // Megabytes of difference help nobody.
+    assert.ok(actual === expected.repeat.repeat(expected.times), `${what}: ${actual.length} characters`);
+  } else assert.match(actual, new RegExp(expected.matches, 'u'), what);
 }
 
 function textOf(pieces: readonly LogPiece[]): string {

@@ -149,6 +149,10 @@ async function runSteps(driver: LinkDriver, steps: readonly Step[]): Promise<voi
       await assertAnswer(driver, require(step.answer), step.expect ?? {});
     } else if (step.hook !== undefined) {
       await assertAnswer(driver, driver.hook(step.hook), step.expect ?? {});
+    } else if (step.kill !== undefined) {
+      driver.kill(step.kill);
+    } else if (step.answerLogs !== undefined) {
+      assertLogs(require(step.answerLogs).logs, step.logs ?? {});
     } else if (step.exit !== undefined) {
       await driver.waitFor('the exit', () => driver.exitCode !== undefined);
       assert.equal(driver.exitCode, step.exit);

@@ -185,6 +185,10 @@ export class LinkDriver {
     return stream;
   }
 
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
   /** Sends bytes as they are, for what the protocol does not allow. */
   sendRaw(bytes: Buffer): void {
     this.#socket?.write(bytes);

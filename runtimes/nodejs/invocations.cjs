@@ -18,9 +18,18 @@ class Scope {
     this.answer = new Answer(link, stream, this);
   }
 
-  /** Runs user code as belonging to this invocation. */
+  /**
+   * Runs user code as belonging to this invocation. What its event listeners throw is an uncaught exception, as in any
+   * Node program, and must not unwind the reading of frames.
+   */
   enter(fn, ...parameters) {
-    return this.invocations.enter(this, fn, parameters);
+    try {
+      return this.invocations.enter(this, fn, parameters);
+    } catch (error) {
+      return process.nextTick(() => {
+        throw error;
+      });
+    }
   }
 
   /** Called right before the frame that ends the stream. */

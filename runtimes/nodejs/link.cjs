@@ -8,7 +8,8 @@
  *
  * Frames sent within one turn of the loop leave together; `flush` sends them earlier.
  */
-const fs = require('node:fs');
+// Taken now: user code may replace them in the module.
+const { writeSync, writevSync } = require('node:fs');
 const net = require('node:net');
 const { FrameReader } = require('./frame.cjs');
 
@@ -35,6 +36,8 @@ class Link {
     this.isFlushDue = false;
     this.retryTimer = null;
     this.isClosed = false;
+    /** Set once the loop no longer turns. */
+    this.isExiting = false;
     this.on = on;
     this.flushSoon = () => {
       this.isFlushDue = false;
@@ -74,7 +77,8 @@ class Link {
     this.pending.push(buffer);
     this.pendingBytes += buffer.length;
     this.flush();
-    if (this.pendingBytes > BACKLOG_BYTES_MAX) this.flushBlocking(BACKLOG_BYTES_MAX);
+    if (this.isExiting) this.flushBlocking();
+    else if (this.pendingBytes > BACKLOG_BYTES_MAX) this.flushBlocking(BACKLOG_BYTES_MAX);
   }
 
   /** Writes what the kernel takes now; the rest is tried again soon. */
@@ -93,7 +97,10 @@ class Link {
     while (!this.writePending() && this.pendingBytes > bytesLeftMax) {
       blockedMs = this.pendingBytes < bytesBefore ? 0 : blockedMs + RETRY_MS;
       bytesBefore = this.pendingBytes;
-      if (blockedMs > BLOCKED_MS_MAX) return this.close(new Error('the daemon no longer reads'));
+      if (blockedMs > BLOCKED_MS_MAX) {
+        this.close(new Error('the daemon no longer reads'));
+        return;
+      }
       Atomics.wait(sleepCell, 0, 0, RETRY_MS);
     }
   }
@@ -106,8 +113,8 @@ class Link {
       try {
         written =
           this.pending.length === 1
-            ? fs.writeSync(this.fd, this.pending[0])
-            : fs.writevSync(this.fd, this.pending.slice(0, BUFFERS_PER_WRITE_MAX));
+            ? writeSync(this.fd, this.pending[0])
+            : writevSync(this.fd, this.pending.slice(0, BUFFERS_PER_WRITE_MAX));
       } catch (error) {
         if (error.code === 'EAGAIN') return false;
         if (error.code === 'EINTR') continue;

@@ -40,6 +40,7 @@ const logs = new LogCapture(link, () => invocations.current());
 invocations.logs = logs;
 
 process.on('exit', () => {
+  link.isExiting = true;
   for (const scope of invocations.all()) logs.end(scope);
   logs.endInstance();
   link.flushBlocking();

@@ -175,3 +175,10 @@ exports.interleaved = (req, res) => {
   });
   res.write('go');
 };
+
+exports.throwing_listener = (req, _res) => {
+  req.on('data', () => {
+    throw new RangeError('in a listener');
+  });
+  console.log('listening');
+};

@@ -71,3 +71,34 @@ exports.raw_headers = (req, res) => {
   res.writeHead(200, 'Fine', ['X-B', '1', 'x-a', '2', 'X-B', '3']);
   res.end(JSON.stringify({ rawHeaders: req.rawHeaders, queries: req.queries }));
 };
+
+exports.flood = async () => {
+  const line = `${'y'.repeat(999)}\n`;
+  for (let i = 0; i < 10_000; i += 1) process.stdout.write(line);
+};
+
+exports.endless = () => {
+  console.log('before the loop');
+  for (;;);
+};
+
+exports.exits_full = () => {
+  process.stdout.write(`${'z'.repeat(3_000_000)}`);
+  process.exit(0);
+};
+
+exports.timer_returned = (_event, _context, callback) => setTimeout(callback, 5, null, 'from the timer');
+
+exports.child = async () => {
+  const { spawnSync } = require('node:child_process');
+  // The link is the only socket that this process has; a child must not hold it.
+  const program = 'ls -l /proc/self/fd | grep -c socket';
+  return spawnSync('sh', ['-c', program], { stdio: ['ignore', 'pipe', 'ignore'] }).stdout;
+};
+
+exports.log_level = async (_event, context) => {
+  const { info, error, setLogLevel } = context.logger;
+  setLogLevel.call(context.logger, 'warn');
+  info('hidden');
+  error('shown');
+};
