@@ -174,7 +174,7 @@ class ErrorTest(unittest.TestCase):
             daemon.start()
             self.assertEqual(daemon.invoke(b"odd").error["errorType"], "Odd")
             self.assertEqual(daemon.invoke(b"deep").error["errorType"], "RecursionError")
-            self.assertEqual(len(daemon.invoke(b"long").error["errorMessage"]), 65_536)
+            self.assertEqual(len(daemon.invoke(b"long").error["errorMessage"]), 32_768)
             self.assertEqual(daemon.invoke(b"surrogate").error["errorMessage"], "\ud800")
             self.assertEqual(daemon.invoke(b"").error["errorType"], "KeyboardInterrupt")
 
@@ -354,3 +354,26 @@ class ProcessTest(unittest.TestCase):
         with _daemon(code) as daemon:
             daemon.start()
             self.assertNotIn(b"socket", daemon.invoke().body)
+
+    def test_a_signal_handler_may_throw_out_of_a_print(self) -> None:
+        code = """
+            import signal
+            class Ring(Exception): pass
+            def ring(*_):
+                print("ring")
+                raise Ring
+            signal.signal(signal.SIGALRM, ring)
+            def handler(event, context):
+                signal.setitimer(signal.ITIMER_REAL, 0.001)
+                try:
+                    while True:
+                        print("x" * 100)
+                except Ring:
+                    return "rang"
+        """
+        with _daemon(code) as daemon:
+            daemon.start()
+            for _ in range(200):
+                answer = daemon.invoke()
+                self.assertEqual((answer.error, answer.body), (None, b"rang"))
+                self.assertEqual(answer.logs[1].count("ring"), 1)

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Optional
 
-#: Characters of one message, and of one line of source.
-_MESSAGE_MAX = 65_536
-_SOURCE_MAX = 512
+#: Characters of a name, of a message, and of one line of source. As JSON each may take twelve bytes, and all of it must
+#: fit into one frame.
+_NAME_MAX = 256
+_MESSAGE_MAX = 32_768
+_SOURCE_MAX = 128
 #: Frames at each end of a stack trace; a recursion without end has a thousand in between.
 _FRAMES_MAX = 100
 
@@ -25,7 +27,7 @@ def describe(error: BaseException) -> bytes:
     """The Error of docs/RUNTIMES.md section 2, with Function Compute's stack trace: a list of lists."""
     return json.dumps(
         {
-            "errorType": getattr(error, "error_type", type(error).__name__),
+            "errorType": getattr(error, "error_type", type(error).__name__)[:_NAME_MAX],
             "errorMessage": _message(error),
             "stackTrace": _stack_trace(error),
             "handled": False,

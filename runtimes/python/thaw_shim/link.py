@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     #: A request with its head, or a hook with its name.
     Work = tuple[Exchange, Any]
 
-#: Requests and hooks that wait because the one handler's thread is busy. The daemon sends no more than there are slots.
-_BACKLOG_MAX = 1024
+#: Streams open at once. The daemon opens no more than there are slots, which are far fewer.
+_EXCHANGES_MAX = 1024
 
 
 class Link:
@@ -45,10 +45,11 @@ class Link:
         self._reader = FrameReader()
         self._receiving = allocate_lock()
         self._sending = RLock()
-        self._is_sending = False
         self._unsent: deque[bytes] = deque()
         self._backlog: deque[Work] = deque()
         self._last_stream = 0
+        #: Bytes have been received that are not yet accounted for.
+        self._torn = False
         #: The streams that have not ended.
         self.exchanges: dict[int, Exchange] = {}
         #: This process is a child that user code forked: the link is its parent's.
@@ -59,30 +60,46 @@ class Link:
         self.end_log: Callable[[Exchange], bytes] = _no_log
         os.register_at_fork(after_in_child=self._leave)
 
-    def fileno(self) -> int:
-        """The descriptor of the socket."""
-        return self._socket.fileno()
-
     # Sending.
 
     def send(self, frames: bytes) -> None:
         """Writes whole frames, whichever thread asks."""
+        if self._sending._is_owned():
+            # The same thread again: a signal handler of the user's that prints. Its frame waits for the one below.
+            self._unsent.append(frames)
+            return
         with self._sending:
-            if self._is_sending:
-                # The same thread again: a signal handler of the user's that prints. Its frame waits for the one below.
-                self._unsent.append(frames)
-                return
-            self._is_sending = True
             try:
-                self._socket.sendall(frames)
-                while self._unsent:
-                    self._socket.sendall(self._unsent.popleft())
-            except BaseException as error:
-                # Closed, or a signal handler threw and nobody knows how much of the frame has gone: the daemon must
-                # see a broken link rather than a frame inside a frame.
-                self.die("the link broke while sending: %r" % error)
+                # First what a signal handler left that threw before the ``finally`` could know of it.
+                self._send_unsent()
+                self._send_whole(frames)
             finally:
-                self._is_sending = False
+                self._send_unsent()
+
+    def _send_unsent(self) -> None:
+        while self._unsent:
+            self._send_whole(self._unsent.popleft())
+
+    def _send_whole(self, frames: bytes) -> None:
+        """Sends all of it, even where a signal handler of the user's throws meanwhile; that goes on afterwards."""
+        view = memoryview(frames)
+        sent: list[int] = []
+        thrown = None
+        while True:
+            try:
+                rest = view[sum(sent) :]
+                while rest:
+                    # One step for the interpreter: no signal handler runs between the call and the note of its result.
+                    sent.extend(map(self._socket.send, (rest,)))
+                    rest = view[sum(sent) :]
+                break
+            except BaseException as error:
+                # The socket's own errors have a number.
+                if isinstance(error, OSError) and error.errno is not None:
+                    self.die("the link broke: %s" % error)
+                thrown = error
+        if thrown is not None:
+            raise thrown
 
     def close_exchange(self, exchange: Exchange) -> bytes:
         """Forgets an exchange; returns the frames that must be sent before its end."""
@@ -90,6 +107,7 @@ class Link:
             # A child of user code came back from the handler. Its answer would be a second one.
             os._exit(0)
         self.exchanges.pop(exchange.stream, None)
+        release_all(self._sending)
         return self.end_log(exchange)
 
     # Receiving.
@@ -151,19 +169,31 @@ class Link:
 
     def _drain(self) -> None:
         try:
+            if self._torn:
+                # A signal handler of the user's threw at the one place where it does harm.
+                self.die("the link was interrupted while receiving")
+            self._torn = True
             frame = self._reader.next()
             while frame is not None:
                 self._dispatch(*frame)
                 frame = self._reader.next()
+            self._torn = False
         except ProtocolError as error:
             # Not a mistake of the function, though its thread may be the one that reads.
             self.die(str(error))
 
     def _receive(self, flags: int = 0) -> None:
+        room = self._reader.room()
+        counts: list[int] = []
         try:
-            count = self._socket.recv_into(self._reader.room(), 0, flags)
-        except ConnectionError:
+            # One step for the interpreter, as in sending.
+            counts.extend(map(self._socket.recv_into, (room,), (0,), (flags,)))
+            count = counts[0]
+        except (ConnectionResetError, BrokenPipeError):
             count = 0
+        except BaseException:
+            self._torn = bool(counts)
+            raise
         if count == 0:
             # Nobody is left who could want anything of this process.
             os._exit(0)
@@ -201,8 +231,8 @@ class Link:
         self._enqueue(exchange, head)
 
     def _enqueue(self, exchange: Exchange, what: object) -> None:
-        if len(self._backlog) >= _BACKLOG_MAX:
-            raise ProtocolError("more than %d requests wait" % _BACKLOG_MAX)
+        if len(self.exchanges) >= _EXCHANGES_MAX:
+            raise ProtocolError("more than %d streams are open" % _EXCHANGES_MAX)
         self.exchanges[exchange.stream] = exchange
         self._backlog.append((exchange, what))
 
@@ -230,11 +260,12 @@ class Link:
         Only for the mode in which the handler's thread reads the link. The thread asks for no event but the hang-up,
         which is always reported, so that it sleeps through all traffic.
         """
+        import select
         from _thread import start_new_thread
-        from select import poll
 
-        hang_up = poll()
-        hang_up.register(self._socket, 0)
+        hang_up = select.poll()
+        # Where the system can tell, the daemon's half of the connection is enough.
+        hang_up.register(self._socket, getattr(select, "POLLRDHUP", 0))
 
         def watch() -> None:
             hang_up.poll()
@@ -246,6 +277,16 @@ class Link:
         # The child's copy must not keep the connection open when the parent is gone.
         self.forked = True
         self._socket.close()
+
+
+def release_all(lock: RLock) -> None:
+    """Lets go of a lock that this thread cannot be using now.
+
+    Before Python 3.11 a signal handler of the user's that throws can leave a ``with`` without its release. Whoever ends
+    an exchange stands below every use of the locks in its thread, and can mend that.
+    """
+    while lock._is_owned():
+        lock.release()
 
 
 def _apply(exchange: Exchange, kind: int, payload: memoryview) -> None:

@@ -9,6 +9,7 @@ import sys
 from .exchange import Exchange
 from .frame import LOG_MAX, pack_log
 from .lean import RLock
+from .link import release_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Logs:
                 self._link.send(frames)
 
     def _end(self, exchange: Exchange) -> bytes:
+        release_all(self._lock)
         # Under the lock: a thread of the user's that prints at this moment is either before the end or outside.
         with self._lock:
             exchange.closed = True

@@ -16,7 +16,7 @@ from .logs import Logs, watch_logging
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Union
+    from typing import Any, Callable, NoReturn, Union
 
     from .wsgi import HttpHandler
 
@@ -49,34 +49,44 @@ class Instance:
         self._function: dict = specialize["function"]
         self._concurrency: int = specialize.get("concurrency", 1)
         self._loader = Loader(specialize["codePath"])
+        #: What the one slot works for; with more slots, what is being handed to a worker.
         self._running: Union[Exchange, None] = None
 
     def serve(self) -> None:
         """Loads the function, then runs what the daemon asks for. Does not return."""
         handler = self._start()
+
+        def run(exchange: Exchange, what: Any) -> None:
+            self._run(handler, exchange, what)
+
         if self._concurrency > 1:
             from .workers import Workers
 
+            workers = Workers(self._concurrency, run)
             self._link.threaded = True
-            workers = Workers(self._concurrency, lambda exchange, what: self._run(handler, exchange, what))
             self._logs.current = workers.current
             self._announce(handler)
-            while True:
-                workers.submit(*self._link.next_work())
-        self._logs.current = lambda: self._running
-        self._announce(handler)
-        self._link.exit_when_closed()
+            self._serve_with(workers.submit)
+        else:
+            self._logs.current = lambda: self._running
+            self._announce(handler)
+            self._link.exit_when_closed()
+            self._serve_with(run)
+
+    def _serve_with(self, take: Callable[[Exchange, Any], None]) -> NoReturn:
         while True:
             try:
                 while True:
-                    work = self._link.next_work()
-                    self._running = work[0]
-                    self._run(handler, *work)
+                    exchange, what = self._link.next_work()
+                    self._running = exchange
+                    take(exchange, what)
                     self._running = None
-            except Exception:
-                # A signal handler of the user's threw between two invocations; it belongs to none of them.
-                self._running = None
-                sys.excepthook(*sys.exc_info())
+            except Exception as error:
+                # A signal handler of the user's threw outside of user code: between two invocations, or at their rim.
+                interrupted, self._running = self._running, None
+                if interrupted is not None and self._concurrency == 1:
+                    interrupted.fail(_describe(error))
+                sys.excepthook(type(error), error, error.__traceback__)
 
     def _start(self) -> Union[EventHandler, HttpHandler]:
         phase = "load"
