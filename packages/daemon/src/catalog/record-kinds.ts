@@ -29,7 +29,9 @@ export class RecordKind<T> {
     return key.startsWith(this.prefix);
   }
 
+  /** Names come from clients as they are: one that could not be part of a key is the name of nothing. */
   get(records: Records, ...names: readonly string[]): TypedRecord<T> | undefined {
+    if (!names.every((name) => name.isWellFormed() && !name.includes('\0'))) return undefined;
     const record = records.get(this.key(...names));
     return record === undefined ? undefined : this.typed(record);
   }

@@ -72,9 +72,9 @@ export class RouteKeeper {
     await Promise.all(Array.from({ length: PREPARATIONS_MAX }, work));
   }
 
-  /** Makes the routes of one key as its record is now. */
+  /** Makes the routes of one key as its record is now; nothing for kinds of record that are not routed. */
   refresh(key: string): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed || !ROUTED_PREFIXES.some((prefix) => key.startsWith(prefix))) return;
     const record = this.#options.records.get(key);
     if (record === undefined) this.#unroute(key);
     else if (this.#routed.get(key) !== record.revision) this.#route(record);

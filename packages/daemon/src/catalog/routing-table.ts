@@ -1,5 +1,6 @@
 import type { ErrorCode } from '@thaw/protocol/error-code.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { assertNever } from '../base/assert-never.ts';
 import { LATEST, type Alias } from '../model/function.ts';
 import type { RunnableVersion } from '../model/runnable.ts';
 import type { HttpTrigger, Trigger } from '../model/trigger.ts';
@@ -229,6 +230,8 @@ function unresolvedMessage(code: Unresolved, functionName: string, qualifier: st
       return `version '${qualifier ?? LATEST}' of function '${functionName}' does not exist`;
     case 'STORE_FAILED':
       return `the code of function '${functionName}' (${qualifier ?? LATEST}) is not on this host`;
+    default:
+      return assertNever(code, 'resolution');
   }
 }
 
