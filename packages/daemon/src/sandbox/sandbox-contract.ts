@@ -50,7 +50,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     rmSync(directory, { recursive: true, force: true });
   });
 
-  void test(named('1 runs the command with its environment and nothing else'), { skip }, async () => {
+  test(named('1 runs the command with its environment and nothing else'), { skip }, async () => {
     const { sandbox, output } = await at().start(['env'], {
       environment: { PATH, ODD: 'a=b\nc', 'with.dot': 'é' },
     });
@@ -59,45 +59,41 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     assert.deepEqual(lines.toSorted(), ['ODD=a=b', `PATH=${PATH}`, 'c', 'with.dot=é'].toSorted());
   });
 
-  void test(
-    named('1 a missing command rejects, names the command and leaves nothing'),
-    { skip },
-    async () => {
-      const tracesBefore = traces(runDirectory);
-      await assert.rejects(at().start(['no-such-command']), (error) => {
-        assert.ok(error instanceof ThawError);
-        assert.equal(error.code, 'SANDBOX_FAILED');
-        assert.match(error.message, /no-such-command/u);
-        return true;
-      });
-      await waitFor('no trace of the failed start', () => traces(runDirectory).length <= tracesBefore.length);
-    },
-  );
+  test(named('1 a missing command rejects, names the command and leaves nothing'), { skip }, async () => {
+    const tracesBefore = traces(runDirectory);
+    await assert.rejects(at().start(['no-such-command']), (error) => {
+      assert.ok(error instanceof ThawError);
+      assert.equal(error.code, 'SANDBOX_FAILED');
+      assert.match(error.message, /no-such-command/u);
+      return true;
+    });
+    await waitFor('no trace of the failed start', () => traces(runDirectory).length <= tracesBefore.length);
+  });
 
-  void test(named('1 a command that cannot be executed rejects'), { skip }, async () => {
+  test(named('1 a command that cannot be executed rejects'), { skip }, async () => {
     await assert.rejects(at().start(['/etc/passwd']), { code: 'SANDBOX_FAILED' });
   });
 
-  void test(named('1 an output socket that nobody listens on rejects'), { skip }, async () => {
+  test(named('1 an output socket that nobody listens on rejects'), { skip }, async () => {
     await assert.rejects(at().start(['true'], { outputSocket: join(directory, 'nobody') }), {
       code: 'SANDBOX_FAILED',
     });
   });
 
-  void test(named('1 names that are not plain are refused'), { skip }, async () => {
+  test(named('1 names that are not plain are refused'), { skip }, async () => {
     await assert.rejects(at().start(['true'], { id: '../up' }), { code: 'SANDBOX_FAILED' });
     await assert.rejects(at().start(['A=b']), { code: 'SANDBOX_FAILED' });
     await assert.rejects(at().start(['true'], { environment: { 'A=': 'b' } }), { code: 'SANDBOX_FAILED' });
   });
 
-  void test(named('1 one sandbox per id at a time'), { skip }, async () => {
+  test(named('1 one sandbox per id at a time'), { skip }, async () => {
     const { sandbox } = await at().start(['sleep', '1000'], { id: 'twice' });
     await assert.rejects(at().start(['true'], { id: 'twice' }), { code: 'SANDBOX_FAILED' });
     sandbox.kill();
     await sandbox.exited;
   });
 
-  void test(named('2 exit code and signal of the first process'), { skip }, async () => {
+  test(named('2 exit code and signal of the first process'), { skip }, async () => {
     const ways = [
       ['exit 3', { code: 3, signal: null, outOfMemory: false }],
       ['kill -SEGV $$', { code: null, signal: 'SIGSEGV', outOfMemory: false }],
@@ -108,14 +104,14 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     }
   });
 
-  void test(named('2 the end of the first process ends the others'), { skip }, async () => {
+  test(named('2 the end of the first process ends the others'), { skip }, async () => {
     const { sandbox, output } = await at().start(['sh', '-c', 'sleep 1000 & echo started']);
     assert.deepEqual(await sandbox.exited, { code: 0, signal: null, outOfMemory: false });
     // The connection ends only when the last process that holds it is gone.
     assert.equal(await output('stdout'), 'started\n');
   });
 
-  void test(
+  test(
     named('2 output of both streams arrives whole, also when it is slow to be read'),
     { skip },
     async () => {
@@ -127,25 +123,21 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     },
   );
 
-  void test(
-    named('3 kill ends every process, twice does no harm, after the exit neither'),
-    { skip },
-    async () => {
-      const { sandbox, output, seen } = await at().start([
-        'sh',
-        '-c',
-        'sleep 1000 & (sleep 1000 &) ; echo up; wait',
-      ]);
-      await waitFor('the sandbox to be up', () => seen('stdout').includes('up'));
-      sandbox.kill();
-      sandbox.kill();
-      assert.deepEqual(await sandbox.exited, { code: null, signal: 'SIGKILL', outOfMemory: false });
-      sandbox.kill();
-      assert.equal(await output('stdout'), 'up\n');
-    },
-  );
+  test(named('3 kill ends every process, twice does no harm, after the exit neither'), { skip }, async () => {
+    const { sandbox, output, seen } = await at().start([
+      'sh',
+      '-c',
+      'sleep 1000 & (sleep 1000 &) ; echo up; wait',
+    ]);
+    await waitFor('the sandbox to be up', () => seen('stdout').includes('up'));
+    sandbox.kill();
+    sandbox.kill();
+    assert.deepEqual(await sandbox.exited, { code: null, signal: 'SIGKILL', outOfMemory: false });
+    sandbox.kill();
+    assert.equal(await output('stdout'), 'up\n');
+  });
 
-  void test(
+  test(
     named('4 freeze stops every process, thaw continues them, a frozen one can be killed'),
     { skip },
     async () => {
@@ -170,7 +162,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     },
   );
 
-  void test(named('5 mounts, working directory and temporary files'), { skip }, async () => {
+  test(named('5 mounts, working directory and temporary files'), { skip }, async () => {
     const source = join(directory, 'code');
     mkdirSync(source, { recursive: true });
     writeFileSync(join(source, 'hello.txt'), 'from the mount');
@@ -190,7 +182,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     assert.equal(await output('stdout'), 'from the mount/deep/in/code\nread-only\na\n2\n');
   });
 
-  void test(
+  test(
     named('5 a writable mount can be written, below a read-only one'),
     { skip: skip || notFor(driver) },
     async () => {
@@ -213,7 +205,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     },
   );
 
-  void test(named('5 nothing of the host is to be seen'), { skip: skip || notFor(driver) }, async () => {
+  test(named('5 nothing of the host is to be seen'), { skip: skip || notFor(driver) }, async () => {
     const script =
       'ls /root /home /work /sys /var/lib 2>/dev/null; ls /proc | grep -c "^[0-9]"; cat /etc/shadow 2>/dev/null; ls -d /proc/self/fd/* | wc -l; tr "\\0" " " < /proc/1/cmdline';
     const { sandbox, output } = await at().start(['sh', '-c', script]);
@@ -224,7 +216,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     assert.ok(!commandLine.includes(directory), commandLine);
   });
 
-  void test(named('5 no privilege is left'), { skip: skip || notFor(driver) }, async () => {
+  test(named('5 no privilege is left'), { skip: skip || notFor(driver) }, async () => {
     const script = `grep -E "^(Cap(Inh|Prm|Eff|Bnd|Amb)|NoNewPrivs|Seccomp):" /proc/self/status; id -un; unshare -U true 2>&1 | head -c 0; unshare -U true 2>/dev/null; echo $?; mount -t tmpfs x /tmp 2>/dev/null; echo $?; echo 1 2>/dev/null > /proc/sys/kernel/sysrq; echo $?`;
     const { sandbox, output } = await at().start(['sh', '-c', script]);
     await sandbox.exited;
@@ -237,7 +229,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     assert.equal(lines.slice(8, 11).includes('0'), false, lines.join('\n'));
   });
 
-  void test(named('6 the temporary directory is bounded'), { skip: skip || notFor(driver) }, async () => {
+  test(named('6 the temporary directory is bounded'), { skip: skip || notFor(driver) }, async () => {
     const { sandbox, output } = await at().start(
       ['sh', '-c', 'head -c 9000000 /dev/zero > /tmp/big; stat -c %s /tmp/big'],
       {
@@ -248,21 +240,17 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     assert.equal(await output('stdout'), `${4 * MEGABYTE}\n`);
   });
 
-  void test(
-    named('6 a memory hog is ended and reported'),
-    { skip: has('memory is not limited') },
-    async () => {
-      const { sandbox } = await at().start(['sh', '-c', 'x=a; while :; do x=$x$x; done'], {
-        memoryBytesMax: 64 * MEGABYTE,
-      });
-      const exit = await sandbox.exited;
-      assert.equal(exit.outOfMemory, true);
-      const peak = sandbox.memoryBytesPeak();
-      assert.ok(peak === undefined || peak <= 64 * MEGABYTE);
-    },
-  );
+  test(named('6 a memory hog is ended and reported'), { skip: has('memory is not limited') }, async () => {
+    const { sandbox } = await at().start(['sh', '-c', 'x=a; while :; do x=$x$x; done'], {
+      memoryBytesMax: 64 * MEGABYTE,
+    });
+    const exit = await sandbox.exited;
+    assert.equal(exit.outOfMemory, true);
+    const peak = sandbox.memoryBytesPeak();
+    assert.ok(peak === undefined || peak <= 64 * MEGABYTE);
+  });
 
-  void test(named('6 the peak of memory is measured'), { skip: has('memory is not limited') }, async () => {
+  test(named('6 the peak of memory is measured'), { skip: has('memory is not limited') }, async () => {
     const { sandbox, seen } = await at().start([
       'sh',
       '-c',
@@ -274,33 +262,29 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     await sandbox.exited;
   });
 
-  void test(
-    named('6 a fork bomb stops at the limit'),
-    { skip: has('processes is not limited') },
-    async () => {
-      const script =
-        'for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 1000 & done; echo all';
-      const { sandbox, output } = await at().start(['sh', '-c', script], { processesMax: 10 });
-      const exit = await sandbox.exited;
-      assert.equal(await output('stdout'), '');
-      assert.notEqual(exit.code, 0);
-      assert.match(await output('stderr'), /fork/u);
-    },
-  );
+  test(named('6 a fork bomb stops at the limit'), { skip: has('processes is not limited') }, async () => {
+    const script =
+      'for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 1000 & done; echo all';
+    const { sandbox, output } = await at().start(['sh', '-c', script], { processesMax: 10 });
+    const exit = await sandbox.exited;
+    assert.equal(await output('stdout'), '');
+    assert.notEqual(exit.code, 0);
+    assert.match(await output('stderr'), /fork/u);
+  });
 
-  void test(named('6 CPU time is bounded'), { skip: has('CPU is not limited') }, async () => {
+  test(named('6 CPU time is bounded'), { skip: has('CPU is not limited') }, async () => {
     const { sandbox, seen } = await at().start(['sh', '-c', 'echo up; while :; do :; done'], { cpu: 0.1 });
     await waitFor('the sandbox to be up', () => seen('stdout').includes('up'));
     const startMs = performance.now();
-    const before = cpuTicks(sandbox.pid);
+    const ticksBefore = cpuTicks(sandbox.pid);
     await delay(1000);
-    const share = ((cpuTicks(sandbox.pid) - before) * 10) / (performance.now() - startMs);
+    const share = ((cpuTicks(sandbox.pid) - ticksBefore) * 10) / (performance.now() - startMs);
     sandbox.kill();
     await sandbox.exited;
     assert.ok(share < 0.3, `used ${share} of a core`);
   });
 
-  void test(named('7 sandboxes die with the launcher, and a new one takes its place'), { skip }, async () => {
+  test(named('7 sandboxes die with the launcher, and a new one takes its place'), { skip }, async () => {
     const { sandbox, output, seen } = await at().start(['sh', '-c', 'sleep 1000 & echo up; wait']);
     await waitFor('the sandbox to be up', () => seen('stdout').includes('up'));
     const pid = at().sandboxes.launcherPid();
@@ -312,46 +296,42 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     assert.equal((await next.sandbox.exited).code, 0);
   });
 
-  void test(
-    named('7 sandboxes die with the daemon, and the next start clears the rest'),
-    { skip },
-    async () => {
-      const runOther = join(directory, 'other-run');
-      const connections = at().connections;
-      const child = spawn(process.execPath, [PROGRAM, driver, runOther, at().outputSocket], {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
-      let said = '';
-      child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
-      await waitFor('the other daemon to have a sandbox', () => said.includes('\n'));
-      const [sandboxPid = 0, launcherPid = 0] = said.trim().split(' ').map(Number);
-      // The launcher first: the daemon would start another one.
-      if (child.pid !== undefined) process.kill(child.pid, 'SIGSTOP');
-      process.kill(launcherPid, 'SIGKILL');
-      child.kill('SIGKILL');
-      await waitFor('the first process to die with them', () => isGone(sandboxPid));
-      const next = await openSandboxes({
-        runDirectory: runOther,
-        isolation: driver,
-        clock: systemClock,
-        log: () => undefined,
-      });
-      await waitFor(
-        'all output of the other daemon to end',
-        () => at().openConnections() === 0 && at().connections > connections,
-      );
-      await next.close();
-      assert.deepEqual(traces(runOther), []);
-    },
-  );
+  test(named('7 sandboxes die with the daemon, and the next start clears the rest'), { skip }, async () => {
+    const runOther = join(directory, 'other-run');
+    const connections = at().connections;
+    const child = spawn(process.execPath, [PROGRAM, driver, runOther, at().outputSocket], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let said = '';
+    child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    await waitFor('the other daemon to have a sandbox', () => said.includes('\n'));
+    const [sandboxPid = 0, launcherPid = 0] = said.trim().split(' ').map(Number);
+    // The launcher first: the daemon would start another one.
+    if (child.pid !== undefined) process.kill(child.pid, 'SIGSTOP');
+    process.kill(launcherPid, 'SIGKILL');
+    child.kill('SIGKILL');
+    await waitFor('the first process to die with them', () => isGone(sandboxPid));
+    const next = await openSandboxes({
+      runDirectory: runOther,
+      isolation: driver,
+      clock: systemClock,
+      log: () => undefined,
+    });
+    await waitFor(
+      'all output of the other daemon to end',
+      () => at().openConnections() === 0 && at().connections > connections,
+    );
+    await next.close();
+    assert.deepEqual(traces(runOther), []);
+  });
 
-  void test(named('many start at once'), { skip }, async () => {
+  test(named('many start at once'), { skip }, async () => {
     const started = await Promise.all(Array.from({ length: 30 }, () => at().start(['true'])));
     const exits = await Promise.all(started.map(({ sandbox }) => sandbox.exited));
     assert.ok(exits.every(({ code }) => code === 0));
   });
 
-  void test(named('200 starts and kills leave nothing'), { skip }, async () => {
+  test(named('200 starts and kills leave nothing'), { skip }, async () => {
     const start = traces(runDirectory).filter((trace) => trace.startsWith('cgroup'));
     for (let round = 0; round < 25; round++) {
       const started = await Promise.all(Array.from({ length: 8 }, () => at().start(['sleep', '1000'])));
@@ -378,9 +358,9 @@ async function openOrReason(driver: DriverName, runDirectory: string): Promise<S
 interface Started {
   readonly sandbox: Sandbox;
   /** What has been written so far. */
-  seen(stream: 'stdout' | 'stderr'): string;
+  readonly seen: (stream: 'stdout' | 'stderr') => string;
   /** All that was written, once every process has let go of the stream. */
-  output(stream: 'stdout' | 'stderr'): Promise<string>;
+  readonly output: (stream: 'stdout' | 'stderr') => Promise<string>;
 }
 
 /** One platform's sandboxes and the listener that takes their output. */

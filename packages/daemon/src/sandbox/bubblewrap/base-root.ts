@@ -76,9 +76,13 @@ export function buildBaseRoot({ directory, nameServers }: BaseRootOptions): Base
 
   return {
     argumentsForBwrap: [
-      ...['--ro-bind', '/usr', '/usr'],
+      '--ro-bind',
+      '/usr',
+      '/usr',
       ...PROGRAM_DIRECTORIES.flatMap(programDirectoryArguments),
-      ...['--ro-bind', etc, '/etc'],
+      '--ro-bind',
+      etc,
+      '/etc',
       ...bound.flatMap((name) => ['--ro-bind', join('/etc', name), join('/etc', name)]),
     ],
     userArguments(uid) {

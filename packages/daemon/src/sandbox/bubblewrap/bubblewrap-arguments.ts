@@ -35,33 +35,58 @@ export function bubblewrapArguments(
   const temporaryBytes = Math.min(spec.temporaryBytesMax, spec.memoryBytesMax);
   const sharedBytes = Math.min(temporaryBytes, SHARED_MEMORY_BYTES_MAX);
   return [
-    ...['--unshare-pid', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup-try'],
+    '--unshare-pid',
+    '--unshare-ipc',
+    '--unshare-uts',
+    '--unshare-cgroup-try',
     ...(makesNetwork ? ['--unshare-net'] : []),
     ...identityArguments(identity),
-    ...['--die-with-parent', '--new-session', '--hostname', 'thaw', '--clearenv'],
+    '--die-with-parent',
+    '--new-session',
+    '--hostname',
+    'thaw',
+    '--clearenv',
     ...baseRoot.argumentsForBwrap,
     ...(identity.kind === 'hostUser' ? baseRoot.userArguments(identity.uid) : []),
-    ...['--proc', '/proc', '--dev', '/dev'],
-    ...['--perms', '1777', '--size', String(sharedBytes), '--tmpfs', '/dev/shm', '--remount-ro', '/dev'],
-    ...['--perms', '1777', '--size', String(temporaryBytes), '--tmpfs', '/tmp'],
-    ...[
-      '--perms',
-      '0755',
-      '--dir',
-      '/run',
-      '--perms',
-      '0755',
-      '--dir',
-      '/var',
-      '--symlink',
-      '../tmp',
-      '/var/tmp',
-    ],
+    '--proc',
+    '/proc',
+    '--dev',
+    '/dev',
+    '--perms',
+    '1777',
+    '--size',
+    String(sharedBytes),
+    '--tmpfs',
+    '/dev/shm',
+    '--remount-ro',
+    '/dev',
+    '--perms',
+    '1777',
+    '--size',
+    String(temporaryBytes),
+    '--tmpfs',
+    '/tmp',
+    '--perms',
+    '0755',
+    '--dir',
+    '/run',
+    '--perms',
+    '0755',
+    '--dir',
+    '/var',
+    '--symlink',
+    '../tmp',
+    '/var/tmp',
     ...mountArguments(spec.mounts),
     // Without this, the root itself would be a place to write without limit for whoever owns it.
-    ...['--remount-ro', '/'],
-    ...['--seccomp', String(SECCOMP_FD), '--json-status-fd', String(STATUS_FD)],
-    ...['--chdir', spec.workingDirectory],
+    '--remount-ro',
+    '/',
+    '--seccomp',
+    String(SECCOMP_FD),
+    '--json-status-fd',
+    String(STATUS_FD),
+    '--chdir',
+    spec.workingDirectory,
   ];
 }
 
@@ -82,14 +107,17 @@ function identityArguments(identity: Identity): string[] {
   return ['--cap-drop', 'ALL', ...needed.flatMap((capability) => ['--cap-add', capability])];
 }
 
+const depth = ({ target }: SandboxMount): number => target.split('/').length;
+
 /** Shallow targets first, so that a mount below another one's target is not hidden by it. */
 function mountArguments(mounts: readonly SandboxMount[]): string[] {
-  const depth = ({ target }: SandboxMount): number => target.split('/').length;
   const sorted = mounts.toSorted((one, other) => depth(one) - depth(other));
   const made = new Set<string>();
   return sorted.flatMap(({ source, target, readOnly }) => [
     ...parentArguments(target, made),
-    ...[readOnly ? '--ro-bind' : '--bind', source, target],
+    readOnly ? '--ro-bind' : '--bind',
+    source,
+    target,
   ]);
 }
 

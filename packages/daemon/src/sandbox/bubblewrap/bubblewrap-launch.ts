@@ -118,7 +118,9 @@ class BubblewrapDriver implements LaunchDriver {
     const setting = { baseRoot: this.#baseRoot, identity, makesNetwork: lease === undefined };
     const command = [
       bwrap,
-      ...['--args', String(ARGUMENTS_FD), '--'],
+      '--args',
+      String(ARGUMENTS_FD),
+      '--',
       ...this.#becomeUser(identity),
       ...innerCommand(spec, env),
     ];

@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { findProgram, runProgram } from '../launcher/run-program.ts';
 import { addressPlan, NETWORKS_MAX, type AddressPlan } from './address-plan.ts';
 import { openFirewall, type Firewall } from './network-firewall.ts';
@@ -146,6 +146,7 @@ export class NetworkPool {
         ['-batch', '-'],
         networks.map((network) => this.#hostBatch(network)).join(''),
       );
+      for (const { hostInterface } of networks) disableIpv6(hostInterface);
       await Promise.all(networks.map((network) => this.#prepareInside(network)));
     } catch (error) {
       for (const network of networks) await this.#delete(network);
@@ -174,7 +175,7 @@ export class NetworkPool {
   #hostBatch({ index, name, hostInterface }: Network): string {
     return [
       `netns add ${name}`,
-      `link add ${hostInterface} addrgenmode none type veth peer name eth0 netns ${name}`,
+      `link add ${hostInterface} type veth peer name eth0 netns ${name}`,
       `addr add ${this.#plan.hostAddress(index)}/31 dev ${hostInterface}`,
       `link set ${hostInterface} up`,
       '',
@@ -236,6 +237,12 @@ function namedNamespaces(): string[] {
   } catch {
     return [];
   }
+}
+
+/** The rules drop what sandboxes send by IPv6; this end need not answer it either. A kernel without IPv6 has no file. */
+function disableIpv6(hostInterface: string): void {
+  const file = `/proc/sys/net/ipv6/conf/${hostInterface}/disable_ipv6`;
+  if (existsSync(file)) writeFileSync(file, '1');
 }
 
 /** `/proc/net` shows the network namespace of the reader; `/sys` that of whoever mounted it. */
