@@ -1,8 +1,9 @@
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
-import { apiPath, type Client, nativePath } from '../api/client.ts';
+import { apiPath, type Client } from '../api/client.ts';
+import { requireInvocation } from '../api/find-invocation.ts';
 import { type LogQuery, readLogs } from '../api/logs.ts';
 import { listAll } from '../api/pages.ts';
-import type { FunctionAnswer, InvocationAnswer, LogLine } from '../api/wire.ts';
+import type { FunctionAnswer, LogLine } from '../api/wire.ts';
 import type { Command } from '../command.ts';
 import { parseCount, parseDurationMs } from '../option-values.ts';
 import { formatLogLine } from '../output/log-line.ts';
@@ -38,9 +39,9 @@ export const command: Command = {
     { run: 'thaw logs --request 1-65a1f2c0-0123456789abcdef01234567', does: 'one invocation' },
     { run: 'thaw logs hello --since 10m --json', does: 'one JSON object per line' },
   ],
-  run: async ({ output, connect }, [name], { follow, request, since, limit }: Options) => {
+  run: async ({ output, connect, signal }, [name], { follow, request, since, limit }: Options) => {
     const client = await connect();
-    const names = name === undefined ? await functionsToRead(client, request) : [name];
+    const names = name === undefined ? await functionsToRead(client, request, signal) : [name];
     if (follow === true && names.length > FOLLOWED_MAX) {
       throw new ThawError(
         'INVALID_ARGUMENT',
@@ -78,13 +79,13 @@ async function readEach(
   for await (const line of readLogs(client, name, query)) take(line);
 }
 
-async function functionsToRead(client: Client, request: string | undefined): Promise<string[]> {
+async function functionsToRead(
+  client: Client,
+  request: string | undefined,
+  signal: AbortSignal,
+): Promise<string[]> {
   if (request !== undefined) {
-    const invocation = await client.json<InvocationAnswer>({
-      method: 'GET',
-      path: nativePath('invocations', request),
-    });
-    return [invocation.functionName];
+    return [(await requireInvocation(client, request, signal)).functionName];
   }
   const functions = await listAll<FunctionAnswer>(client, apiPath('functions'), 'functions');
   return functions.map((each) => each.functionName);

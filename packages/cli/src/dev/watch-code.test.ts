@@ -15,7 +15,8 @@ test('tells of changed, new and deleted files, but not of ignored ones', async (
   await directory.write('build/out.js', '1');
   await directory.write('.git/HEAD', '1');
   const seen: string[] = [];
-  await using _watcher = await watchCode(directory.path, (path) => seen.push(path));
+  await using stack = new AsyncDisposableStack();
+  stack.use(await watchCode(directory.path, (path) => seen.push(path)));
   const waitFor = async (path: string): Promise<void> => {
     const end = performance.now() + WAIT_MS_MAX;
     while (!seen.includes(path)) {

@@ -1,4 +1,4 @@
-import { nativePath } from '../../api/client.ts';
+import { requireInvocation } from '../../api/find-invocation.ts';
 import type { InvocationAnswer } from '../../api/wire.ts';
 import type { Command } from '../../command.ts';
 import { formatMs, formatTime } from '../../output/format.ts';
@@ -12,10 +12,9 @@ export const command: Command = {
   examples: [
     { run: 'thaw invocation get 1-65a1f2c0-0123456789abcdef01234567', does: 'what happened, phase by phase' },
   ],
-  run: async ({ output, connect }, [requestId = '']) => {
+  run: async ({ output, connect, signal }, [requestId = '']) => {
     const client = await connect();
-    const path = nativePath('invocations', requestId);
-    const invocation = await client.json<InvocationAnswer>({ method: 'GET', path });
+    const invocation = await requireInvocation(client, requestId, signal);
     output.result(invocation, () => [
       ...describeInvocation(output, invocation),
       '',
