@@ -29,7 +29,7 @@ class EventHandler:
 
 def settle(result: object) -> object:
     """What a call of user code really returns: a coroutine is run to its end."""
-    if hasattr(result, "__await__"):
+    if hasattr(type(result), "__await__"):
         from .coroutine import run
 
         return run(result)
