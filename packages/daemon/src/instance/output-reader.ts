@@ -3,11 +3,13 @@ import type { LogSource } from '../transport/transport.ts';
 
 /** A line that never ends is cut here, so that a program without newlines cannot fill the memory. */
 const LINE_BYTES_MAX = 64 * 1024;
-const HEADER_BYTES_MAX = 16;
+/** The name of the stream, a blank, a sandbox's id of at most 64 characters and the end of the line. */
+const HEADER_BYTES_MAX = 80;
+const HEADER = /^(stdout|stderr) \S+\n/u;
 
 /**
  * Reads what a sandbox writes to its file descriptors 1 and 2. The launcher connects once for each and says which in a
- * first line (`stdout` or `stderr`); all that follows is the user's.
+ * first line (`stdout <sandbox id>` or `stderr <sandbox id>`); all that follows is the user's.
  */
 export function readOutput(server: Server, onText: (source: LogSource, text: string) => void): void {
   server.on('connection', (socket) => {
@@ -35,8 +37,8 @@ export function readOutput(server: Server, onText: (source: LogSource, text: str
 }
 
 function takeHeader(text: string, socket: Socket): LogSource | undefined {
-  if (text.startsWith('stdout\n')) return 'stdout';
-  if (text.startsWith('stderr\n')) return 'stderr';
+  const source = HEADER.exec(text)?.[1];
+  if (source === 'stdout' || source === 'stderr') return source;
   if (text.length > HEADER_BYTES_MAX) socket.destroy();
   return undefined;
 }
