@@ -8,7 +8,7 @@ import {
   percentEncode,
 } from './acs3.ts';
 
-void test('the canonical request spells path, query and headers in one way only', () => {
+test('the canonical request spells path, query and headers in one way only', () => {
   const headers = {
     host: 'localhost:8080',
     'x-acs-date': ' 2026-11-20T12:00:00Z ',
@@ -42,7 +42,7 @@ void test('the canonical request spells path, query and headers in one way only'
   );
 });
 
-void test('an Authorization header is read as it is written, and nothing else is', () => {
+test('an Authorization header is read as it is written, and nothing else is', () => {
   const parts = { accessKeyId: 'AK', signedHeaders: ['host', 'x-acs-date'], signature: '00ff' };
   assert.deepEqual(parseAcs3Authorization(acs3Authorization(parts)), parts);
   const wrong = [
@@ -56,6 +56,6 @@ void test('an Authorization header is read as it is written, and nothing else is
   for (const value of wrong) assert.equal(parseAcs3Authorization(value), undefined, value);
 });
 
-void test('percent-encoding leaves only what RFC 3986 leaves', () => {
+test('percent-encoding leaves only what RFC 3986 leaves', () => {
   assert.equal(percentEncode("aZ0-_.~!'()*/ü"), 'aZ0-_.~%21%27%28%29%2A%2F%C3%BC');
 });

@@ -21,7 +21,7 @@ const newZip = async (text: string): Promise<{ zip: Buffer; bytesMax: number }> 
   bytesMax: LIMITS.codeZipBytesMax,
 });
 
-void test('a function is routable when create returns, with defaults and FC variables filled in', async () => {
+test('a function is routable when create returns, with defaults and FC variables filled in', async () => {
   await using temporary = await openTemporaryCatalog();
   const { catalog } = temporary;
   await createFunction(catalog, 'hello', {
@@ -69,7 +69,7 @@ void test('a function is routable when create returns, with defaults and FC vari
   assert.match(await readFile(join(codeDirectory, 'index.js'), 'utf8'), /hello/);
 });
 
-void test('of many creates of one name exactly one succeeds', async () => {
+test('of many creates of one name exactly one succeeds', async () => {
   await using temporary = await openTemporaryCatalog();
   const outcomes = await Promise.allSettled(
     Array.from({ length: 8 }, () => createFunction(temporary.catalog, 'same')),
@@ -83,7 +83,7 @@ void test('of many creates of one name exactly one succeeds', async () => {
   );
 });
 
-void test('concurrent updates of different fields are all kept', async () => {
+test('concurrent updates of different fields are all kept', async () => {
   await using temporary = await openTemporaryCatalog();
   const { functions, routes } = temporary.catalog;
   await createFunction(temporary.catalog, 'f');
@@ -97,7 +97,7 @@ void test('concurrent updates of different fields are all kept', async () => {
   assert.deepEqual([timeoutMs, memoryMb, handler, environment['A']], [9000, 1024, 'index.other', '1']);
 });
 
-void test('the revision changes with what an instance depends on and with nothing else', async () => {
+test('the revision changes with what an instance depends on and with nothing else', async () => {
   await using temporary = await openTemporaryCatalog();
   const { functions, routes } = temporary.catalog;
   await createFunction(temporary.catalog, 'f');
@@ -116,7 +116,7 @@ void test('the revision changes with what an instance depends on and with nothin
   assert.notEqual(keyNow(), second);
 });
 
-void test('versions are numbered from 1, never again, and aliases share traffic among them', async () => {
+test('versions are numbered from 1, never again, and aliases share traffic among them', async () => {
   await using temporary = await openTemporaryCatalog();
   const { versions, aliases, routes } = temporary.catalog;
   await createFunction(temporary.catalog, 'f');
@@ -144,7 +144,7 @@ void test('versions are numbered from 1, never again, and aliases share traffic 
   );
 });
 
-void test('deleting a function deletes all that belongs to it, and a new one of its name starts anew', async () => {
+test('deleting a function deletes all that belongs to it, and a new one of its name starts anew', async () => {
   await using temporary = await openTemporaryCatalog();
   const { catalog } = temporary;
   await createFunction(catalog, 'f');
@@ -173,7 +173,7 @@ void test('deleting a function deletes all that belongs to it, and a new one of 
   throwsCode(() => catalog.settings.requireConcurrency('f'), 'CONFIG_NOT_FOUND');
 });
 
-void test('after a restart everything is routable again, also when the unpacked code is gone', async () => {
+test('after a restart everything is routable again, also when the unpacked code is gone', async () => {
   await using first = await openTemporaryCatalog();
   await createFunction(first.catalog, 'f');
   first.catalog.versions.publish('f', '');
@@ -188,7 +188,7 @@ void test('after a restart everything is routable again, also when the unpacked 
   assert.deepEqual(second.brokenCode, []);
 });
 
-void test('a live session runs LATEST from a directory and every bump makes a new revision', async () => {
+test('a live session runs LATEST from a directory and every bump makes a new revision', async () => {
   await using temporary = await openTemporaryCatalog();
   const { catalog } = temporary;
   await createFunction(catalog, 'f');
@@ -213,7 +213,7 @@ void test('a live session runs LATEST from a directory and every bump makes a ne
   }
 });
 
-void test('a deleted layer stays for the functions that have it and is gone for others', async () => {
+test('a deleted layer stays for the functions that have it and is gone for others', async () => {
   await using temporary = await openTemporaryCatalog();
   const { catalog } = temporary;
   const input = { code: {}, compatibleRuntime: [], description: '', license: '' };
@@ -232,7 +232,7 @@ void test('a deleted layer stays for the functions that have it and is gone for 
   assert.equal(temporary.records.get('layer/lib/1'), undefined);
 });
 
-void test('collecting keeps what records name and what still runs', async () => {
+test('collecting keeps what records name and what still runs', async () => {
   await using temporary = await openTemporaryCatalog();
   const { catalog, store, clock } = temporary;
   await createFunction(catalog, 'kept');
@@ -251,7 +251,7 @@ void test('collecting keeps what records name and what still runs', async () => 
   throwsCode(() => store.zipFile(dropped), 'STORE_FAILED');
 });
 
-void test('lists give every function exactly once under any limit and prefix', async () => {
+test('lists give every function exactly once under any limit and prefix', async () => {
   await using temporary = await openTemporaryCatalog();
   const { catalog } = temporary;
   const names = Array.from({ length: 23 }, (_, index) => `${index % 3 === 0 ? 'api' : 'Job'}_${index}`);

@@ -5,7 +5,7 @@ import { NonceCache } from './nonce-cache.ts';
 
 const SKEW_MS = 1000;
 
-void test('a nonce can be used once for as long as a request may live', () => {
+test('a nonce can be used once for as long as a request may live', () => {
   const clock = new ManualClock(50_000);
   const cache = new NonceCache(clock, SKEW_MS);
   assert.equal(cache.use('a'), true);
@@ -19,7 +19,7 @@ void test('a nonce can be used once for as long as a request may live', () => {
   assert.equal(cache.use('a'), true, 'long after any request with it has expired');
 });
 
-void test('where nonces had to be forgotten, the allowed skew shrinks to what is still remembered', () => {
+test('where nonces had to be forgotten, the allowed skew shrinks to what is still remembered', () => {
   const clock = new ManualClock(50_000);
   const cache = new NonceCache(clock, SKEW_MS, 2);
   for (const nonce of ['a', 'b', 'c', 'd']) {

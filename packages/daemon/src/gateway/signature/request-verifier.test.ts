@@ -63,7 +63,7 @@ function refuses(request: SignedRequest, code: string, verifier = newVerifier())
   );
 }
 
-void test('a whole signature is accepted and its body held against the hash', () => {
+test('a whole signature is accepted and its body held against the hash', () => {
   const verifier = newVerifier();
   const head = verifier.verifyAcs3(signed());
   assert.equal(head.accessKeyId, 'AK');
@@ -73,7 +73,7 @@ void test('a whole signature is accepted and its body held against the hash', ()
   verifier.requireBody(verifier.verifyAcs3(empty), Buffer.alloc(0));
 });
 
-void test('what is wrong with a signature is told apart', () => {
+test('what is wrong with a signature is told apart', () => {
   refuses({ ...signed(), headers: {} }, 'SIGNATURE_MISSING');
   refuses({ ...signed(), headers: { ...signed().headers, authorization: 'Bearer x' } }, 'SIGNATURE_INVALID');
   refuses(
@@ -105,14 +105,14 @@ function at(date: string): SignedRequest {
   return signed({ headers: { 'x-acs-date': date } });
 }
 
-void test('a request is good for 15 minutes either way', () => {
+test('a request is good for 15 minutes either way', () => {
   newVerifier().verifyAcs3(at('2026-11-20T11:45:00Z'));
   newVerifier().verifyAcs3(at('2026-11-20T12:15:00Z'));
   refuses(at('2026-11-20T11:44:59Z'), 'REQUEST_EXPIRED');
   refuses(at('2026-11-20T12:15:01Z'), 'REQUEST_EXPIRED');
 });
 
-void test('a nonce is used up by a request that was accepted, and only by one', () => {
+test('a nonce is used up by a request that was accepted, and only by one', () => {
   const verifier = newVerifier();
   refuses(signed({ secret: 'WRONG' }), 'SIGNATURE_INVALID', verifier);
   verifier.verifyAcs3(signed());
@@ -128,7 +128,7 @@ function fcSigned(path: string, query: string, text: string): SignedRequest {
   return { method: 'GET', path, query, headers };
 }
 
-void test("FC's own signature covers date, x-fc headers, the decoded path and the query", () => {
+test("FC's own signature covers date, x-fc headers, the decoded path and the query", () => {
   const head = `GET\n\n\n${FC_DATE}\nx-fc-a:1\nx-fc-b:2\n`;
   const verifier = newVerifier();
   assert.equal(verifier.verifyFc(fcSigned('/p/a%20b', '', `${head}/p/a b`)), 'AK');
@@ -143,7 +143,7 @@ void test("FC's own signature covers date, x-fc headers, the decoded path and th
   assert.throws(() => verifier.verifyTrigger({ ...old, headers: {} }), { code: 'SIGNATURE_MISSING' });
 });
 
-void test('on a trigger ACS3 may leave out nonce and body', () => {
+test('on a trigger ACS3 may leave out nonce and body', () => {
   const request = signed({
     headers: { 'x-acs-content-sha256': undefined, 'x-acs-signature-nonce': undefined, host: undefined },
   });
