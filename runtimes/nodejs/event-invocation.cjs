@@ -15,20 +15,25 @@ class EventInvocation {
     this.scope = scope;
     this.runnable = runnable;
     this.head = head;
+    /** What has come of the event; null once the handler has it. */
     this.chunks = [];
     this.credit = null;
   }
 
   onBody(bytes, isEnd) {
-    if (isEnd && this.chunks.length === 0) return this.call(bytes);
+    if (this.chunks === null) return;
     this.chunks.push(bytes);
-    if (isEnd) return this.call(Buffer.concat(this.chunks));
+    if (isEnd) {
+      const event = this.chunks.length === 1 ? bytes : Buffer.concat(this.chunks);
+      this.chunks = null;
+      this.call(event);
+      return;
+    }
     this.credit ??= new Credit(this.scope.link, this.scope.stream);
     this.credit.take(bytes.length);
   }
 
   call(event) {
-    this.chunks = NOTHING;
     const context = createContext(this.runnable.specialization, this.head);
     this.scope.enter(callUser, this.runnable.handler, [event, context], (isSuccess, value, isHandled) => {
       if (isSuccess) this.succeed(value);

@@ -3,6 +3,12 @@
 
 const SHIM_DIRECTORY = __dirname;
 
+/** Together these fit a frame, whatever JSON makes of the characters. */
+const TYPE_CHARS_MAX = 256;
+const MESSAGE_CHARS_MAX = 64 * 1024;
+const STACK_LINES_MAX = 64;
+const STACK_LINE_CHARS_MAX = 1024;
+
 /** A mistake in the function's configuration or package that the shim found itself. */
 class LoadError extends Error {
   constructor(name, message) {
@@ -14,8 +20,8 @@ class LoadError extends Error {
 function functionError(thrown, isHandled) {
   try {
     return {
-      errorType: errorType(thrown),
-      errorMessage: errorMessage(thrown),
+      errorType: errorType(thrown).slice(0, TYPE_CHARS_MAX),
+      errorMessage: errorMessage(thrown).slice(0, MESSAGE_CHARS_MAX),
       stackTrace: stackTrace(thrown),
       handled: isHandled,
     };
@@ -53,7 +59,11 @@ function errorMessage(thrown) {
 function stackTrace(thrown) {
   if (!isObject(thrown) || typeof thrown.stack !== 'string') return [];
   if (thrown instanceof LoadError) return [];
-  return thrown.stack.split('\n').filter((line) => !line.includes(SHIM_DIRECTORY));
+  return thrown.stack
+    .split('\n')
+    .filter((line) => !line.includes(SHIM_DIRECTORY))
+    .slice(0, STACK_LINES_MAX)
+    .map((line) => line.slice(0, STACK_LINE_CHARS_MAX));
 }
 
 /** The text for the log, as Node would print it. */

@@ -51,8 +51,8 @@ class HttpInvocation {
       returned.then(
         () => this.onHandlerDone(),
         (error) => {
-          this.onHandlerDone();
           this.fail(error);
+          this.onHandlerDone();
         },
       );
     } catch (error) {

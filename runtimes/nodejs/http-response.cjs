@@ -9,6 +9,9 @@
 const { ServerResponse, validateHeaderName, validateHeaderValue } = require('node:http');
 const { pipeline } = require('node:stream');
 
+/** Leaves room in the frame for the first piece of the body. */
+const HEAD_BYTES_MAX = 512 * 1024;
+
 class HttpResponse extends ServerResponse {
   constructor(request, answer) {
     super(request);
@@ -23,7 +26,11 @@ class HttpResponse extends ServerResponse {
       ) {
         list.push('Content-Length', String(this._contentLength));
       }
-      answer.setHead(JSON.stringify({ status: this.statusCode, headers: list }));
+      const head = JSON.stringify({ status: this.statusCode, headers: list });
+      if (Buffer.byteLength(head) > HEAD_BYTES_MAX) {
+        throw new RangeError(`the head of a response has at most ${HEAD_BYTES_MAX} bytes`);
+      }
+      answer.setHead(head);
       this._header = statusLine;
       this._headerSent = true;
       this.chunkedEncoding = false;

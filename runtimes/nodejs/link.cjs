@@ -61,6 +61,7 @@ class Link {
   }
 
   send(buffer) {
+    if (this.isClosed) return;
     this.pending.push(buffer);
     this.pendingBytes += buffer.length;
     if (this.isFlushDue) return;
@@ -74,6 +75,7 @@ class Link {
 
   /** Sends at once: a handler that goes on into an endless loop or is killed leaves nothing but what was sent. */
   sendNow(buffer) {
+    if (this.isClosed) return;
     this.pending.push(buffer);
     this.pendingBytes += buffer.length;
     this.flush();
@@ -92,6 +94,7 @@ class Link {
 
   /** Writes until at most so many bytes are left, and blocks the process meanwhile. */
   flushBlocking(bytesLeftMax = 0) {
+    if (this.fd < 0) return;
     let bytesBefore = this.pendingBytes;
     let blockedMs = 0;
     while (!this.writePending() && this.pendingBytes > bytesLeftMax) {

@@ -7,6 +7,7 @@
  *
  * Only `ready` takes REQUEST and HOOK. A failed start ends the process with 1.
  */
+const { writeSync } = require('node:fs');
 const {
   TYPE,
   ProtocolError,
@@ -131,10 +132,15 @@ function onHook(stream, hook) {
   const scope = invocations.open(stream);
   const enter = (fn) => scope.enter(fn);
   void runnable.runHook(hook, enter, (isSuccess, value, isHandled) => {
-    scope.ending();
-    link.send(encodeJson(TYPE.HOOK_END, stream, isSuccess ? {} : { error: functionError(value, isHandled) }));
-    scope.ended();
+    endHook(scope, isSuccess ? {} : { error: functionError(value, isHandled) });
   });
+}
+
+function endHook(scope, outcome) {
+  if (!scope.isOpen) return;
+  scope.ending();
+  link.send(encodeJson(TYPE.HOOK_END, scope.stream, outcome));
+  scope.ended();
 }
 
 /** Section 7: every open stream is told, then the process ends. Code that handles such errors itself is let be. */
@@ -148,13 +154,15 @@ function onUncaught(error) {
   if (scopes.length === 0) process.stderr.write(errorText(error));
   for (const scope of scopes) {
     if (scope.invocation !== null) scope.answer.fail(reported);
-    else link.send(encodeJson(TYPE.HOOK_END, scope.stream, { error: reported }));
+    else endHook(scope, { error: reported });
   }
   process.exit(1);
 }
 
 /** The instance is over: whoever could have an answer is gone. */
 function onClose(error) {
-  if (error !== undefined) process.exitCode = 1;
-  process.exit();
+  if (error === undefined) process.exit(0);
+  // Not by the captured stderr, which writes to the link.
+  writeSync(2, `thaw: the link to the daemon broke: ${error.message}\n`);
+  process.exit(1);
 }

@@ -102,3 +102,11 @@ exports.log_level = async (_event, context) => {
   info('hidden');
   error('shown');
 };
+
+exports.huge_error = async () => {
+  const error = new Error('m'.repeat(3_000_000));
+  error.name = 'n'.repeat(3_000_000);
+  throw error;
+};
+
+process.stdout.write('an unfinished line of the instance');
