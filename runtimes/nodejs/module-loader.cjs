@@ -61,9 +61,11 @@ class ModuleLoader {
   }
 }
 
+/** What `import` calls `default` is, for a CommonJS module, everything that it exports: an Express app, for one. */
 function findExport(exports, name) {
   if (exports === null || exports === undefined) return undefined;
-  return exports[name] ?? exports.default?.[name];
+  const found = exports[name] ?? exports.default?.[name];
+  return found === undefined && name === 'default' ? exports : found;
 }
 
 async function requireOrImport(file) {

@@ -55,3 +55,13 @@ for (const handler of ['index', 'index.', '.handler', '']) {
     await assert.rejects(new ModuleLoader(os.tmpdir()).load(handler), { name: 'HandlerNotFound' });
   });
 }
+
+it('takes what a CommonJS module exports as its default', async (t) => {
+  const { codePath } = writeFiles(t, { 'code/app.js': "module.exports = () => 'the app';" });
+  assert.equal((await new ModuleLoader(codePath).load('app.default'))(), 'the app');
+});
+
+it('says what it found where the default is no function', async (t) => {
+  const { codePath } = writeFiles(t, { 'code/app.js': 'exports.handler = () => 1;' });
+  await assert.rejects(new ModuleLoader(codePath).load('app.default'), { errorType: 'HandlerNotFound' });
+});
