@@ -63,5 +63,5 @@ it('takes what a CommonJS module exports as its default', async (t) => {
 
 it('says what it found where the default is no function', async (t) => {
   const { codePath } = writeFiles(t, { 'code/app.js': 'exports.handler = () => 1;' });
-  await assert.rejects(new ModuleLoader(codePath).load('app.default'), { errorType: 'HandlerNotFound' });
+  await assert.rejects(new ModuleLoader(codePath).load('app.default'), { name: 'HandlerNotFound' });
 });
