@@ -24,6 +24,7 @@ import { RequestVerifier } from './gateway/signature/request-verifier.ts';
 import { SignedTokens } from './gateway/signature/signed-token.ts';
 import { Instance, type InstanceDeps, type InstanceLog } from './instance/instance.ts';
 import { findInterpreters } from './instance/interpreters.ts';
+import { installShims } from './instance/shims.ts';
 import { InvocationRecorder } from './invocation/invocation-recorder.ts';
 import type { Invocation } from './invocation/invocation.ts';
 import { openSandboxes } from './sandbox/sandboxes.ts';
@@ -104,6 +105,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   ]);
   open.defer(() => sandboxes.close());
   const { driver } = sandboxes;
+  const shimDirectory = await installShims(data.path, interpreters, log);
 
   const instanceDeps: InstanceDeps = {
     clock,
@@ -111,6 +113,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     driver,
     interpreters,
     runDirectory: data.runDirectory,
+    shimDirectory,
     log: (entry) => appendLines(logs, clock.now(), entry),
   };
   const scheduler = new Scheduler({

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { RunnableVersion } from '../model/runnable.ts';
 import type { SandboxDriver, SandboxMount, SandboxSpec } from '../sandbox/sandbox.ts';
 import type { Specialization } from '../transport/link/link-messages.ts';
-import { interpreterMount, RUNTIMES_DIRECTORY, type Interpreter } from './interpreters.ts';
+import { interpreterMount, type Interpreter } from './interpreters.ts';
 
 /** Where an instance finds its things: fixed paths in a mount namespace, the host's own without one. */
 interface Places {
@@ -16,16 +16,19 @@ interface Places {
 export interface InstanceFiles {
   /** Directory on the host for this instance's sockets. */
   readonly directory: string;
+  /** Directory on the host with the shims of all languages. */
+  readonly shims: string;
   readonly linkSocket: string;
   readonly outputSocket: string;
 }
 
 /** Names are short: the path of a unix socket has at most 107 bytes. */
-export function instanceFiles(runDirectory: string, instanceId: string): InstanceFiles {
+export function instanceFiles(runDirectory: string, shims: string, instanceId: string): InstanceFiles {
   const directory = join(runDirectory, 'i', instanceId);
-  return { directory, linkSocket: join(directory, 'link', 's'), outputSocket: join(directory, 'out') };
+  return { directory, shims, linkSocket: join(directory, 'link', 's'), outputSocket: join(directory, 'out') };
 }
 
+const SHIM_DIRECTORIES = { nodejs: 'nodejs', python3: 'python' } as const;
 const SHIM_FILES = { nodejs: 'shim.cjs', python3: 'shim.py' } as const;
 /** Of the memory limit, what the JavaScript heap may take; the rest is for buffers, code and stacks. */
 const NODE_HEAP_SHARE = 0.8;
@@ -105,7 +108,7 @@ function placesOf(
     return {
       code: runnable.codeDirectory,
       layers: runnable.layerDirectory ?? '/nonexistent',
-      shim: join(RUNTIMES_DIRECTORY, runnable.family === 'nodejs' ? 'nodejs' : 'python', shimFile),
+      shim: join(files.shims, SHIM_DIRECTORIES[runnable.family], shimFile),
       link: files.linkSocket,
       interpreter: interpreter.path,
     };
@@ -120,7 +123,7 @@ function placesOf(
 }
 
 function mountsOf(runnable: RunnableVersion, interpreter: Interpreter, files: InstanceFiles): SandboxMount[] {
-  const shims = join(RUNTIMES_DIRECTORY, runnable.family === 'nodejs' ? 'nodejs' : 'python');
+  const shims = join(files.shims, SHIM_DIRECTORIES[runnable.family]);
   const mounts: SandboxMount[] = [
     { source: runnable.codeDirectory, target: '/code', readOnly: true },
     { source: shims, target: '/run/thaw/runtime', readOnly: true },

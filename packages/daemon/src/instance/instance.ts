@@ -35,6 +35,8 @@ export interface InstanceDeps {
   readonly driver: SandboxDriver;
   readonly interpreters: readonly Interpreter[];
   readonly runDirectory: string;
+  /** Where `installShims` put them. */
+  readonly shimDirectory: string;
   readonly log: (line: InstanceLog) => void;
 }
 
@@ -97,7 +99,7 @@ export class Instance {
     this.id = id;
     this.startedAtMs = deps.clock.now();
     this.#phaseStartMs = deps.clock.monotonicMs();
-    this.#files = instanceFiles(deps.runDirectory, id);
+    this.#files = instanceFiles(deps.runDirectory, deps.shimDirectory, id);
   }
 
   get state(): InstanceState {

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { readdirSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { z } from 'zod';
@@ -143,6 +143,3 @@ function listDirectory(directory: string): string[] {
     return [];
   }
 }
-
-/** Directory of the runtimes' shims in this installation. */
-export const RUNTIMES_DIRECTORY = join(dirname(import.meta.dirname), '../../../runtimes');
