@@ -56,7 +56,9 @@ export class Client {
   /** The JSON of a success. Types are the platform's promise and are not checked again here. */
   async json<T>(call: Call): Promise<T> {
     const response = await this.open(call);
-    const body = await text(response);
+    const body = await text(response).catch((error: unknown) => {
+      throw this.#connectionError(error);
+    });
     try {
       const value: T = JSON.parse(body === '' ? '{}' : body);
       return value;
@@ -103,7 +105,8 @@ export class Client {
   async response(request: ClientRequest): Promise<IncomingMessage> {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       request.once('response', resolve);
-      request.once('error', (error: NodeJS.ErrnoException) => reject(this.#connectionError(error)));
+      // Stays on: an error that comes after the answer is the reader's of that answer to notice.
+      request.on('error', (error) => reject(this.#connectionError(error)));
     });
     const status = response.statusCode ?? 0;
     // An HTTP handler behind the invoke API answers with a status of its own.
@@ -139,8 +142,8 @@ export class Client {
     });
   }
 
-  #connectionError(error: NodeJS.ErrnoException): ThawError {
-    const refused = error.code === 'ECONNREFUSED';
+  #connectionError(error: unknown): ThawError {
+    const refused = error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED';
     return new ThawError(
       'PLATFORM_UNREACHABLE',
       refused ? `nothing answers at ${this.platform.url}` : `talking to the platform at ${this.platform.url}`,

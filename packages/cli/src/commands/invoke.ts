@@ -97,13 +97,18 @@ async function printResult(output: Output, response: IncomingMessage, options: O
   }
   let lastByte: number | undefined;
   response.on('data', (chunk: Buffer) => (lastByte = chunk.at(-1) ?? lastByte));
-  await pipeline(response, output.stdout, { end: false });
+  await pipeline(response, output.stdout, { end: false }).catch((error: unknown) => {
+    throw new ThawError('PLATFORM_UNREACHABLE', 'reading the result', { cause: error });
+  });
   // On a terminal the prompt belongs on a line of its own; a pipe gets the bytes and nothing else.
   if (output.stdout.isTTY && lastByte !== undefined && lastByte !== 0x0a) output.stdout.write('\n');
 }
 
 async function writeResult(response: IncomingMessage, path: string): Promise<void> {
   await pipeline(response, createWriteStream(path)).catch((error: unknown) => {
+    if (response.errored !== null) {
+      throw new ThawError('PLATFORM_UNREACHABLE', 'reading the result', { cause: error });
+    }
     throw new ThawError('INVALID_ARGUMENT', `writing the result to ${path}`, { cause: error });
   });
 }
