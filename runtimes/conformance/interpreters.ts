@@ -1,6 +1,7 @@
 /** The interpreters on this machine that the shims are meant for, each once, and the ones that are missing. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync, readdirSync, realpathSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
 export type Language = 'nodejs' | 'python3';
@@ -36,7 +37,7 @@ export function listInterpreters(): Interpreter[] {
     ),
     ...interpretersOf(
       'python3',
-      ['python3', ...PYTHON_MINORS.map((minor) => `python3.${minor}`)],
+      pythonCandidates(),
       PYTHON_MINORS.map((minor) => [`python3.${minor}`, `3.${minor}.`]),
     ),
   ];
@@ -71,6 +72,17 @@ function nodeCandidates(): string[] {
     ...(process.env['THAW_TEST_NODES'] ?? '').split(delimiter).filter((path) => path !== ''),
     ...NODE_MAJORS.map((major) => `node${major}`),
     'node',
+  ];
+}
+
+/** Those of a version manager too, whose programs on PATH answer only for the version that is chosen. */
+function pythonCandidates(): string[] {
+  const versions = join(process.env['PYENV_ROOT'] ?? join(homedir(), '.pyenv'), 'versions');
+  const installed = existsSync(versions) ? readdirSync(versions) : [];
+  return [
+    'python3',
+    ...PYTHON_MINORS.map((minor) => `python3.${minor}`),
+    ...installed.map((version) => join(versions, version, 'bin', 'python3')),
   ];
 }
 
