@@ -209,7 +209,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   });
 
   let url = '';
-  let isHealthy = true;
+  const stopping = new AbortController();
   const listener = new Listener({
     clock,
     doors: [
@@ -221,6 +221,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         invocations: history,
         logs,
         live: catalog,
+        stopping: stopping.signal,
         requireFunction: (functionName) => routes.requireFunction(functionName),
         info: () => ({
           version: VERSION,
@@ -239,7 +240,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       new MetricsDoor(metrics, keys),
     ],
     functionHosts: triggers,
-    isHealthy: () => isHealthy,
+    isHealthy: () => !stopping.signal.aborted,
   });
   url = await listener.listen(options.host, options.port);
   open.defer(() => listener.close(STOP_GRACE_MS));
@@ -253,7 +254,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     isolation: driver.name,
     warnings: [...sandboxes.warnings, ...driver.shortcomings],
     close: async () => {
-      isHealthy = false;
+      stopping.abort();
       await close.disposeAsync();
     },
   };

@@ -12,6 +12,7 @@ const HEADERS_MS_MAX = 30_000;
 /** A connection that sends or takes nothing for so long is closed. */
 const CONNECTION_IDLE_MS_MAX = 15 * 60_000;
 const KEEP_ALIVE_MS = 72_000;
+const CLOSE_SWEEP_MS = 50;
 
 export interface ListenerDeps {
   readonly clock: Clock;
@@ -67,8 +68,11 @@ export class Listener {
       this.#server.close(() => resolve());
     });
     this.#server.closeIdleConnections();
+    // A connection that is busy now becomes idle, kept alive by its client, when its answer is out.
+    const sweep = setInterval(() => this.#server.closeIdleConnections(), CLOSE_SWEEP_MS);
     const cut = setTimeout(() => this.#server.closeAllConnections(), graceMs);
     await closed;
+    clearInterval(sweep);
     clearTimeout(cut);
   }
 

@@ -28,6 +28,7 @@ export function serveLive(
   functionName: string,
   request: IncomingMessage,
   response: ServerResponse,
+  stopping: AbortSignal,
 ): void {
   let session: Promise<LiveSession> | undefined;
   let revision = 0;
@@ -51,8 +52,11 @@ export function serveLive(
       response.end(JSON.stringify(body));
     });
   });
+  const stop = (): void => lines.close();
+  stopping.addEventListener('abort', stop, { once: true });
   lines.once('close', () => response.end());
   response.once('close', () => {
+    stopping.removeEventListener('abort', stop);
     lines.close();
     session?.then(
       (open) => open.close(),

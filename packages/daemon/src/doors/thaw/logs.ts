@@ -13,6 +13,7 @@ export function serveLogs(
   functionName: string,
   parameters: URLSearchParams,
   response: ServerResponse,
+  stopping: AbortSignal,
 ): void {
   const limit = Number(parameters.get('limit') ?? LINES_DEFAULT);
   if (!Number.isInteger(limit) || limit < 0 || limit > LINES_MAX) {
@@ -26,9 +27,13 @@ export function serveLogs(
   response.writeHead(200, ['Content-Type', 'application/x-ndjson', 'Cache-Control', 'no-store']);
   response.flushHeaders();
   const write = (line: unknown): void => {
+    if (response.writableEnded) return;
     response.write(`${JSON.stringify(line)}\n`);
     if (response.writableLength > FOLLOWER_BYTES_MAX) response.destroy();
   };
+  const stop = (): void => void response.end();
+  stopping.addEventListener('abort', stop, { once: true });
+  response.once('close', () => stopping.removeEventListener('abort', stop));
   void sendLogs(logs, filter, limit, parameters.get('follow') === '1', write, response);
 }
 
@@ -41,7 +46,7 @@ async function sendLogs(
   write: (line: unknown) => void,
   response: ServerResponse,
 ): Promise<void> {
-  // Followed first and read second, so that no line falls between; what comes meanwhile waits its turn.
+  // In one turn, so that no line falls between and none comes twice; what comes meanwhile waits its turn.
   const early: unknown[] = [];
   let send = (line: unknown): void => {
     if (early.length < LINES_MAX) early.push(line);

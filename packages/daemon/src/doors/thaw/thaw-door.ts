@@ -17,6 +17,8 @@ export interface ThawDoorDeps {
   readonly live: LiveFunctions;
   readonly requireFunction: (functionName: string) => void;
   readonly info: () => unknown;
+  /** Ends what would go on for ever, log followers and live sessions, when the platform stops. */
+  readonly stopping: AbortSignal;
 }
 
 const PREFIX = '/thaw/v1/';
@@ -54,7 +56,7 @@ export class ThawDoor implements Door {
     const [collection, name = '', action] = segments;
     if (method === 'POST' && collection === 'functions' && action === 'live') {
       // The body never ends while the session lasts, so it cannot be held against a hash.
-      serveLive(this.#deps.live, name, request, response);
+      serveLive(this.#deps.live, name, request, response, this.#deps.stopping);
       return;
     }
     collectBody(request, LIMITS.controlBodyBytesMax, (tooLarge, body) => {
@@ -67,7 +69,7 @@ export class ThawDoor implements Door {
           answerJson(response, arrival.requestId, this.#deps.info());
         } else if (collection === 'functions' && action === 'logs') {
           this.#deps.requireFunction(name);
-          serveLogs(this.#deps.logs, name, parameters, response);
+          serveLogs(this.#deps.logs, name, parameters, response, this.#deps.stopping);
         } else if (collection === 'invocations') {
           answerJson(response, arrival.requestId, this.#invocations(name, parameters));
         } else {
