@@ -38,6 +38,8 @@ export class DataDirectory {
       throw new ThawError('STORE_FAILED', `the data directory ${path} cannot be used`, { cause });
     }
     this.#lock = lock(this.path);
+    // Node takes a file's module format from the nearest package.json above it, which must not be somebody else's.
+    writeFileSync(join(this.path, 'package.json'), '{}\n');
     this.runDirectory = runDirectoryOf(this.path);
   }
 

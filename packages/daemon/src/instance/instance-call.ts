@@ -5,6 +5,7 @@ import type {
   ExchangeFailure,
   InstanceRequest,
   LogSource,
+  ReportedError,
   ResponseHead,
   ResponseSink,
   Transport,
@@ -93,6 +94,7 @@ export class InstanceCall implements ResponseSink {
       return;
     }
     const { errorType, errorMessage, stackTrace, handled, fatal } = failure.error;
+    if (!handled) this.onLog('stderr', errorText(failure.error));
     this.fail(
       new ThawError('HANDLER_THREW', errorMessage, {
         details: { handled },
@@ -106,4 +108,13 @@ export class InstanceCall implements ResponseSink {
     this.#owner.onLog(source, text);
     this.#sink?.onLog(source, text);
   }
+}
+
+/** What a function's author looks for in its log: what a program that dies of the error would print. */
+function errorText({ errorType, errorMessage, stackTrace = [] }: ReportedError): string {
+  const lines = stackTrace.map((frame) =>
+    Array.isArray(frame) ? `    at ${frame.join(', ')}` : String(frame),
+  );
+  const tellsMessage = lines[0]?.includes(errorMessage.split('\n')[0] ?? '') === true;
+  return `${[...(tellsMessage ? [] : [`${errorType}: ${errorMessage}`]), ...lines].join('\n')}\n`;
 }
