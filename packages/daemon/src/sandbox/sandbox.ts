@@ -10,7 +10,7 @@
  *  3. `kill` ends every process at once, also frozen ones; killing twice or after the exit does nothing.
  *  4. `freeze` stops every process and returns when all are stopped; `thaw` continues them. Both are idempotent.
  *  5. What is not in the mounts cannot be seen; read-only mounts cannot be written (drivers that isolate files).
- *  6. The limits (memory, CPU, processes, temporary files) hold, or `limits` of the driver says which do not.
+ *  6. The limits (memory, CPU, processes, temporary files) hold, or `shortcomings` of the driver says which do not.
  *  7. When the launcher or the daemon dies, every sandbox dies; what a dead launcher left is cleared by the next.
  */
 export interface SandboxDriver {
@@ -32,20 +32,33 @@ export interface SandboxSpec {
   /** Unique on this machine; file-name safe, at most 64 characters. */
   readonly id: string;
   readonly command: readonly [string, ...string[]];
-  /** The complete environment: nothing is inherited. */
+  /**
+   * The complete environment: nothing is inherited. Users of the host can read it in the list of processes, so secrets
+   * of functions go over the link instead.
+   */
   readonly environment: Readonly<Record<string, string>>;
-  /** Path inside. */
+  /** Path inside. With the process driver it is a path of the host, and so is everything in `command`. */
   readonly workingDirectory: string;
-  /** On top of the driver's base root (the host's programs and libraries, read-only). */
+  /**
+   * On top of the driver's base root (the host's programs and libraries, read-only). The command runs as a user of its
+   * own, so what it reads must be readable by others, and a unix socket that it connects to writable by others (mode
+   * 666, in a directory that is not reachable on the host); a socket works in a read-only mount too.
+   */
   readonly mounts: readonly SandboxMount[];
   readonly memoryBytesMax: number;
   /** Cores. */
   readonly cpu: number;
+  /** Processes and threads together, as the kernel counts. */
   readonly processesMax: number;
+  /** For `/tmp`. What is in it counts as memory, so the smaller of this and `memoryBytesMax` holds. */
   readonly temporaryBytesMax: number;
   /** `private`: a network of its own with a way out; `none`: only its own loopback. */
   readonly network: 'private' | 'none';
-  /** Unix socket on which the daemon receives stdout and stderr: the launcher connects once for each. */
+  /**
+   * Unix socket on which the daemon receives stdout and stderr. The launcher connects once for each and writes a line,
+   * `stdout <id>` or `stderr <id>`; all that follows comes from the sandbox, until its last process has let go of it.
+   * Since they are sockets, `/dev/stdout` and `/dev/stderr` cannot be opened by name inside.
+   */
   readonly outputSocket: string;
 }
 
@@ -62,7 +75,7 @@ export interface Sandbox {
 }
 
 export interface SandboxExit {
-  /** Exit code, or null when a signal ended it. */
+  /** Exit code, or null when a signal ended it. bubblewrap gives 128 + n for signal n, so such codes count as signals. */
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   readonly outOfMemory: boolean;

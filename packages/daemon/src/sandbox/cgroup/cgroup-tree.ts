@@ -1,7 +1,10 @@
 import { mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { Cgroup, type CgroupLimits } from './cgroup.ts';
 import { cgroupHierarchies, type CgroupHierarchy } from './cgroup-layout.ts';
+
+/** Where the daemon and the launcher go when their own group must be empty of processes. */
+const HOME_LEAF = 'thaw-home';
 
 export interface OpenHierarchy {
   readonly version: 1 | 2;
@@ -70,7 +73,10 @@ function hierarchiesOfThisProcess(): CgroupHierarchy[] {
 }
 
 function openHierarchy(hierarchy: CgroupHierarchy, name: string): OpenHierarchy | undefined {
-  for (const parent of new Set([hierarchy.ownDirectory, hierarchy.mountPoint])) {
+  // A daemon that stepped aside before (`enableControllers`) has its platform's groups beside it, not below.
+  const { ownDirectory } = hierarchy;
+  const place = basename(ownDirectory) === HOME_LEAF ? dirname(ownDirectory) : ownDirectory;
+  for (const parent of new Set([place, hierarchy.mountPoint])) {
     const directory = join(parent, name);
     try {
       const home =
@@ -107,7 +113,7 @@ function enableControllers(parent: string, own: string): string {
     const members = words(join(parent, 'cgroup.procs')).map(Number);
     const ours = [process.pid, process.ppid];
     if (parent !== own || members.some((pid) => !ours.includes(pid))) throw error;
-    const leaf = join(parent, 'thaw-home');
+    const leaf = join(parent, HOME_LEAF);
     mkdirSync(leaf, { recursive: true });
     for (const pid of members) writeFileSync(join(leaf, 'cgroup.procs'), String(pid));
     writeFileSync(join(parent, 'cgroup.subtree_control'), change);

@@ -80,7 +80,8 @@ export class Cgroup {
 
   members(): number[] {
     const pids = new Set<number>();
-    for (const directory of this.directories) {
+    // Every process is in every group; the version 2 list leaves out those that have ended.
+    for (const directory of this.#unified === undefined ? this.directories : [this.#unified]) {
       for (const line of readOrNothing(join(directory, 'cgroup.procs')).split('\n')) {
         // A process of a pid namespace that we do not see is shown as 0.
         if (line !== '' && line !== '0') pids.add(Number(line));
@@ -92,7 +93,7 @@ export class Cgroup {
   /** Sends SIGKILL to every process, also to frozen ones and to those born meanwhile. */
   kill(): void {
     if (this.#unified !== undefined && existsSync(join(this.#unified, 'cgroup.kill'))) {
-      writeFileSync(join(this.#unified, 'cgroup.kill'), '1');
+      writeUnlessGone(join(this.#unified, 'cgroup.kill'), '1');
       return;
     }
     for (const pid of this.members()) signalIfThere(pid, 'SIGKILL');
@@ -102,7 +103,7 @@ export class Cgroup {
   /** The version 2 freezer is asynchronous: `isFrozen` says when the last process has stopped. */
   requestFreeze(frozen: boolean): void {
     if (this.#unified !== undefined) {
-      writeFileSync(join(this.#unified, 'cgroup.freeze'), frozen ? '1' : '0');
+      writeUnlessGone(join(this.#unified, 'cgroup.freeze'), frozen ? '1' : '0');
       return;
     }
     for (const pid of this.members()) signalIfThere(pid, frozen ? 'SIGSTOP' : 'SIGCONT');
@@ -147,6 +148,15 @@ function limitCpu(directory: string, version: 1 | 2, cores: number): void {
 
 function writeIfThere(file: string, text: string): void {
   if (existsSync(file)) writeFileSync(file, text);
+}
+
+/** A group whose last process has ended may be removed between two looks at it. */
+function writeUnlessGone(file: string, text: string): void {
+  try {
+    writeFileSync(file, text);
+  } catch (error) {
+    if (existsSync(file)) throw error;
+  }
 }
 
 function readOrNothing(file: string): string {

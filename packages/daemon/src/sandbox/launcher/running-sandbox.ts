@@ -72,11 +72,11 @@ export class RunningSandbox {
           stdio: ['ignore', ...outputs, ...launch.files, ...(launch.reportsStatus ? ['pipe' as const] : [])],
         }),
       );
-      const sandbox = new RunningSandbox(spec, launch, child, cgroup);
       cgroup.limitProcesses(launch.ownProcesses);
-      return sandbox;
+      return new RunningSandbox(spec, launch, child, cgroup);
     } catch (error) {
-      cgroup?.tryRemove();
+      cgroup?.kill();
+      await until(() => cgroup?.tryRemove() ?? true, END_TIMEOUT_MS);
       launch.release();
       throw error;
     } finally {

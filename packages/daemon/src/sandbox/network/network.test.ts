@@ -52,11 +52,7 @@ test('a private network leads out, and nowhere else', { skip }, async (context) 
     sandboxes.driver.shortcomings.filter((text) => text.includes('network')),
     [],
   );
-  assert.equal(
-    notes.length,
-    1,
-    'forwarding was off, and the operator is told that it now is on',
-  );
+  assert.equal(notes.length, 1, 'forwarding was off, and the operator is told that it now is on');
 
   const program = async (id: string, script: string): Promise<number | null> => {
     const sandbox = await sandboxes.driver.start({
