@@ -25,7 +25,7 @@ export interface CatalogOptions {
   readonly packages: CodePackages;
   readonly clock: Clock;
   readonly place: AccountPlace;
-  /** Told of a stored version that cannot be run because its code cannot be unpacked. */
+  /** Told of a stored version that cannot be routed: its code cannot be unpacked, or the store not be read. */
   readonly onBrokenCode: (error: ThawError) => void;
 }
 

@@ -26,7 +26,7 @@ export interface RouteKeeperOptions {
   readonly place: AccountPlace;
   /** Told of a function whose LATEST was routed anew or removed. */
   readonly onLatest: (functionName: string, latest: FunctionVersion | undefined) => void;
-  /** Told of a version that cannot be run because its code cannot be unpacked. */
+  /** Told of a version that cannot be routed: its code cannot be unpacked, or the store not be read. */
   readonly onBrokenCode: (error: ThawError) => void;
 }
 
@@ -55,7 +55,7 @@ export class RouteKeeper {
     for (const prefix of ROUTED_PREFIXES) {
       this.#unwatch.push(
         records.watch(prefix, (change) =>
-          this.refresh(change.kind === 'put' ? change.record.key : change.key),
+          this.#follow(change.kind === 'put' ? change.record.key : change.key),
         ),
       );
     }
@@ -90,6 +90,15 @@ export class RouteKeeper {
     this.#isClosed = true;
     for (const unwatch of this.#unwatch) unwatch();
     await Promise.all(this.#preparing.values());
+  }
+
+  /** Nobody waits for news to be followed: a store that cannot be read then is reported, and the route stays as it is. */
+  #follow(key: string): void {
+    try {
+      this.refresh(key);
+    } catch (error) {
+      this.#options.onBrokenCode(ThawError.from(error, `could not route ${key}`));
+    }
   }
 
   #route(record: StoredRecord): void {

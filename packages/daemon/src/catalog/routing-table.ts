@@ -99,6 +99,11 @@ export class RoutingTable {
     return functionName === undefined ? undefined : this.httpTriggerOf(functionName);
   }
 
+  /** Throws FUNCTION_NOT_FOUND. */
+  requireFunction(functionName: string): void {
+    if (!this.has(functionName)) throw unresolved('FUNCTION_NOT_FOUND', functionName, undefined);
+  }
+
   has(functionName: string): boolean {
     return this.#routes.get(functionName)?.exists === true;
   }

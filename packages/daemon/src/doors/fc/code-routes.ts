@@ -107,6 +107,9 @@ export async function uploadObject(deps: FcDeps, request: ControlRequest): Promi
   const { catalog, tokens, clock, uploads } = deps;
   const place = { bucket: UPLOAD_BUCKET, accountId: catalog.place.accountId };
   const objectName = verifyUpload(request, place, tokens, clock);
+  if (Number(request.headers['content-length'] ?? 0) > LIMITS.codeObjectBytesMax) {
+    throw new ThawError('PAYLOAD_TOO_LARGE', `the upload is larger than ${LIMITS.codeObjectBytesMax} bytes`);
+  }
   const md5 = await uploads.put(objectName, request.body);
   return {
     status: 200,

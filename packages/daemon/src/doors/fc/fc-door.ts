@@ -48,7 +48,8 @@ export function createFcDoor(deps: FcDeps): FcDoor {
     if (path.startsWith(uploadPrefix)) return await uploadObject(deps, request);
     if (path === TEMP_BUCKET_TOKEN_PATH) {
       requireMethod(request, 'GET');
-      deps.verifier.verifyFc(request);
+      if (request.headers['authorization']?.startsWith('FC ') === true) deps.verifier.verifyFc(request);
+      else deps.verifier.verifyAcs3(request);
       return tempBucketToken(deps, request);
     }
     return await answerApi(request);
@@ -99,7 +100,10 @@ function jsonResponse(result: FcResult, requestId: string): ControlResponse {
 
 /** Of a request that was refused early the rest is still coming: it is thrown away, and its connection not used again. */
 function closingUnread(request: ControlRequest, response: ControlResponse): ControlResponse {
-  if (!(request.body instanceof Readable) || request.body.readableEnded) return response;
-  request.body.resume();
+  const { body, headers } = request;
+  if (!(body instanceof Readable) || body.readableEnded) return response;
+  body.resume();
+  const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+  if (!hasBody) return response;
   return { ...response, headers: { ...response.headers, connection: 'close' } };
 }

@@ -69,6 +69,7 @@ const CONFIG_NOT_FOUND_CODES: Readonly<Record<string, string>> = {
 const FC_STATUSES: Readonly<Partial<Record<ErrorCode, number>>> = {
   PAYLOAD_TOO_LARGE: 400,
   PATH_NOT_SUPPORTED: 400,
+  SIGNATURE_MISSING: 400,
 };
 
 const INTERNAL_MESSAGE =

@@ -130,7 +130,7 @@ test('a request without a signature is refused before its body is read', async (
     `POST /2023-03-30/functions HTTP/1.1\r\nHost: ${server.endpoint}\r\nContent-Length: 100000000\r\n\r\n{"`,
   );
   const [answer] = await once(socket, 'data');
-  assert.match(String(answer), /^HTTP\/1\.1 403 [\s\S]*"Code":"MissingRequiredHeader"/);
+  assert.match(String(answer), /^HTTP\/1\.1 400 [\s\S]*"Code":"MissingRequiredHeader"/);
   socket.destroy();
 });
 
