@@ -7,8 +7,11 @@ import ignore, { type Ignore } from 'ignore';
 
 export const IGNORE_FILE = '.fcignore';
 
-/** Never part of a function, whatever the ignore file says. */
-const ALWAYS_IGNORED = ['.git/', IGNORE_FILE];
+/**
+ * Never part of a function, whatever the ignore file says. Python's caches name the time of the source that they were
+ * made from; a package has no times, so there they would never be used, and would make each install a change.
+ */
+const ALWAYS_IGNORED = ['.git/', '__pycache__/', IGNORE_FILE];
 
 /** One thing of a code package. `path` is relative to its root, with `/`. */
 export type CodeEntry =

@@ -16,6 +16,7 @@ async function makeTree(directory: TemporaryDirectory): Promise<void> {
   await chmod(join(directory.path, 'code/bin/tool'), 0o755);
   await directory.write('code/lib/z.js', '');
   await directory.write('code/.git/HEAD', 'ref');
+  await directory.write('code/lib/__pycache__/z.pyc', 'no');
   await directory.write('code/secret.txt', 'no');
   await directory.write('code/build/out.js', 'no');
   await directory.write('code/.fcignore', 'secret.txt\nbuild/\n');
