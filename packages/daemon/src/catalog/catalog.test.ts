@@ -53,7 +53,6 @@ test('a function is routable when create returns, with defaults and FC variables
       FC_REGION: 'local',
       FC_ACCOUNT_ID: '1000000000000000',
       FC_QUALIFIER: 'LATEST',
-      FC_VERSION_ID: 'LATEST',
       FC_RUNTIME: 'nodejs20',
       FC_TIMEOUT: '3',
       FC_INITIALIZER_HANDLER: 'index.init',

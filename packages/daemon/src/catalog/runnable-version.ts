@@ -58,7 +58,6 @@ function environmentOf(version: FunctionVersion, place: AccountPlace): Readonly<
     FC_REGION: place.region,
     FC_ACCOUNT_ID: place.accountId,
     FC_QUALIFIER: versionId,
-    FC_VERSION_ID: versionId,
     FC_RUNTIME: config.runtime,
     FC_TIMEOUT: String(config.timeout),
     ...(initializer === undefined
