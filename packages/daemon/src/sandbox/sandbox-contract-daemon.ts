@@ -1,13 +1,14 @@
-/** A daemon for the contract suite to kill: `<driver> <run directory> <output socket>`; prints two process ids. */
+/** A daemon for the contract suite to kill: `<driver> <run directory> <output socket> <host network or nothing>`; prints two process ids. */
 import { systemClock } from '../base/clock.ts';
 import { openSandboxes } from './sandboxes.ts';
 
-const [driver, runDirectory = '', outputSocket = ''] = process.argv.slice(2);
+const [driver, runDirectory = '', outputSocket = '', hostNetwork = ''] = process.argv.slice(2);
 const sandboxes = await openSandboxes({
   runDirectory,
   isolation: driver === 'process' ? 'process' : 'bubblewrap',
   clock: systemClock,
   log: () => undefined,
+  hostNetwork: hostNetwork === '' ? undefined : hostNetwork,
 });
 const sandbox = await sandboxes.driver.start({
   id: 'orphan',

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -32,9 +32,13 @@ const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 export async function sandboxContract(driver: DriverName): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'thaw-sandbox-'));
   const runDirectory = join(directory, 'run');
-  const opened = await openOrReason(driver, runDirectory);
+  const hostNetwork = makeHostNetwork();
+  const opened = await openOrReason(driver, runDirectory, hostNetwork?.path);
   const skip = typeof opened === 'string' ? opened : false;
-  if (typeof opened === 'string') rmSync(directory, { recursive: true });
+  if (typeof opened === 'string') {
+    rmSync(directory, { recursive: true });
+    hostNetwork?.remove();
+  }
   const world = typeof opened === 'string' ? undefined : new World(opened, directory);
   const has = (what: string): string | false => (skip !== false ? skip : (world?.lacks(what) ?? false));
   const at = (): World => {
@@ -45,7 +49,9 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
 
   before(() => world?.listen());
   after(async () => {
-    await world?.close();
+    if (world === undefined) return;
+    await world.close();
+    hostNetwork?.remove();
     assert.deepEqual(traces(runDirectory), []);
     rmSync(directory, { recursive: true, force: true });
   });
@@ -299,9 +305,13 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
   test(named('7 sandboxes die with the daemon, and the next start clears the rest'), { skip }, async () => {
     const runOther = join(directory, 'other-run');
     const connections = at().connections;
-    const child = spawn(process.execPath, [PROGRAM, driver, runOther, at().outputSocket], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const child = spawn(
+      process.execPath,
+      [PROGRAM, driver, runOther, at().outputSocket, hostNetwork?.path ?? ''],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
     let said = '';
     child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
     await waitFor('the other daemon to have a sandbox', () => said.includes('\n'));
@@ -312,10 +322,10 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     child.kill('SIGKILL');
     await waitFor('the first process to die with them', () => isGone(sandboxPid));
     const next = await openSandboxes({
+      ...quiet,
       runDirectory: runOther,
       isolation: driver,
-      clock: systemClock,
-      log: () => undefined,
+      hostNetwork: hostNetwork?.path,
     });
     await waitFor(
       'all output of the other daemon to end',
@@ -347,9 +357,20 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
   });
 }
 
-async function openOrReason(driver: DriverName, runDirectory: string): Promise<Sandboxes | string> {
+/** Root's sandboxes get networks; a namespace of the suite's own plays the host, so that the machine's rules stay as they are. */
+function makeHostNetwork(): { readonly path: string; remove(): void } | undefined {
+  const name = `tt-contract-${process.pid}`;
+  if (process.getuid?.() !== 0 || spawnSync('ip', ['netns', 'add', name]).status !== 0) return undefined;
+  return { path: `/run/netns/${name}`, remove: () => void spawnSync('ip', ['netns', 'del', name]) };
+}
+
+async function openOrReason(
+  driver: DriverName,
+  runDirectory: string,
+  hostNetwork: string | undefined,
+): Promise<Sandboxes | string> {
   try {
-    return await openSandboxes({ runDirectory, isolation: driver, clock: systemClock, log: () => undefined });
+    return await openSandboxes({ ...quiet, runDirectory, isolation: driver, hostNetwork });
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
@@ -444,6 +465,7 @@ class World {
   }
 }
 
+const quiet = { clock: systemClock, log: () => undefined };
 const PROGRAM = fileURLToPath(new URL('sandbox-contract-daemon.ts', import.meta.url));
 
 function notFor(driver: DriverName): string | false {

@@ -13,7 +13,7 @@ export interface SandboxesOptions {
   /** For the operator: what was changed on the machine, a launcher that died. */
   readonly log: (text: string) => void;
   /** A network namespace's file that takes the host's place; the daemon's own when absent. */
-  readonly hostNetwork?: string;
+  readonly hostNetwork?: string | undefined;
 }
 
 export interface Sandboxes {
