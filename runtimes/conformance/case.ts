@@ -28,6 +28,7 @@ export interface ExpectedError {
   readonly errorType?: string;
   readonly errorMessage?: string;
   readonly handled?: boolean;
+  readonly fatal?: boolean;
   readonly stackContains?: string;
 }
 

@@ -21,6 +21,7 @@ export interface ReportedError {
   readonly errorMessage: string;
   readonly stackTrace: readonly unknown[];
   readonly handled: boolean;
+  readonly fatal?: boolean;
 }
 
 export interface LogPiece {

@@ -146,7 +146,7 @@ function endHook(scope, outcome) {
 /** Section 7: every open stream is told, then the process ends. Code that handles such errors itself is let be. */
 function onUncaught(error) {
   if (process.listenerCount('uncaughtException') > 1) return;
-  const reported = functionError(error, false);
+  const reported = { ...functionError(error, false), fatal: true };
   if (state === 'loading' || state === 'initializing') {
     return failStart(state === 'loading' ? 'load' : 'initializer', error, false);
   }

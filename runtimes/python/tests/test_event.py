@@ -199,6 +199,7 @@ class ErrorTest(unittest.TestCase):
             daemon.start()
             error = daemon.invoke().error
             self.assertEqual((error["errorType"], error["errorMessage"], error["handled"]), ("SystemExit", "4", False))
+            self.assertTrue(error["fatal"], "the process ends because of it")
             self.assertEqual(daemon.exit_code(), 1)
 
 

@@ -31,6 +31,8 @@ def describe(error: BaseException) -> bytes:
             "errorMessage": _message(error),
             "stackTrace": _stack_trace(error),
             "handled": False,
+            # sys.exit(): the process ends because of it.
+            "fatal": isinstance(error, SystemExit),
         }
     ).encode("ascii")
 
