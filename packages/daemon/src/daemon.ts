@@ -18,7 +18,6 @@ import { MetricsDoor } from './doors/thaw/metrics-door.ts';
 import { ThawDoor } from './doors/thaw/thaw-door.ts';
 import { HttpTriggerDoor } from './gateway/http-trigger-door.ts';
 import { Listener } from './gateway/listener.ts';
-import { RoutesOfCatalog } from './gateway/routes.ts';
 import { singleAccessKey } from './gateway/signature/access-keys.ts';
 import { RequestVerifier } from './gateway/signature/request-verifier.ts';
 import { SignedTokens } from './gateway/signature/signed-token.ts';
@@ -180,7 +179,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   };
   const keys = singleAccessKey(credentials.accessKeyId, credentials.accessKeySecret);
   const verifier = new RequestVerifier(keys, clock);
-  const routes = new RoutesOfCatalog(catalog.routes);
+  const { routes } = catalog;
   const triggers = new HttpTriggerDoor({ invocation, routes, verifier });
   const fcDoor: FcDoor = createFcDoor({
     catalog,

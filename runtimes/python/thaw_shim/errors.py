@@ -25,16 +25,15 @@ _OUR_OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 def describe(error: BaseException) -> bytes:
     """The Error of docs/RUNTIMES.md section 2, with Function Compute's stack trace: a list of lists."""
-    return json.dumps(
-        {
-            "errorType": getattr(error, "error_type", type(error).__name__)[:_NAME_MAX],
-            "errorMessage": _message(error),
-            "stackTrace": _stack_trace(error),
-            "handled": False,
-            # sys.exit(): the process ends because of it.
-            "fatal": isinstance(error, SystemExit),
-        }
-    ).encode("ascii")
+    description: dict[str, object] = {
+        "errorType": getattr(error, "error_type", type(error).__name__)[:_NAME_MAX],
+        "errorMessage": _message(error),
+        "stackTrace": _stack_trace(error),
+        "handled": False,
+    }
+    if isinstance(error, SystemExit):
+        description["fatal"] = True
+    return json.dumps(description).encode("ascii")
 
 
 def _message(error: BaseException) -> str:

@@ -8,7 +8,7 @@ import { errorTypeHeader, functionErrorBody } from './function-error.ts';
 import { InvocationResponse, type AnswerForm } from './invocation-response.ts';
 import type { FunctionHosts } from './listener.ts';
 import { plainHeaders } from './plain-headers.ts';
-import type { RoutesOfCatalog } from './routes.ts';
+import type { RoutingTable } from '../catalog/routing-table.ts';
 import type { RequestVerifier } from './signature/request-verifier.ts';
 
 /** Bodies up to this size are read whole before a slot is taken; larger ones are streamed. */
@@ -17,7 +17,7 @@ const PREFIX = '/http/';
 
 export interface HttpTriggerDeps {
   readonly invocation: InvocationDeps;
-  readonly routes: RoutesOfCatalog;
+  readonly routes: RoutingTable;
   readonly verifier: RequestVerifier;
 }
 

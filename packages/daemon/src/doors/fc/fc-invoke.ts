@@ -5,7 +5,7 @@ import type { Arrival, Door } from '../../gateway/door.ts';
 import { errorTypeHeader, functionErrorBody } from '../../gateway/function-error.ts';
 import { InvocationResponse, type AnswerForm } from '../../gateway/invocation-response.ts';
 import { plainHeaders } from '../../gateway/plain-headers.ts';
-import type { RoutesOfCatalog } from '../../gateway/routes.ts';
+import type { RoutingTable } from '../../catalog/routing-table.ts';
 import type { RequestVerifier, VerifiedHead } from '../../gateway/signature/request-verifier.ts';
 import { collectBody } from '../../invocation/collect-body.ts';
 import { Invocation, type InvocationDeps } from '../../invocation/invocation.ts';
@@ -18,7 +18,7 @@ const SUFFIX = '/invocations';
 
 export interface FcInvokeDeps {
   readonly invocation: InvocationDeps;
-  readonly routes: RoutesOfCatalog;
+  readonly routes: RoutingTable;
   readonly verifier: RequestVerifier;
 }
 

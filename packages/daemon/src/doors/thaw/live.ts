@@ -53,6 +53,9 @@ export function serveLive(
     });
   });
   const stop = (): void => lines.close();
+  // A developer may think for longer than a connection may usually idle.
+  request.socket.setTimeout(0);
+  lines.on('error', stop);
   stopping.addEventListener('abort', stop, { once: true });
   lines.once('close', () => response.end());
   response.once('close', () => {

@@ -31,6 +31,8 @@ export function serveLogs(
     response.write(`${JSON.stringify(line)}\n`);
     if (response.writableLength > FOLLOWER_BYTES_MAX) response.destroy();
   };
+  // A function may say nothing for longer than a connection may usually idle.
+  if (parameters.get('follow') === '1') response.socket?.setTimeout(0);
   const stop = (): void => void response.end();
   stopping.addEventListener('abort', stop, { once: true });
   response.once('close', () => stopping.removeEventListener('abort', stop));
