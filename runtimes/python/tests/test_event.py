@@ -277,6 +277,9 @@ class ProcessTest(unittest.TestCase):
             def handler(event, context):
                 with multiprocessing.get_context(event.decode()).Pool(2) as pool:
                     numbers = pool.map(work, [1, 2, 3])
+                    # Leaving the block ends the workers by a signal; a spawned one would lose what it has buffered.
+                    pool.close()
+                    pool.join()
                 subprocess.run(["echo", "a child's line"], stdout=sys.stdout, check=True)
                 return numbers
         """
