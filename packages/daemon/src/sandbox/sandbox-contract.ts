@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -302,9 +302,10 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     assert.equal((await next.sandbox.exited).code, 0);
   });
 
-  test(named('7 sandboxes die with the daemon, and the next start clears the rest'), { skip }, async () => {
-    const runOther = join(directory, 'other-run');
-    const connections = at().connections;
+  /** A daemon in a process of its own that runs one sandbox. */
+  const otherDaemon = async (
+    runOther: string,
+  ): Promise<{ child: ChildProcess; sandboxPid: number; launcherPid: number }> => {
     const child = spawn(
       process.execPath,
       [PROGRAM, driver, runOther, at().outputSocket, hostNetwork?.path ?? ''],
@@ -316,24 +317,49 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
     await waitFor('the other daemon to have a sandbox', () => said.includes('\n'));
     const [sandboxPid = 0, launcherPid = 0] = said.trim().split(' ').map(Number);
-    // The launcher first: the daemon would start another one.
-    if (child.pid !== undefined) process.kill(child.pid, 'SIGSTOP');
-    process.kill(launcherPid, 'SIGKILL');
-    child.kill('SIGKILL');
-    await waitFor('the first process to die with them', () => isGone(sandboxPid));
-    const next = await openSandboxes({
-      ...quiet,
-      runDirectory: runOther,
-      isolation: driver,
-      hostNetwork: hostNetwork?.path,
-    });
-    await waitFor(
-      'all output of the other daemon to end',
-      () => at().openConnections() === 0 && at().connections > connections,
-    );
-    await next.close();
-    assert.deepEqual(traces(runOther), []);
-  });
+    return { child, sandboxPid, launcherPid };
+  };
+
+  test(
+    named('7 sandboxes die with the daemon, whose launcher then clears everything'),
+    { skip },
+    async () => {
+      const runOther = join(directory, 'lonely-run');
+      const { child, sandboxPid, launcherPid } = await otherDaemon(runOther);
+      child.kill('SIGKILL');
+      await waitFor('the launcher to end', () => isGone(launcherPid));
+      assert.ok(isGone(sandboxPid));
+      assert.deepEqual(traces(runOther), []);
+      await waitFor('all output of the other daemon to end', () => at().openConnections() === 0);
+    },
+  );
+
+  test(
+    named('7 sandboxes die with daemon and launcher, and the next start clears the rest'),
+    { skip },
+    async () => {
+      const runOther = join(directory, 'other-run');
+      const connections = at().connections;
+      const { child, sandboxPid, launcherPid } = await otherDaemon(runOther);
+      // The launcher first: the daemon would start another one.
+      if (child.pid !== undefined) process.kill(child.pid, 'SIGSTOP');
+      process.kill(launcherPid, 'SIGKILL');
+      child.kill('SIGKILL');
+      await waitFor('the first process to die with them', () => isGone(sandboxPid));
+      const next = await openSandboxes({
+        ...quiet,
+        runDirectory: runOther,
+        isolation: driver,
+        hostNetwork: hostNetwork?.path,
+      });
+      await waitFor(
+        'all output of the other daemon to end',
+        () => at().openConnections() === 0 && at().connections > connections,
+      );
+      await next.close();
+      assert.deepEqual(traces(runOther), []);
+    },
+  );
 
   test(named('many start at once'), { skip }, async () => {
     const started = await Promise.all(Array.from({ length: 30 }, () => at().start(['true'])));
