@@ -20,7 +20,9 @@ import { readOutput } from './output-reader.ts';
 const BOOT_MS_MAX = 30_000;
 /** Loading the code is given the function's own timeout, and at least this. */
 const LOAD_MS_MIN = 10_000;
-/** From the kill until the kernel has reported the end of every process. */
+/** After the link was lost, processes get so long to end by themselves: how they do is what the caller is told. */
+const EXIT_GRACE_MS = 1_000;
+/** From the loss of the link until the kernel has reported the end of every process. */
 const EXIT_MS_MAX = 10_000;
 /** After the exit, until the last output has been read. */
 const OUTPUT_MS_MAX = 500;
@@ -85,6 +87,7 @@ export class Instance {
   #startDeadline: Deadline | undefined;
   #startFailed = false;
   #killed = false;
+  #isExiting = false;
   #sandbox: Sandbox | undefined;
   #link: LinkConnection | undefined;
   #stderrTail = '';
@@ -242,7 +245,7 @@ export class Instance {
       },
       onStartFailed: (failure) => this.#failStart(this.#startError(failure)),
       onLog: (source, text) => this.#log('', source, text),
-      onClosed: () => this.kill(),
+      onClosed: () => this.#awaitExit(),
     };
   }
 
@@ -308,14 +311,22 @@ export class Instance {
     if (this.#state.name === 'draining' && this.inFlight === 0) this.kill();
   }
 
-  /** The link broke under a call. Why is known when the sandbox has ended, which it does now. */
+  /** The link broke under a call. Why is known when the sandbox has ended, which it does soon. */
   #onBroken(call: InstanceCall, cause: unknown): void {
     const giveUp = this.#deps.wheel.set(EXIT_MS_MAX, () => {
       const name = this.runnable.functionName;
       call.fail(new ThawError('LINK_BROKEN', `an instance of function '${name}' was lost`, { cause }));
     });
     call.onDone(() => this.#deps.wheel.clear(giveUp));
-    this.kill();
+    this.#awaitExit();
+  }
+
+  /** The runtime is gone or going: it takes nothing more, and is killed only if it does not end by itself. */
+  #awaitExit(): void {
+    if (this.#killed || this.#isExiting) return;
+    this.#isExiting = true;
+    this.#apply({ type: 'drain' });
+    this.#deps.wheel.set(EXIT_GRACE_MS, () => this.kill());
   }
 
   #onExit(exit: SandboxExit): void {
