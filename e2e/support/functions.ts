@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import type { Platform } from '@thaw/testkit/platform.ts';
+import { zip } from '@thaw/testkit/zip.ts';
+import type { Answer } from './http-call.ts';
+import { signedCall } from './signed-call.ts';
+
+export const API = '/2023-03-30';
+
+/** Sources by language, so that a scenario can be told once and run in both. */
+export const LANGUAGES = {
+  nodejs: { runtime: 'nodejs26', file: 'index.js' },
+  python: { runtime: 'python3', file: 'index.py' },
+} as const;
+
+export type Language = keyof typeof LANGUAGES;
+
+export interface FunctionSpec {
+  /** Further fields of CreateFunction. */
+  readonly fields?: Readonly<Record<string, unknown>>;
+  /** The source of the one file, or every file by path. */
+  readonly code: string | Readonly<Record<string, string | Buffer>>;
+  readonly language?: Language;
+}
+
+/** Creates a function over the API and gives its name back. */
+export async function createFunction(
+  platform: Platform,
+  functionName: string,
+  spec: FunctionSpec,
+): Promise<string> {
+  const { runtime, file } = LANGUAGES[spec.language ?? 'nodejs'];
+  const files = typeof spec.code === 'string' ? { [file]: spec.code } : spec.code;
+  const answer = await signedCall(platform, {
+    method: 'POST',
+    path: `${API}/functions`,
+    body: JSON.stringify({
+      functionName,
+      runtime,
+      handler: 'index.handler',
+      timeout: 20,
+      memorySize: 128,
+      code: { zipFile: (await zip(files)).toString('base64') },
+      ...spec.fields,
+    }),
+  });
+  assert.equal(answer.status, 200, answer.body.toString());
+  return functionName;
+}
+
+/** Gives a function an HTTP trigger and returns the address that the API tells. */
+export async function createHttpTrigger(
+  platform: Platform,
+  functionName: string,
+  config: Readonly<Record<string, unknown>> = {},
+): Promise<string> {
+  const answer = await signedCall(platform, {
+    method: 'POST',
+    path: `${API}/functions/${functionName}/triggers`,
+    body: JSON.stringify({
+      triggerName: 'web',
+      triggerType: 'http',
+      triggerConfig: JSON.stringify({
+        authType: 'anonymous',
+        methods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'],
+        ...config,
+      }),
+    }),
+  });
+  assert.equal(answer.status, 200, answer.body.toString());
+  const told = JSON.parse(answer.body.toString()) as { httpTrigger: { urlInternet: string } };
+  return told.httpTrigger.urlInternet;
+}
+
+export interface InvokeOptions {
+  readonly qualifier?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** InvokeFunction. */
+export function invoke(
+  platform: Platform,
+  functionName: string,
+  body: Buffer | string = '',
+  { qualifier, headers = {} }: InvokeOptions = {},
+): Promise<Answer> {
+  return signedCall(platform, {
+    method: 'POST',
+    path: `${API}/functions/${functionName}/invocations`,
+    body,
+    headers: { 'content-type': 'application/octet-stream', ...headers },
+    ...(qualifier === undefined ? {} : { query: `qualifier=${qualifier}` }),
+  });
+}
+
+export interface FunctionError {
+  readonly errorType: string;
+  readonly errorMessage: string;
+  readonly stackTrace: readonly unknown[];
+}
+
+export function functionErrorOf(answer: Answer): FunctionError {
+  return JSON.parse(answer.body.toString()) as FunctionError;
+}
+
+/** The log of the invocation, as `x-fc-log-type: Tail` brings it. */
+export function logTailOf(answer: Answer): string {
+  return Buffer.from(String(answer.headers['x-fc-log-result'] ?? ''), 'base64').toString('utf8');
+}
