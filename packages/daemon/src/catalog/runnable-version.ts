@@ -3,9 +3,6 @@ import type { RunnableVersion } from '../model/runnable.ts';
 import type { AccountPlace } from './arn.ts';
 import { runtimeFamily } from './runtime-family.ts';
 
-const MEMORY_MB_PER_CORE = 2048;
-const CPU_MIN = 0.05;
-
 /** Where the files of a version are on this host. */
 export interface CodeDirectories {
   readonly codeDirectory: string;
@@ -30,7 +27,7 @@ export function runnableVersion(
     initializer: config.instanceLifecycleConfig.initializer,
     timeoutMs: config.timeout * 1000,
     memoryMb: config.memorySize,
-    cpu: config.cpu ?? Math.max(CPU_MIN, config.memorySize / MEMORY_MB_PER_CORE),
+    cpu: config.cpu,
     diskMb: config.diskSize,
     instanceConcurrency: config.instanceConcurrency,
     environment: environmentOf(version, place),

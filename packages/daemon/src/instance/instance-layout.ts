@@ -53,6 +53,7 @@ export function sandboxSpec(
     mounts: driver === 'process' ? [] : mountsOf(runnable, interpreter, files),
     memoryBytesMax: runnable.memoryMb * 1024 * 1024,
     cpu: runnable.cpu,
+    cpuShare: runnable.memoryMb,
     processesMax: PROCESSES_MAX,
     temporaryBytesMax: runnable.diskMb * 1024 * 1024,
     network: runnable.internetAccess ? 'private' : 'none',

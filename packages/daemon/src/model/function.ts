@@ -32,7 +32,7 @@ export interface FunctionConfig {
   readonly handler: string;
   /** MB. */
   readonly memorySize: number;
-  /** Cores. Absent: memory buys CPU (memorySize / 2048 cores, at least 0.05). */
+  /** Cores at most. Absent: no cap; memory buys the share of the CPU when it is scarce. */
   readonly cpu?: number;
   /** MB of the instance's private `/tmp`. */
   readonly diskSize: number;

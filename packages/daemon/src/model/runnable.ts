@@ -20,7 +20,8 @@ export interface RunnableVersion {
   readonly initializer: LifecycleHook | undefined;
   readonly timeoutMs: number;
   readonly memoryMb: number;
-  readonly cpu: number;
+  /** Cores at most, where the function says so. Memory decides the share of the CPU when it is scarce. */
+  readonly cpu: number | undefined;
   readonly diskMb: number;
   readonly instanceConcurrency: number;
   readonly environment: Readonly<Record<string, string>>;

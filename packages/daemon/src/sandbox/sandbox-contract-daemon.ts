@@ -18,6 +18,7 @@ const sandbox = await sandboxes.driver.start({
   mounts: [],
   memoryBytesMax: 128 * 1024 * 1024,
   cpu: 1,
+  cpuShare: 512,
   processesMax: 64,
   temporaryBytesMax: 16 * 1024 * 1024,
   network: 'none',

@@ -466,6 +466,7 @@ class World {
       mounts: [],
       memoryBytesMax: 256 * MEGABYTE,
       cpu: 1,
+      cpuShare: 512,
       processesMax: 64,
       temporaryBytesMax: 64 * MEGABYTE,
       network: 'none',

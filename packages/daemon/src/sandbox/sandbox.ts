@@ -32,10 +32,7 @@ export interface SandboxSpec {
   /** Unique on this machine; file-name safe, at most 64 characters. */
   readonly id: string;
   readonly command: readonly [string, ...string[]];
-  /**
-   * The complete environment: nothing is inherited. Users of the host can read it in the list of processes, so secrets
-   * of functions go over the link instead.
-   */
+  /** The complete environment: nothing is inherited. */
   readonly environment: Readonly<Record<string, string>>;
   /** Path inside. With the process driver it is a path of the host, and so is everything in `command`. */
   readonly workingDirectory: string;
@@ -46,8 +43,10 @@ export interface SandboxSpec {
    */
   readonly mounts: readonly SandboxMount[];
   readonly memoryBytesMax: number;
-  /** Cores. */
-  readonly cpu: number;
+  /** Cores at most; undefined: as many as the machine has. */
+  readonly cpu: number | undefined;
+  /** Share of the CPU against other sandboxes when there is not enough for all, in the unit of MB of memory. */
+  readonly cpuShare: number;
   /** Processes and threads together, as the kernel counts. */
   readonly processesMax: number;
   /** For `/tmp`. What is in it counts as memory, so the smaller of this and `memoryBytesMax` holds. */

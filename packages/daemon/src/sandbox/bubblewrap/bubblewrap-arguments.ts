@@ -1,6 +1,7 @@
 import { posix } from 'node:path';
 import type { SandboxMount, SandboxSpec } from '../sandbox.ts';
 import { SANDBOX_UID, type BaseRoot } from './base-root.ts';
+import { isGuardedVariable } from './guarded-variables.ts';
 
 /**
  * How the user inside is separated from users of the host.
@@ -46,6 +47,7 @@ export function bubblewrapArguments(
     '--hostname',
     'thaw',
     '--clearenv',
+    ...variableArguments(spec),
     ...baseRoot.argumentsForBwrap,
     ...(identity.kind === 'hostUser' ? baseRoot.userArguments(identity.uid) : []),
     '--proc',
@@ -105,6 +107,12 @@ function identityArguments(identity: Identity): string[] {
   // What setpriv needs to become another user; it gives them up with the rest.
   const needed = ['CAP_SETUID', 'CAP_SETGID', 'CAP_SETPCAP'];
   return ['--cap-drop', 'ALL', ...needed.flatMap((capability) => ['--cap-add', capability])];
+}
+
+/** Those that could mislead setpriv come last, behind it (`guarded-variables.ts`). */
+function variableArguments({ environment }: SandboxSpec): string[] {
+  const harmless = Object.entries(environment).filter(([name]) => !isGuardedVariable(name));
+  return harmless.flatMap(([name, value]) => ['--setenv', name, value]);
 }
 
 const depth = ({ target }: SandboxMount): number => target.split('/').length;

@@ -1,6 +1,6 @@
 import { closeSync, mkdirSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { innerCommand } from '../launcher/inner-command.ts';
+import { innerCommandAdding } from '../launcher/inner-command.ts';
 import type { Launch, LaunchDriver } from '../launcher/launch.ts';
 import { findProgram } from '../launcher/run-program.ts';
 import { NetworkPool, type NetworkLease } from '../network/network-pool.ts';
@@ -8,6 +8,7 @@ import type { SandboxSpec } from '../sandbox.ts';
 import { buildBaseRoot, nameServersForSandboxes, type BaseRoot } from './base-root.ts';
 import { ARGUMENTS_FD, bubblewrapArguments, type Identity } from './bubblewrap-arguments.ts';
 import { probeBubblewrap } from './bubblewrap-probe.ts';
+import { isGuardedVariable } from './guarded-variables.ts';
 import { seccompFilter } from './seccomp-filter.ts';
 import { ARCHITECTURES } from './syscall-numbers.ts';
 import { UserIds } from './user-ids.ts';
@@ -116,13 +117,18 @@ class BubblewrapDriver implements LaunchDriver {
   ): Pick<Launch, 'program' | 'args' | 'files'> {
     const { bwrap, nsenter, env } = this.#programs;
     const setting = { baseRoot: this.#baseRoot, identity, makesNetwork: lease === undefined };
+    const variables = Object.entries(spec.environment);
     const command = [
       bwrap,
       '--args',
       String(ARGUMENTS_FD),
       '--',
       ...this.#becomeUser(identity),
-      ...innerCommand(spec, env),
+      ...innerCommandAdding(
+        spec,
+        env,
+        variables.filter(([name]) => isGuardedVariable(name)),
+      ),
     ];
     const [program = bwrap, ...args] =
       lease === undefined ? command : [nsenter, `--net=${lease.path}`, ...command];
@@ -139,7 +145,8 @@ class BubblewrapDriver implements LaunchDriver {
 
   /**
    * The arguments go through a file that has no name any more when bwrap reads it: the command line of bwrap can be
-   * read inside the sandbox, and must not tell where on the host things are.
+   * read inside the sandbox and by every user of the host, and must tell neither where things are nor what is in the
+   * function's environment.
    */
   #openFiles(id: string, bwrapArguments: readonly string[]): number[] {
     const file = join(this.#options.directory, 'launch', id);

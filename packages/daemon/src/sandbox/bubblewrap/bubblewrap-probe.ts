@@ -20,6 +20,7 @@ export async function probeBubblewrap(driver: LaunchDriver): Promise<void> {
     mounts: [],
     memoryBytesMax: MEMORY_BYTES,
     cpu: 1,
+    cpuShare: 512,
     processesMax: 16,
     temporaryBytesMax: MEMORY_BYTES,
     network: 'none',

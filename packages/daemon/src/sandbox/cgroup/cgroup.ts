@@ -4,7 +4,8 @@ import type { OpenHierarchy } from './cgroup-tree.ts';
 
 export interface CgroupLimits {
   readonly memoryBytesMax: number;
-  readonly cpu: number;
+  readonly cpu: number | undefined;
+  readonly cpuShare: number;
   readonly processesMax: number;
 }
 
@@ -12,6 +13,10 @@ export interface CgroupLimits {
 const CPU_PERIOD_US = 100_000;
 /** The kernel refuses a smaller quota. */
 const CPU_QUOTA_US_MIN = 1000;
+const CPU_SHARES_MIN = 2;
+const CPU_SHARES_MAX = 262_144;
+/** A sandbox with 512 MB has the kernel's default of 1024. */
+const CPU_SHARES_PER_MB = 2;
 
 /** The groups of one sandbox: one directory in every hierarchy that we may write. */
 export class Cgroup {
@@ -42,7 +47,7 @@ export class Cgroup {
       for (const { version, directory, controllers } of groups) {
         mkdirSync(directory);
         if (controllers.includes('memory')) limitMemory(directory, version, limits.memoryBytesMax);
-        if (controllers.includes('cpu')) limitCpu(directory, version, limits.cpu);
+        if (controllers.includes('cpu')) limitCpu(directory, version, limits);
       }
     } catch (error) {
       this.tryRemove();
@@ -136,8 +141,15 @@ function limitMemory(directory: string, version: 1 | 2, bytes: number): void {
   writeIfThere(join(directory, 'memory.memsw.limit_in_bytes'), String(bytes));
 }
 
-function limitCpu(directory: string, version: 1 | 2, cores: number): void {
-  const quotaUs = Math.max(CPU_QUOTA_US_MIN, Math.round(cores * CPU_PERIOD_US));
+/** The cap only where one was asked for; the share always. */
+function limitCpu(directory: string, version: 1 | 2, { cpu, cpuShare }: CgroupLimits): void {
+  const shares = Math.round(Math.min(CPU_SHARES_MAX, Math.max(CPU_SHARES_MIN, cpuShare * CPU_SHARES_PER_MB)));
+  // The kernel's own translation between the two scales (cgroup version 2 counts from 1 to 10,000).
+  const weight = 1 + Math.round(((shares - CPU_SHARES_MIN) * 9999) / (CPU_SHARES_MAX - CPU_SHARES_MIN));
+  if (version === 2) writeFileSync(join(directory, 'cpu.weight'), String(weight));
+  else writeFileSync(join(directory, 'cpu.shares'), String(shares));
+  if (cpu === undefined) return;
+  const quotaUs = Math.max(CPU_QUOTA_US_MIN, Math.round(cpu * CPU_PERIOD_US));
   if (version === 2) {
     writeFileSync(join(directory, 'cpu.max'), `${quotaUs} ${CPU_PERIOD_US}`);
     return;

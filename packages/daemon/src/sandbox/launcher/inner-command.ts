@@ -9,6 +9,16 @@ export function innerCommand(spec: SandboxSpec, env: string): string[] {
   return [env, '-i', '-u', startMark(spec.id), '--', ...assignments, ...spec.command];
 }
 
+/** The command behind `env`, which adds `variables` as the last step and takes away what bwrap itself has set. */
+export function innerCommandAdding(
+  spec: SandboxSpec,
+  env: string,
+  variables: readonly (readonly [string, string])[],
+): string[] {
+  const assignments = variables.map(([name, value]) => `${name}=${value}`);
+  return [env, '-u', startMark(spec.id), '-u', 'PWD', '--', ...assignments, ...spec.command];
+}
+
 /**
  * Stands in the command line of every program up to and including `env` (as a variable to unset that nobody sets): a
  * process whose command line lacks it is the command itself.

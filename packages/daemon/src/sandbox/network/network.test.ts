@@ -63,6 +63,7 @@ test('a private network leads out, and nowhere else', { skip }, async (context) 
       mounts: [],
       memoryBytesMax: 128 * 1024 * 1024,
       cpu: 1,
+      cpuShare: 512,
       processesMax: 32,
       temporaryBytesMax: 1024 * 1024,
       network: 'private',
