@@ -40,7 +40,7 @@ test('a function is routable when create returns, with defaults and FC variables
     initializer: { handler: 'index.init', timeout: 7 },
     timeoutMs: 3000,
     memoryMb: 512,
-    cpu: 0.25,
+    cpu: undefined,
     diskMb: 512,
     instanceConcurrency: 1,
     environment: {
