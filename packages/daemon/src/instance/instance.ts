@@ -1,23 +1,22 @@
-import { chmod, mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
-import { dirname } from 'node:path';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Deadline, DeadlineWheel } from '../base/deadline-wheel.ts';
 import type { RunnableVersion } from '../model/runnable.ts';
 import type { Sandbox, SandboxDriver, SandboxExit } from '../sandbox/sandbox.ts';
-import { LinkConnection, type LinkEvents } from '../transport/link/link-connection.ts';
-import type { StartFailure } from '../transport/link/link-messages.ts';
+import type { RuntimeEvents, StartFailure } from '../transport/runtime-connection.ts';
 import type { HandlerKind, InstanceRequest, LogSource } from '../transport/transport.ts';
+import { createEndpoint } from './create-endpoint.ts';
 import { exitError, timeoutError, type ExitPhase } from './exit-error.ts';
 import { InstanceCall, type CallSink } from './instance-call.ts';
-import { instanceFiles, sandboxSpec, specialization, type InstanceFiles } from './instance-layout.ts';
+import { instanceFiles, type InstanceFiles } from './instance-layout.ts';
 import { inFlightOf, nextState, type InstanceEvent, type InstanceState } from './instance-state.ts';
-import { isExactMatch, requireInterpreter, type Interpreter } from './interpreters.ts';
+import type { Interpreter } from './interpreters.ts';
+import { listenOn } from './listen-on.ts';
 import { readOutput } from './output-reader.ts';
+import type { RuntimeEndpoint } from './runtime-endpoint.ts';
 
-/** Until the runtime says hello. */
-const BOOT_MS_MAX = 30_000;
 /** Loading the code is given the function's own timeout, and at least this. */
 const LOAD_MS_MIN = 10_000;
 /** After the link was lost, processes get so long to end by themselves: how they do is what the caller is told. */
@@ -79,7 +78,6 @@ export class Instance {
   readonly #events: InstanceEvents;
   readonly #files: InstanceFiles;
   readonly #calls = new Set<InstanceCall>();
-  readonly #servers: Server[] = [];
   readonly #stopped = Promise.withResolvers<void>();
   #state: InstanceState = { name: 'starting' };
   #phase: ExitPhase = 'boot';
@@ -89,7 +87,8 @@ export class Instance {
   #killed = false;
   #isExiting = false;
   #sandbox: Sandbox | undefined;
-  #link: LinkConnection | undefined;
+  #endpoint: RuntimeEndpoint | undefined;
+  #outputs: Server | undefined;
   #stderrTail = '';
   #lastRequest = { id: '', endedMs: 0 };
   #openOutputs = 0;
@@ -115,7 +114,7 @@ export class Instance {
 
   /** Undefined until the code is loaded. */
   get handlerKind(): HandlerKind | undefined {
-    return this.#link?.handlerKind;
+    return this.#endpoint?.connection?.handlerKind;
   }
 
   /** Settles when every process is gone and every file is removed. */
@@ -139,22 +138,29 @@ export class Instance {
 
   /** Never throws: a start that fails is told through `onStartFailed`, and the instance stops. */
   async start(): Promise<void> {
-    this.#startDeadline = this.#deps.wheel.set(BOOT_MS_MAX, () => this.#onStartTimeout(BOOT_MS_MAX));
+    const { driver, interpreters } = this.#deps;
     try {
-      const interpreter = requireInterpreter(this.#deps.interpreters, this.runnable.runtime);
-      if (!isExactMatch(interpreter, this.runnable.runtime)) {
-        this.#log(
-          '',
-          'platform',
-          `runtime ${this.runnable.runtime} runs on version ${interpreter.fullVersion} here\n`,
-        );
-      }
-      await this.#listen(interpreter);
-      const spec = sandboxSpec(this.runnable, this.id, interpreter, this.#files, this.#deps.driver.name);
-      const sandbox = await this.#deps.driver.start(spec);
+      const endpoint = createEndpoint(
+        {
+          runnable: this.runnable,
+          instanceId: this.id,
+          interpreters,
+          files: this.#files,
+          driver: driver.name,
+          note: (text) => this.#log('', 'platform', text),
+        },
+        this.#runtimeEvents(),
+      );
+      this.#endpoint = endpoint;
+      const { bootMsMax } = endpoint;
+      this.#startDeadline = this.#deps.wheel.set(bootMsMax, () => this.#onStartTimeout(bootMsMax));
+      await mkdir(this.#files.directory, { recursive: true, mode: 0o755 });
+      await Promise.all([this.#listenForOutput(), endpoint.open()]);
+      const sandbox = await driver.start(endpoint.spec);
       this.#sandbox = sandbox;
       if (this.#phase === 'boot') this.#markPhase('sandbox');
       if (this.#killed) sandbox.kill();
+      else endpoint.onSandbox(sandbox);
       const exit = await sandbox.exited;
       await this.#outputRead();
       this.#onExit(exit);
@@ -168,8 +174,9 @@ export class Instance {
 
   /** Hands one invocation to the runtime. The caller has made sure of a free slot. */
   serve(request: InstanceRequest, sink: CallSink): InstanceCall {
-    const link = this.#link;
-    if (link === undefined || !this.hasFreeSlot()) throw new Error(`instance ${this.id} has no free slot`);
+    const connection = this.#endpoint?.connection;
+    if (connection === undefined || !this.hasFreeSlot())
+      throw new Error(`instance ${this.id} has no free slot`);
     this.served += 1;
     this.#apply({ type: 'slotTaken' });
     const call = new InstanceCall(request.requestId, sink, {
@@ -179,7 +186,7 @@ export class Instance {
     });
     this.#calls.add(call);
     call.deadline = this.#deps.wheel.set(this.runnable.timeoutMs, () => this.#onCallTimeout(call));
-    call.start(link, request);
+    call.start(connection, request);
     return call;
   }
 
@@ -198,42 +205,25 @@ export class Instance {
     this.#sandbox?.kill();
   }
 
-  async #listen(interpreter: Interpreter): Promise<void> {
-    // Reached by the sandbox's own user through a mount; nobody else gets into the run directory.
-    await mkdir(dirname(this.#files.linkSocket), { recursive: true, mode: 0o755 });
-    const outputs = createServer();
-    outputs.on('connection', (socket) => {
+  async #listenForOutput(): Promise<void> {
+    const server = createServer();
+    server.on('connection', (socket) => {
       this.#openOutputs += 1;
       socket.on('close', () => {
         this.#openOutputs -= 1;
       });
     });
-    readOutput(outputs, (source, text) => this.#onOutput(source, text));
-    const links = createServer((socket) => {
-      // One runtime, one link: whatever else connects is user code, and gets nothing.
-      links.close();
-      socket.setNoDelay(true);
-      this.#link = new LinkConnection(socket, this.#linkEvents(interpreter));
-    });
-    this.#servers.push(outputs, links);
-    await Promise.all([listenOn(outputs, this.#files.outputSocket), listenOn(links, this.#files.linkSocket)]);
-    await chmod(this.#files.linkSocket, 0o666);
+    readOutput(server, (source, text) => this.#onOutput(source, text));
+    this.#outputs = server;
+    await listenOn(server, this.#files.outputSocket);
   }
 
-  #linkEvents(interpreter: Interpreter): LinkEvents {
+  #runtimeEvents(): RuntimeEvents {
     return {
-      onHello: () => {
-        // The hello may overtake the launcher's word that the sandbox is up.
+      onBooted: () => {
+        // The runtime's word may overtake the launcher's that the sandbox is up.
         if (this.timings.sandbox === undefined) this.#markPhase('sandbox');
         this.#enterPhase('load', 'boot', Math.max(this.runnable.timeoutMs, LOAD_MS_MIN));
-        const message = specialization(
-          this.runnable,
-          this.id,
-          interpreter,
-          this.#files,
-          this.#deps.driver.name,
-        );
-        this.#link?.specialize(message);
       },
       onInitializing: () => {
         this.#enterPhase('initializer', 'load', (this.runnable.initializer?.timeout ?? 0) * 1000);
@@ -381,8 +371,8 @@ export class Instance {
   async #cleanUp(): Promise<void> {
     if (this.#startDeadline !== undefined) this.#deps.wheel.clear(this.#startDeadline);
     this.#killed = true;
-    this.#link?.close();
-    for (const server of this.#servers) server.close();
+    this.#endpoint?.close();
+    this.#outputs?.close();
     try {
       await rm(this.#files.directory, { recursive: true, force: true });
     } catch (error) {
@@ -391,14 +381,4 @@ export class Instance {
     this.#apply({ type: 'exited' });
     this.#stopped.resolve();
   }
-}
-
-function listenOn(server: Server, path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(path, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
 }

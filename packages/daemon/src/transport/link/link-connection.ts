@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { HookName, RuntimeConnection, RuntimeEvents } from '../runtime-connection.ts';
 import type {
   Exchange,
   HandlerKind,
@@ -6,7 +7,6 @@ import type {
   LogSource,
   ReportedError,
   ResponseSink,
-  Transport,
 } from '../transport.ts';
 import {
   decodeData,
@@ -30,32 +30,21 @@ import {
   parseStartFailed,
   type Hello,
   type Specialization,
-  type StartFailure,
 } from './link-messages.ts';
 
-/** What happens on a connection before and besides invocations. Each is called from the socket's own turn. */
-export interface LinkEvents {
+/** A runtime's events, with the greeting of its shim in the place of `onBooted`. */
+export interface LinkEvents extends Omit<RuntimeEvents, 'onBooted'> {
   onHello(hello: Hello): void;
-  /** The code is loaded and the initializer runs. */
-  onInitializing(): void;
-  onReady(handlerKind: HandlerKind): void;
-  onStartFailed(failure: StartFailure): void;
-  /** Text that belongs to no invocation. */
-  onLog(source: LogSource, text: string): void;
-  /** Last call of all; every open exchange has failed before it. */
-  onClosed(cause: unknown): void;
 }
 
 /** Where the connection stands; the contract's drawing in docs/RUNTIMES.md, section 3. */
 type Stage = 'connected' | 'generic' | 'loading' | 'initializing' | 'ready' | 'closed';
 
-export type HookName = 'preFreeze' | 'preStop' | 'postThaw';
-
 const EMPTY = Buffer.alloc(0);
 const SOURCES: readonly (LogSource | undefined)[] = [undefined, 'stdout', 'stderr'];
 
 /** The daemon's side of one link: start of the runtime, then any number of exchanges at once. */
-export class LinkConnection implements Transport, ExchangeChannel {
+export class LinkConnection implements RuntimeConnection, ExchangeChannel {
   readonly #socket: Socket;
   readonly #events: LinkEvents;
   readonly #exchanges = new Map<number, LinkExchange>();
@@ -101,7 +90,6 @@ export class LinkConnection implements Transport, ExchangeChannel {
     return exchange;
   }
 
-  /** Calls back when the hook has ended, with its error if it had one; a link that closes meanwhile ends it too. */
   runHook(hook: HookName, onEnd: (error: ReportedError | undefined) => void): void {
     if (this.#stage !== 'ready') throw new Error(`a link that is ${this.#stage} was asked to run a hook`);
     const stream = this.#nextStream();

@@ -1,5 +1,5 @@
-import type { FunctionErrorBody } from '@thaw/protocol/thaw-error.ts';
 import { z } from 'zod';
+import type { StartFailure } from '../runtime-connection.ts';
 import type { HandlerKind, ReportedError, ResponseHead } from '../transport.ts';
 import { LinkProtocolError } from './frame.ts';
 
@@ -31,11 +31,6 @@ export interface Specialization {
   readonly accountId: string;
   readonly logProject: string;
   readonly logStore: string;
-}
-
-export interface StartFailure {
-  readonly phase: 'load' | 'initializer';
-  readonly error: FunctionErrorBody;
 }
 
 const helloSchema = z.object({

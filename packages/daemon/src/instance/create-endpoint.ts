@@ -1,0 +1,12 @@
+import type { RuntimeEvents } from '../transport/runtime-connection.ts';
+import { LinkEndpoint } from './link-endpoint.ts';
+import type { EndpointContext, RuntimeEndpoint } from './runtime-endpoint.ts';
+
+/** The endpoint for a function's runtime. Throws RUNTIME_UNAVAILABLE. */
+export function createEndpoint(context: EndpointContext, events: RuntimeEvents): RuntimeEndpoint {
+  switch (context.runnable.family) {
+    case 'nodejs':
+    case 'python3':
+      return new LinkEndpoint(context, events);
+  }
+}
