@@ -4,6 +4,7 @@ import { Invocation, type InvocationDeps } from '../invocation/invocation.ts';
 import type { HttpTrigger } from '../model/trigger.ts';
 import { corsHeaders, isPreflight, preflightHeaders } from './cors.ts';
 import type { Arrival, Door } from './door.ts';
+import { endAnswer } from './end-answer.ts';
 import { errorTypeHeader, functionErrorBody } from './function-error.ts';
 import { InvocationResponse, type AnswerForm } from './invocation-response.ts';
 import type { FunctionHosts } from './listener.ts';
@@ -90,7 +91,7 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
       );
       headers.push('Content-Length', String(body.length));
       response.writeHead(status, headers);
-      response.end(body);
+      endAnswer(response, body);
     }
   }
 
@@ -107,6 +108,7 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
       throw new ThawError(
         'METHOD_NOT_ALLOWED',
         `the HTTP trigger of function '${functionName}' allows ${allowed}, not ${method}`,
+        { details: { allowed } },
       );
     }
     if (http.authType === 'anonymous') return;
@@ -223,6 +225,7 @@ class TriggerAnswerForm implements AnswerForm {
       ...this.#corsHeaders,
     ];
     if (error.retryAfterS !== undefined) headers.push('Retry-After', String(error.retryAfterS));
+    if (error.code === 'METHOD_NOT_ALLOWED') headers.push('Allow', String(error.details['allowed']));
     const body = Buffer.from(
       JSON.stringify({ RequestId: requestId, Code: error.code, Message: error.message }),
     );

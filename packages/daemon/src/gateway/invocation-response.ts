@@ -3,6 +3,7 @@ import { TIMELINE_PHASES, type Timeline } from '@thaw/protocol/timeline.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Invocation, InvocationResponder } from '../invocation/invocation.ts';
 import type { ResponseHead } from '../transport/transport.ts';
+import { endAnswer } from './end-answer.ts';
 
 /** How a door dresses the answer of an invocation. */
 export interface AnswerForm {
@@ -59,12 +60,12 @@ export class InvocationResponse implements InvocationResponder {
     if (this.#headSent) {
       // Less than was promised: the caller must not take it for the whole.
       if ((this.#promisedBytes ?? 0) > 0) this.#response.destroy();
-      else this.#response.end();
+      else endAnswer(this.#response, EMPTY);
       return;
     }
     const body = this.#heldBody ?? EMPTY;
     const length = this.#isBodyless() ? undefined : body.length;
-    if (this.#sendHead(length)) this.#response.end(body);
+    if (this.#sendHead(length)) endAnswer(this.#response, body);
   }
 
   onFailure(error: ThawError, invocation: Invocation): void {
@@ -78,7 +79,7 @@ export class InvocationResponse implements InvocationResponder {
     this.#headSent = true;
     headers.push('Content-Length', String(body.length), 'Server-Timing', serverTiming(invocation.timeline));
     this.#response.writeHead(status, headers);
-    this.#response.end(body);
+    endAnswer(this.#response, body);
   }
 
   readonly #flush = (): void => {

@@ -5,7 +5,9 @@ import { LIMITS } from '@thaw/protocol/limits.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../base/clock.ts';
 import { newRequestId } from '../base/ids.ts';
+import { answerBadHttp, refuseSocket } from './bad-http.ts';
 import type { Arrival, Door } from './door.ts';
+import { endAnswer } from './end-answer.ts';
 
 /** A caller that does not finish its headers in time is cut off; bodies may take as long as they flow. */
 const HEADERS_MS_MAX = 30_000;
@@ -32,6 +34,8 @@ export interface FunctionHosts {
 export class Listener {
   readonly #deps: ListenerDeps;
   readonly #server: Server;
+  /** The response to the last whole request of each connection. */
+  readonly #last = new WeakMap<Duplex, ServerResponse>();
 
   constructor(deps: ListenerDeps) {
     this.#deps = deps;
@@ -41,12 +45,20 @@ export class Listener {
         requestTimeout: 0,
         keepAliveTimeout: KEEP_ALIVE_MS,
         maxHeaderSize: LIMITS.requestHeaderBytesMax,
+        // Refused in our own words.
+        requireHostHeader: false,
         noDelay: true,
       },
       (request, response) => this.#onRequest(request, response),
     );
     this.#server.timeout = CONNECTION_IDLE_MS_MAX;
-    this.#server.on('clientError', onClientError);
+    // Their size is bounded; by default node:http would drop what is beyond its number without a word.
+    this.#server.maxHeadersCount = 0;
+    this.#server.on('clientError', (error, socket) => answerBadHttp(error, socket, this.#last.get(socket)));
+    this.#server.on('checkExpectation', (request, response) => this.#onExpectation(request, response));
+    this.#server.on('connect', (_request, socket) => {
+      refuseSocket(socket, '405 Method Not Allowed', 'PathNotSupported', 'CONNECT is not supported');
+    });
   }
 
   listen(host: string, port: number): Promise<string> {
@@ -85,8 +97,14 @@ export class Listener {
       path: queryAt === -1 ? url : url.slice(0, queryAt),
       query: queryAt === -1 ? '' : url.slice(queryAt + 1),
     };
+    this.#last.set(request.socket, response);
     request.on('error', ignore);
     response.on('error', ignore);
+    if (request.headers.host === undefined && request.httpVersion === '1.1') {
+      const message = 'required HTTP header Host was not specified';
+      answerPlainly(response, 400, arrival.requestId, 'MissingRequiredHeader', message);
+      return;
+    }
     if (url.length > LIMITS.urlBytesMax) {
       answerPlainly(
         response,
@@ -110,6 +128,12 @@ export class Listener {
       }
     }
     this.#answerOwn(request, response, arrival);
+  }
+
+  #onExpectation(request: IncomingMessage, response: ServerResponse): void {
+    const requestId = newRequestId(this.#deps.clock.now());
+    const message = `the expectation '${request.headers.expect ?? ''}' cannot be met`;
+    answerPlainly(response, 417, requestId, 'InvalidArgument', message);
   }
 
   #answerOwn(request: IncomingMessage, response: ServerResponse, arrival: Arrival): void {
@@ -144,7 +168,7 @@ export function answerPlainly(
     'x-fc-request-id',
     requestId,
   ]);
-  response.end(body);
+  endAnswer(response, body);
 }
 
 /** What stands before `.localhost` in a host header, or undefined for the platform's own host. */
@@ -157,33 +181,6 @@ function functionLabel(host: string | undefined): string | undefined {
 }
 
 const HOST_SUFFIX = '.localhost';
-
-interface ParserError extends Error {
-  readonly code?: string;
-}
-
-/** What is not HTTP, or too much of it, gets an answer that says so before the connection closes. */
-function onClientError(error: ParserError, socket: Duplex): void {
-  if (!socket.writable) return;
-  const [status, code, message] = CLIENT_ERRORS[error.code ?? ''] ?? [
-    '400 Bad Request',
-    'InvalidArgument',
-    'the request is not valid HTTP',
-  ];
-  const body = JSON.stringify({ RequestId: '', Code: code, Message: message });
-  socket.end(
-    `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
-  );
-}
-
-const CLIENT_ERRORS: Readonly<Record<string, readonly [string, string, string] | undefined>> = {
-  HPE_HEADER_OVERFLOW: [
-    '431 Request Header Fields Too Large',
-    'RequestHeaderTooLarge',
-    `the headers are larger than ${LIMITS.requestHeaderBytesMax} bytes`,
-  ],
-  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'RequestTimeout', 'the headers did not come in time'],
-};
 
 function urlOf(address: AddressInfo | string | null): string {
   if (address === null || typeof address === 'string') throw new Error('the listener has no port');

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import type { Arrival, Door } from '../../gateway/door.ts';
+import { endAnswer } from '../../gateway/end-answer.ts';
 import { plainHeaders } from '../../gateway/plain-headers.ts';
 import type { ControlResponse } from './control-request.ts';
 import type { FcDoor } from './fc-door.ts';
@@ -44,5 +45,5 @@ export function sendControlResponse(
     status,
     status === 204 ? headers : { ...headers, 'content-length': String(bytes.length) },
   );
-  response.end(bytes);
+  endAnswer(response, bytes);
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LIMITS } from '@thaw/protocol/limits.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Arrival, Door } from '../../gateway/door.ts';
+import { endAnswer } from '../../gateway/end-answer.ts';
 import { plainHeaders } from '../../gateway/plain-headers.ts';
 import type { RequestVerifier } from '../../gateway/signature/request-verifier.ts';
 import { collectBody } from '../../invocation/collect-body.ts';
@@ -154,5 +155,5 @@ function write(
     requestId,
     ...more,
   ]);
-  response.end(body);
+  endAnswer(response, body);
 }

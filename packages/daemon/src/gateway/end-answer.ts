@@ -1,0 +1,29 @@
+import type { ServerResponse } from 'node:http';
+
+/** A caller that still sends so long after its answer has had the time to read it. */
+const LINGER_MS_MAX = 10_000;
+
+/**
+ * Ends an answer whose head is written. Where the connection closes with it while the request is still coming, the end
+ * waits until the rest has come and been dropped: closing at once would reset the connection, and a caller that is
+ * busy sending would lose the answer that it has not read yet (RFC 9112, section 9.6).
+ */
+export function endAnswer(response: ServerResponse, body: Buffer): void {
+  const request = response.req;
+  if (response.shouldKeepAlive || request.complete || request.destroyed) {
+    response.end(body);
+    return;
+  }
+  response.flushHeaders();
+  if (body.length > 0) response.write(body);
+  const end = (): void => {
+    clearTimeout(limit);
+    request.off('end', end);
+    request.off('close', end);
+    response.end();
+  };
+  const limit = setTimeout(end, LINGER_MS_MAX);
+  request.once('end', end);
+  request.once('close', end);
+  request.resume();
+}
