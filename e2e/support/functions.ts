@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Platform } from '@thaw/testkit/platform.ts';
 import { zip } from '@thaw/testkit/zip.ts';
-import type { Answer } from './http-call.ts';
+import { jsonOf, type Answer } from './http-call.ts';
 import { signedCall } from './signed-call.ts';
 
 export const API = '/2023-03-30';
@@ -67,8 +67,7 @@ export async function createHttpTrigger(
     }),
   });
   assert.equal(answer.status, 200, answer.body.toString());
-  const told = JSON.parse(answer.body.toString()) as { httpTrigger: { urlInternet: string } };
-  return told.httpTrigger.urlInternet;
+  return jsonOf<{ httpTrigger: { urlInternet: string } }>(answer).httpTrigger.urlInternet;
 }
 
 export interface InvokeOptions {
@@ -99,7 +98,7 @@ export interface FunctionError {
 }
 
 export function functionErrorOf(answer: Answer): FunctionError {
-  return JSON.parse(answer.body.toString()) as FunctionError;
+  return jsonOf(answer);
 }
 
 /** The log of the invocation, as `x-fc-log-type: Tail` brings it. */
