@@ -158,7 +158,8 @@ export class LinkDriver {
   request(head: Readonly<Record<string, unknown>>, body: Buffer, isEnd: boolean): Stream {
     const stream = this.#open();
     const json = Buffer.from(JSON.stringify(head));
-    const first = body.subarray(0, DATA_BYTES_MAX);
+    // All that the window allows, as the daemon does: a runtime that takes it in one go must still give credit.
+    const first = body.subarray(0, WINDOW_BYTES);
     const isWhole = isEnd && first.length === body.length;
     const prefix = Buffer.alloc(5);
     prefix.writeUInt8(isWhole ? 1 : 0, 0);

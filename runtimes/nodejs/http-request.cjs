@@ -22,13 +22,28 @@ class HttpRequest extends IncomingMessage {
     // Node's own lazy parse of the flat list; it is what its parser calls.
     this._addHeaderLines(head.headers, head.headers.length);
     let takenBytes = 0;
-    this._read = () => {
-      this._consumed = true;
+    const grant = () => {
       const taken = this.receivedBytes - this.readableLength;
       credit.take(taken - takenBytes);
       takenBytes = taken;
     };
+    this._read = () => {
+      this._consumed = true;
+      grant();
+    };
+    // `_read` is called before a reader takes what is there, and not again until more has come: were it the only place,
+    // a reader that takes the whole window at once would wait for a daemon that waits for its credit.
+    Object.defineProperty(this, 'read', {
+      value(size) {
+        const chunk = IncomingMessage.prototype.read.call(this, size);
+        grant();
+        return chunk;
+      },
+      writable: true,
+      configurable: true,
+    });
     Object.defineProperty(this, 'receivedBytes', { value: 0, writable: true });
+    Object.defineProperty(this, 'grantCredit', { value: grant });
     Object.defineProperty(this, 'clientAddress', { value: head.remote });
   }
 
@@ -71,6 +86,8 @@ function pushBody(request, bytes, isEnd) {
   if (bytes.length > 0) {
     request.receivedBytes += bytes.length;
     request.push(bytes);
+    // A reader that listens for 'data' and keeps up has been handed them already, past `read`.
+    request.grantCredit();
   }
   if (isEnd) {
     request.complete = true;
