@@ -114,6 +114,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     runDirectory: data.runDirectory,
     shimDirectory,
     log: (entry) => appendLines(logs, clock.now(), entry),
+    onHook: (instance, { hook, ms, failure }, requestId) => {
+      metrics.onHook(instance.runnable.functionName, hook, failure !== undefined);
+      if (hook === 'preFreeze' && requestId !== '') recorder.addPreFreeze(requestId, ms);
+    },
+    onBilled: () => undefined,
   };
   const scheduler = new Scheduler({
     clock,

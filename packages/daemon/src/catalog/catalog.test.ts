@@ -40,6 +40,8 @@ test('a function is routable when create returns, with defaults and FC variables
     initializer: { handler: 'index.init', timeout: 7 },
     timeoutMs: 3000,
     memoryMb: 512,
+    hooks: { preFreeze: undefined, preStop: undefined, postThaw: undefined },
+    freezeAfterMs: 100,
     cpu: undefined,
     diskMb: 512,
     instanceConcurrency: 1,

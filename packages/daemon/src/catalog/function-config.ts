@@ -10,6 +10,8 @@ import type { FunctionConfig, InstanceLifecycleConfig, LifecycleHook } from '../
 import { runtimeFamily } from './runtime-family.ts';
 
 const DISK_MB_DEFAULT = 512;
+/** The user's variable that says after how many idle milliseconds an instance freezes, or `never`. */
+export const FREEZE_AFTER_VARIABLE = 'THAW_FREEZE_AFTER_MS';
 const HANDLER_TYPES = ['auto', 'event', 'http'];
 /** FC: one core needs 1 GB at least and 4 GB at most. */
 const MEMORY_MB_PER_CORE_MIN = 1024;
@@ -116,6 +118,14 @@ function requireConsistent(config: FunctionConfig): void {
       'INVALID_ARGUMENT',
       `environmentVariables.THAW_HANDLER_TYPE must be one of ${HANDLER_TYPES.join(', ')}`,
       { details: { field: 'environmentVariables.THAW_HANDLER_TYPE' } },
+    );
+  }
+  const freezeAfter = config.environmentVariables[FREEZE_AFTER_VARIABLE];
+  if (freezeAfter !== undefined && freezeAfter !== 'never' && !/^\d{1,8}$/.test(freezeAfter)) {
+    throw new ThawError(
+      'INVALID_ARGUMENT',
+      `environmentVariables.${FREEZE_AFTER_VARIABLE} must be a number of milliseconds or never`,
+      { details: { field: `environmentVariables.${FREEZE_AFTER_VARIABLE}` } },
     );
   }
 }

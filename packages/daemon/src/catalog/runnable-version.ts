@@ -1,6 +1,7 @@
 import type { FunctionConfig, FunctionVersion } from '../model/function.ts';
 import type { RunnableVersion } from '../model/runnable.ts';
 import type { AccountPlace } from './arn.ts';
+import { FREEZE_AFTER_VARIABLE } from './function-config.ts';
 import { runtimeFamily } from './runtime-family.ts';
 
 /** Where the files of a version are on this host. */
@@ -25,6 +26,12 @@ export function runnableVersion(
     handler: config.handler,
     handlerType: handlerTypeOf(config),
     initializer: config.instanceLifecycleConfig.initializer,
+    hooks: {
+      preFreeze: config.instanceLifecycleConfig.preFreeze,
+      preStop: config.instanceLifecycleConfig.preStop,
+      postThaw: config.instanceLifecycleConfig.postThaw,
+    },
+    freezeAfterMs: freezeAfterMs(config),
     timeoutMs: config.timeout * 1000,
     memoryMb: config.memorySize,
     cpu: config.cpu,
@@ -76,4 +83,13 @@ function logFieldOf(config: FunctionConfig, name: 'project' | 'logstore'): strin
   if (typeof logConfig !== 'object' || logConfig === null) return '';
   const value: unknown = Reflect.get(logConfig, name);
   return typeof value === 'string' ? value : '';
+}
+
+/** An idle instance keeps the CPU this long, so that a steady caller never meets a thaw. */
+const FREEZE_AFTER_MS_DEFAULT = 100;
+
+function freezeAfterMs(config: FunctionConfig): number | undefined {
+  const wanted = config.environmentVariables[FREEZE_AFTER_VARIABLE];
+  if (wanted === 'never') return undefined;
+  return wanted === undefined ? FREEZE_AFTER_MS_DEFAULT : Number(wanted);
 }

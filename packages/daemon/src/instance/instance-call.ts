@@ -36,6 +36,11 @@ interface CallOwner {
 export class InstanceCall implements ResponseSink {
   readonly requestId: string;
   deadline: Deadline | undefined;
+  /** Monotonic milliseconds at which the runtime got it; undefined while it waits for a thaw. */
+  startedMs: number | undefined;
+  /** Milliseconds that it waited for the thaw. */
+  thawMs: number | undefined;
+  #isAbandoned = false;
   readonly #owner: CallOwner;
   #sink: CallSink | undefined;
   #exchange: Exchange | undefined;
@@ -47,7 +52,12 @@ export class InstanceCall implements ResponseSink {
     this.#owner = owner;
   }
 
-  start(transport: Transport, request: InstanceRequest): void {
+  start(transport: Transport, request: InstanceRequest, nowMs: number): void {
+    this.startedMs = nowMs;
+    if (this.#isAbandoned) {
+      this.#owner.onSettled(this, false);
+      return;
+    }
     this.#exchange = transport.exchange(request, this);
   }
 
@@ -58,6 +68,7 @@ export class InstanceCall implements ResponseSink {
   /** The caller is gone: nothing more is told to its sink. The slot stays taken until the handler has ended. */
   abandon(): void {
     this.#sink = undefined;
+    this.#isAbandoned = true;
     this.#exchange?.cancel();
   }
 

@@ -5,9 +5,17 @@ import type { Clock } from '../base/clock.ts';
 import type { Deadline, DeadlineWheel } from '../base/deadline-wheel.ts';
 import type { RunnableVersion } from '../model/runnable.ts';
 import type { Sandbox, SandboxDriver, SandboxExit } from '../sandbox/sandbox.ts';
-import type { RuntimeEvents, StartFailure } from '../transport/runtime-connection.ts';
+import type {
+  HookName,
+  RuntimeConnection,
+  RuntimeEvents,
+  StartFailure,
+} from '../transport/runtime-connection.ts';
 import type { HandlerKind, InstanceRequest, LogSource } from '../transport/transport.ts';
 import { createEndpoint } from './create-endpoint.ts';
+import { Freezer } from './freezer.ts';
+import { InstanceMeter, type MeteredInterval } from './instance-meter.ts';
+import { runHook, type HookRun } from './run-hook.ts';
 import { exitError, timeoutError, type ExitPhase } from './exit-error.ts';
 import { InstanceCall, type CallSink } from './instance-call.ts';
 import { instanceFiles, type InstanceFiles } from './instance-layout.ts';
@@ -39,6 +47,10 @@ export interface InstanceDeps {
   /** Where `installShims` put them. */
   readonly shimDirectory: string;
   readonly log: (line: InstanceLog) => void;
+  /** A hook has ended; `requestId` is the invocation before it. */
+  readonly onHook: (instance: Instance, run: HookRun, requestId: string) => void;
+  /** A stretch of time in which the instance worked: overlapping requests and hooks once. */
+  readonly onBilled: (instance: Instance, interval: MeteredInterval) => void;
 }
 
 export interface InstanceLog {
@@ -92,6 +104,10 @@ export class Instance {
   #stderrTail = '';
   #lastRequest = { id: '', endedMs: 0 };
   #openOutputs = 0;
+  #freezer: Freezer | undefined;
+  /** Invocations that came while the instance was frozen, in their order. */
+  #waitingForThaw: (() => void)[] = [];
+  readonly #meter: InstanceMeter;
   #memorySample: { takenMs: number; bytes: number | undefined } = { takenMs: -Infinity, bytes: undefined };
 
   constructor(deps: InstanceDeps, events: InstanceEvents, runnable: RunnableVersion, id: string) {
@@ -101,6 +117,7 @@ export class Instance {
     this.id = id;
     this.startedAtMs = deps.clock.now();
     this.#phaseStartMs = deps.clock.monotonicMs();
+    this.#meter = new InstanceMeter(deps.clock, (interval) => deps.onBilled(this, interval));
     this.#files = instanceFiles(deps.runDirectory, deps.shimDirectory, id);
   }
 
@@ -122,9 +139,11 @@ export class Instance {
     return this.#stopped.promise;
   }
 
+  /** A frozen instance serves too, after a thaw. */
   hasFreeSlot(): boolean {
-    if (this.#state.name === 'idle') return true;
-    return this.#state.name === 'busy' && this.#state.inFlight < this.runnable.instanceConcurrency;
+    const { name } = this.#state;
+    if (name === 'idle' || name === 'frozen') return true;
+    return (name === 'busy' || name === 'thawing') && this.inFlight < this.runnable.instanceConcurrency;
   }
 
   /** At most `MEMORY_SAMPLE_MS` old: measuring reads a file, and every answer of the invoke API tells the figure. */
@@ -159,6 +178,8 @@ export class Instance {
       const sandbox = await driver.start(endpoint.spec);
       this.#sandbox = sandbox;
       if (this.#phase === 'boot') this.#markPhase('sandbox');
+      const { freezeAfterMs } = this.runnable;
+      this.#freezer = new Freezer(this.#deps.wheel, sandbox, freezeAfterMs, () => this.#onFreezeDue());
       if (this.#killed) sandbox.kill();
       else endpoint.onSandbox(sandbox);
       const exit = await sandbox.exited;
@@ -185,16 +206,26 @@ export class Instance {
       onBroken: (broken, cause) => this.#onBroken(broken, cause),
     });
     this.#calls.add(call);
-    call.deadline = this.#deps.wheel.set(this.runnable.timeoutMs, () => this.#onCallTimeout(call));
-    call.start(connection, request);
+    this.#meter.begin(this.#deps.clock.monotonicMs(), 'request');
+    if (this.#state.name !== 'thawing') {
+      this.#begin(call, connection, request);
+      return call;
+    }
+    const askedMs = this.#deps.clock.monotonicMs();
+    this.#waitingForThaw.push(() => {
+      call.thawMs = this.#deps.clock.monotonicMs() - askedMs;
+      this.#begin(call, connection, request);
+    });
+    if (this.#waitingForThaw.length === 1) void this.#thaw(connection);
     return call;
   }
 
-  /** No new invocations; ends when the running ones have. */
+  /** No new invocations; ends when the running ones have, and the hook before the stop after them. */
   drain(): void {
     if (this.#state.name === 'stopped' || this.#state.name === 'draining') return;
+    const wasFrozen = this.#state.name === 'frozen';
     this.#apply({ type: 'drain' });
-    if (this.inFlight === 0) this.kill();
+    if (this.inFlight === 0) void this.#stop(wasFrozen);
   }
 
   /** Ends every process at once; what runs fails. */
@@ -203,6 +234,83 @@ export class Instance {
     this.#killed = true;
     this.drain();
     this.#sandbox?.kill();
+  }
+
+  #begin(call: InstanceCall, connection: RuntimeConnection, request: InstanceRequest): void {
+    const { clock, wheel } = this.#deps;
+    call.deadline = wheel.set(this.runnable.timeoutMs, () => this.#onCallTimeout(call));
+    call.start(connection, request, clock.monotonicMs());
+  }
+
+  /** Idle for the whole grace. The hook may take its time; whoever comes meanwhile is told by the change back to idle. */
+  #onFreezeDue(): void {
+    if (this.#state.name !== 'idle') return;
+    if (this.runnable.hooks.preFreeze === undefined) {
+      this.#freeze();
+      return;
+    }
+    this.#apply({ type: 'preFreeze' });
+    this.#runHook('preFreeze', () => {
+      if (this.#state.name !== 'preFreezing') return;
+      this.#apply({ type: 'preFreezeEnded' });
+      // Still idle: nobody has taken it in the turn of that change.
+      if (this.state.name === 'idle') this.#freeze();
+    });
+  }
+
+  #freeze(): void {
+    this.#freezer?.disarm();
+    this.#apply({ type: 'frozen' });
+    this.#freezer?.freeze().catch((error: unknown) => {
+      if (!this.#killed) this.#log('', 'platform', `the instance could not be frozen: ${String(error)}\n`);
+    });
+  }
+
+  async #thaw(connection: RuntimeConnection): Promise<void> {
+    try {
+      await this.#freezer?.thaw();
+    } catch (cause) {
+      const name = this.runnable.functionName;
+      const error = new ThawError('SANDBOX_FAILED', `an instance of function '${name}' could not be thawed`, {
+        cause,
+      });
+      for (const call of this.#calls) call.fail(error);
+      this.kill();
+      return;
+    }
+    if (this.runnable.hooks.postThaw === undefined || this.#killed) this.#onThawed();
+    else this.#runHook('postThaw', () => this.#onThawed(), connection);
+  }
+
+  #onThawed(): void {
+    if (this.#killed) return;
+    this.#apply({ type: 'thawed', atMs: this.#deps.clock.monotonicMs() });
+    const waiting = this.#waitingForThaw;
+    this.#waitingForThaw = [];
+    for (const begin of waiting) begin();
+  }
+
+  /** The last invocation has ended. The hook before the stop runs, unless the instance never served or is to die. */
+  async #stop(isFrozen: boolean): Promise<void> {
+    const isReady = this.#phase === 'invocation' && !this.#isExiting;
+    if (this.#killed || !isReady || this.runnable.hooks.preStop === undefined) {
+      this.kill();
+      return;
+    }
+    if (isFrozen) await this.#freezer?.thaw().catch(() => this.kill());
+    if (!this.#killed) this.#runHook('preStop', () => this.kill());
+  }
+
+  #runHook(hook: HookName, onEnd: () => void, connection = this.#endpoint?.connection): void {
+    const timeoutMs = (this.runnable.hooks[hook]?.timeout ?? 0) * 1000;
+    if (connection === undefined) throw new Error(`instance ${this.id} has no runtime to run a hook`);
+    this.#meter.begin(this.#deps.clock.monotonicMs(), 'hook');
+    runHook(this.#deps, connection, hook, timeoutMs, (run) => {
+      this.#meter.end(this.#deps.clock.monotonicMs());
+      if (run.failure !== undefined) this.#log('', 'platform', `the ${hook} hook failed: ${run.failure}\n`);
+      this.#deps.onHook(this, run, this.#lastRequest.id);
+      onEnd();
+    });
   }
 
   async #listenForOutput(): Promise<void> {
@@ -227,10 +335,13 @@ export class Instance {
       },
       onInitializing: () => {
         this.#enterPhase('initializer', 'load', (this.runnable.initializer?.timeout ?? 0) * 1000);
+        this.#meter.begin(this.#deps.clock.monotonicMs(), 'hook');
         this.#apply({ type: 'initializing' });
       },
       onReady: () => {
-        this.#enterPhase('invocation', this.#phase === 'initializer' ? 'initializer' : 'load', undefined);
+        const wasInitializing = this.#phase === 'initializer';
+        this.#enterPhase('invocation', wasInitializing ? 'initializer' : 'load', undefined);
+        if (wasInitializing) this.#meter.end(this.#deps.clock.monotonicMs());
         this.#apply({ type: 'ready', atMs: this.#deps.clock.monotonicMs() });
       },
       onStartFailed: (failure) => this.#failStart(this.#startError(failure)),
@@ -291,14 +402,13 @@ export class Instance {
 
   #onSettled(call: InstanceCall, isLastOfProcess: boolean): void {
     if (call.deadline !== undefined) this.#deps.wheel.clear(call.deadline);
-    this.#calls.delete(call);
+    if (!this.#calls.delete(call)) return;
     const nowMs = this.#deps.clock.monotonicMs();
     this.#lastRequest = { id: call.requestId, endedMs: nowMs };
+    this.#meter.end(nowMs);
     if (isLastOfProcess) this.drain();
-    if (this.#state.name === 'busy' || (this.#state.name === 'draining' && this.inFlight > 0)) {
-      this.#apply({ type: 'slotReleased', atMs: nowMs });
-    }
-    if (this.#state.name === 'draining' && this.inFlight === 0) this.kill();
+    if (this.inFlight > 0) this.#apply({ type: 'slotReleased', atMs: nowMs });
+    if (this.#state.name === 'draining' && this.inFlight === 0) void this.#stop(false);
   }
 
   /** The link broke under a call. Why is known when the sandbox has ended, which it does soon. */
@@ -361,7 +471,11 @@ export class Instance {
     if (to === undefined)
       throw new Error(`instance ${this.id} is ${from.name} and cannot take '${event.type}'`);
     this.#state = to;
-    if (to !== from) this.#events.onChange(this, from);
+    if (to === from) return;
+    if (from.name === 'idle') this.#freezer?.disarm();
+    this.#events.onChange(this, from);
+    // A listener may have changed it again; the grace begins only where nothing has.
+    if (this.#state === to && to.name === 'idle' && from.name !== 'preFreezing') this.#freezer?.arm();
   }
 
   #log(requestId: string, source: LogSource | 'platform', text: string): void {
@@ -371,6 +485,8 @@ export class Instance {
   async #cleanUp(): Promise<void> {
     if (this.#startDeadline !== undefined) this.#deps.wheel.clear(this.#startDeadline);
     this.#killed = true;
+    this.#freezer?.disarm();
+    this.#meter.stop(this.#deps.clock.monotonicMs());
     this.#endpoint?.close();
     this.#outputs?.close();
     try {

@@ -34,6 +34,14 @@ export class InvocationRecorder {
     }
   }
 
+  /** Adds what happened after the answer: the hook that the invocation's instance ran before it froze. */
+  addPreFreeze(requestId: string, ms: number): void {
+    this.flush();
+    const record = this.#log.get(requestId);
+    if (record !== undefined)
+      this.#log.append([{ ...record, timeline: { ...record.timeline, preFreeze: ms } }]);
+  }
+
   /** History is worth less than service: a batch that cannot be written is reported and given up. */
   flush(): void {
     const batch = this.#batch;

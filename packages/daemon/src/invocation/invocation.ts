@@ -65,7 +65,6 @@ export class Invocation implements Waiter, CallSink {
   #payload: Payload;
   #instance: Instance | undefined;
   #call: InstanceCall | undefined;
-  #handlerStartMs = 0;
   #coldStart = false;
   #statusCode: number | undefined;
   /** Collects an event handler's whole result, where it has to become an HTTP response first. */
@@ -155,7 +154,7 @@ export class Invocation implements Waiter, CallSink {
   onHead(head: ResponseHead): void {
     const nowMs = this.#deps.clock.monotonicMs();
     this.#phases.firstByte = nowMs - this.request.acceptedMs;
-    this.#phases.handler = nowMs - this.#handlerStartMs;
+    this.#markHandler(nowMs);
     if (this.#result !== undefined) return;
     this.#statusCode = head.status;
     this.#responder.onHead(head, this);
@@ -170,7 +169,7 @@ export class Invocation implements Waiter, CallSink {
 
   onEnd(): void {
     const nowMs = this.#deps.clock.monotonicMs();
-    this.#phases.handler = nowMs - this.#handlerStartMs;
+    this.#markHandler(nowMs);
     if (this.#result !== undefined && !this.#answerTranslated(this.#result)) return;
     this.#phases.lastByte = nowMs - this.request.acceptedMs;
     this.#responder.onEnd();
@@ -178,7 +177,7 @@ export class Invocation implements Waiter, CallSink {
   }
 
   onFailure(error: ThawError): void {
-    this.#phases.handler = this.#deps.clock.monotonicMs() - this.#handlerStartMs;
+    this.#markHandler(this.#deps.clock.monotonicMs());
     this.#fail(error);
   }
 
@@ -192,8 +191,14 @@ export class Invocation implements Waiter, CallSink {
       this.#coldStart = true;
       Object.assign(this.#phases, instance.timings);
     }
-    this.#handlerStartMs = this.#deps.clock.monotonicMs();
     this.#call = instance.serve(request, this);
+  }
+
+  /** The runtime got the request when the instance was awake. */
+  #markHandler(nowMs: number): void {
+    const { startedMs, thawMs } = this.#call ?? {};
+    if (startedMs !== undefined) this.#phases.handler = nowMs - startedMs;
+    if (thawMs !== undefined) this.#phases.thaw = thawMs;
   }
 
   /**

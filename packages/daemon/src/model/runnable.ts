@@ -18,6 +18,14 @@ export interface RunnableVersion {
   readonly handler: string;
   readonly handlerType: 'auto' | 'event' | 'http';
   readonly initializer: LifecycleHook | undefined;
+  /** Called only where they are configured. */
+  readonly hooks: {
+    readonly preFreeze: LifecycleHook | undefined;
+    readonly preStop: LifecycleHook | undefined;
+    readonly postThaw: LifecycleHook | undefined;
+  };
+  /** Idle for so long, an instance is frozen; undefined: never. */
+  readonly freezeAfterMs: number | undefined;
   readonly timeoutMs: number;
   readonly memoryMb: number;
   /** Cores at most, where the function says so. Memory decides the share of the CPU when it is scarce. */

@@ -22,6 +22,7 @@ export class Metrics {
   readonly #invocations: Counter<'function' | 'outcome'>;
   readonly #coldStarts: Counter<'function'>;
   readonly #duration: Histogram<'function'>;
+  readonly #hooks: Counter<'function' | 'hook' | 'outcome'>;
 
   constructor(sources: MetricSources) {
     const registers = [this.#registry];
@@ -42,6 +43,12 @@ export class Metrics {
       help: 'From accept to the last byte of the answer.',
       labelNames: ['function'],
       buckets: DURATION_BUCKETS_S,
+      registers,
+    });
+    this.#hooks = new Counter({
+      name: 'thaw_hooks_total',
+      help: 'Lifecycle hooks that ended, by function, hook and outcome.',
+      labelNames: ['function', 'hook', 'outcome'],
       registers,
     });
     const instances = new Gauge({
@@ -77,6 +84,10 @@ export class Metrics {
     this.#invocations.inc({ function: functionName, outcome });
     if (isColdStart) this.#coldStarts.inc({ function: functionName });
     this.#duration.observe({ function: functionName }, durationMs / 1000);
+  }
+
+  onHook(functionName: string, hook: string, isFailed: boolean): void {
+    this.#hooks.inc({ function: functionName, hook, outcome: isFailed ? 'failed' : 'success' });
   }
 
   get contentType(): string {
