@@ -147,11 +147,20 @@ function environmentOf(
 ): Record<string, string> {
   return {
     PATH: `/var/lang/bin:${places.layers}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`,
-    LD_LIBRARY_PATH: `${places.code}:${places.code}/lib:${places.layers}/lib`,
     HOME: '/tmp',
     LANG: 'C.UTF-8',
     ...runnable.environment,
+    LD_LIBRARY_PATH: libraryPath(runnable, places),
     FC_FUNC_CODE_PATH: `${places.code}/`,
     FC_INSTANCE_ID: instanceId,
   };
+}
+
+/**
+ * An interpreter that was moved to `/var/lang` may be a small program around a library of its own, which the loader
+ * would look for where it was built, or worse, find another release of in the system.
+ */
+function libraryPath({ environment }: RunnableVersion, { code, layers, interpreter }: Places): string {
+  const path = environment['LD_LIBRARY_PATH'] ?? `${code}:${code}/lib:${layers}/lib`;
+  return interpreter.startsWith('/var/lang/') ? `${path}:/var/lang/lib` : path;
 }
