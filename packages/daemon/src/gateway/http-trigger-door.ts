@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { Invocation, type InvocationDeps } from '../invocation/invocation.ts';
 import type { HttpTrigger } from '../model/trigger.ts';
+import type { ResponseHead } from '../transport/transport.ts';
 import { corsHeaders, isPreflight, preflightHeaders } from './cors.ts';
 import type { Arrival, Door } from './door.ts';
 import { endAnswer } from './end-answer.ts';
@@ -190,7 +191,11 @@ class TriggerAnswerForm implements AnswerForm {
     this.#corsHeaders = cors;
   }
 
-  headers(_head: unknown, invocation: Invocation): string[] {
+  status(head: ResponseHead): number {
+    return head.status;
+  }
+
+  headers(_head: ResponseHead, invocation: Invocation): string[] {
     return [
       'x-fc-request-id',
       invocation.request.requestId,

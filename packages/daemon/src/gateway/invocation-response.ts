@@ -7,6 +7,8 @@ import { endAnswer } from './end-answer.ts';
 
 /** How a door dresses the answer of an invocation. */
 export interface AnswerForm {
+  /** Of a success; what the function itself said is in the head. */
+  status(head: ResponseHead): number;
   /** Headers of a success, flat, besides the function's own. */
   headers(head: ResponseHead, invocation: Invocation): string[];
   /** A failure as status, flat headers and body. */
@@ -124,7 +126,7 @@ export class InvocationResponse implements InvocationResponder {
     if (wholeLength !== undefined) headers.push('Content-Length', String(wholeLength));
     headers.push('Server-Timing', serverTiming(invocation.timeline));
     try {
-      this.#response.writeHead(head.status, headers);
+      this.#response.writeHead(this.#form.status(head), headers);
     } catch (error) {
       // A name or value that HTTP does not allow.
       this.#head = undefined;
@@ -138,7 +140,7 @@ export class InvocationResponse implements InvocationResponder {
   }
 
   #isBodyless(): boolean {
-    const status = this.#head?.status;
+    const status = this.#head === undefined ? undefined : this.#form.status(this.#head);
     return this.#response.req.method === 'HEAD' || status === 204 || status === 304;
   }
 }

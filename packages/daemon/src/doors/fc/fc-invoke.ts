@@ -130,6 +130,9 @@ function decode(name: string): string {
 
 /** FC's headers around the function's bytes (FC 3.0, InvokeFunction). */
 const fcAnswerForm: AnswerForm = {
+  /** The function was invoked, whatever its HTTP handler thinks of the request: clients take all else for FC's own errors. */
+  status: () => 200,
+
   headers(head: ResponseHead, invocation: Invocation): string[] {
     const headers = invocationHeaders(invocation);
     // An HTTP handler may say what its bytes are; an event handler's are just bytes.
