@@ -91,6 +91,7 @@ export function sendRaw(url: string, bytes: string | Buffer, options = { end: fa
 }
 
 /** The body as JSON; its shape is what the test that asks expects. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the one place that says what JSON is
 export function jsonOf<T>(answer: Pick<Answer, 'body'>): T {
   const value: T = JSON.parse(answer.body.toString('utf8'));
   return value;
