@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import fc from '@alicloud/fc20230330';
 import openApi from '@alicloud/openapi-core';
+import { afterTest } from './after-test.ts';
 import { waitFor } from './wait-for.ts';
 
 export const ROOT = join(import.meta.dirname, '../../..');
@@ -79,7 +80,7 @@ export async function startPlatform(t: TestContext, options: PlatformOptions = {
     child.kill('SIGTERM');
     await endWithin(child, exited, () => output);
   };
-  t.after(stop);
+  afterTest(t, stop);
   const running = await waitFor('the platform to serve', async () => {
     if (child.exitCode !== null) throw new Error(`the platform exited with ${child.exitCode}:\n${output}`);
     const told = await readJson(join(dataDir, 'daemon.json'));
@@ -128,7 +129,7 @@ export function runThaw(args: readonly string[], options: CommandOptions = {}): 
 /** A fresh directory that is removed when the test ends. */
 export async function temporaryDirectory(t: TestContext, prefix = 'thaw-test-'): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), prefix));
-  t.after(() => rm(directory, { recursive: true, force: true, maxRetries: 3 }));
+  afterTest(t, () => rm(directory, { recursive: true, force: true, maxRetries: 3 }));
   return directory;
 }
 
