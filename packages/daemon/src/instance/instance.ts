@@ -1,8 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
-import { createServer, type Server } from 'node:net';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../base/clock.ts';
-import type { Deadline, DeadlineWheel } from '../base/deadline-wheel.ts';
+import type { DeadlineWheel } from '../base/deadline-wheel.ts';
 import type { RunnableVersion } from '../model/runnable.ts';
 import type { Sandbox, SandboxDriver, SandboxExit } from '../sandbox/sandbox.ts';
 import type {
@@ -16,14 +15,14 @@ import { createEndpoint } from './create-endpoint.ts';
 import { Freezer } from './freezer.ts';
 import { InstanceMeter, type MeteredInterval } from './instance-meter.ts';
 import { runHook, type HookRun } from './run-hook.ts';
-import { exitError, timeoutError, type ExitPhase } from './exit-error.ts';
+import { exitError, timeoutError } from './exit-error.ts';
 import { InstanceCall, type CallSink } from './instance-call.ts';
 import { instanceFiles, type InstanceFiles } from './instance-layout.ts';
+import { InstanceOutput } from './instance-output.ts';
 import { inFlightOf, nextState, type InstanceEvent, type InstanceState } from './instance-state.ts';
 import type { Interpreter } from './interpreters.ts';
-import { listenOn } from './listen-on.ts';
-import { readOutput } from './output-reader.ts';
 import type { RuntimeEndpoint } from './runtime-endpoint.ts';
+import { StartPhases, type StartTimings } from './start-phases.ts';
 
 /** Loading the code is given the function's own timeout, and at least this. */
 const LOAD_MS_MIN = 10_000;
@@ -31,10 +30,7 @@ const LOAD_MS_MIN = 10_000;
 const EXIT_GRACE_MS = 1_000;
 /** From the loss of the link until the kernel has reported the end of every process. */
 const EXIT_MS_MAX = 10_000;
-/** After the exit, until the last output has been read. */
-const OUTPUT_MS_MAX = 500;
 const MEMORY_SAMPLE_MS = 100;
-const STDERR_TAIL_CHARACTERS = 2048;
 /** Output that comes this long after an invocation's end still belongs to it. */
 const LATE_OUTPUT_MS = 100;
 
@@ -69,20 +65,11 @@ export interface InstanceEvents {
   onStartFailed(instance: Instance, error: ThawError): void;
 }
 
-/** Milliseconds of a start's phases; a phase that has not ended is absent. */
-export interface StartTimings {
-  sandbox?: number;
-  boot?: number;
-  load?: number;
-  initializer?: number;
-}
-
 /** One running copy of one function version: its sandbox, its link and its state, from the start to the last process's end. */
 export class Instance {
   readonly id: string;
   readonly runnable: RunnableVersion;
   readonly startedAtMs: number;
-  readonly timings: StartTimings = {};
   /** Invocations served so far; the one that finds 0 had the cold start. */
   served = 0;
 
@@ -90,20 +77,16 @@ export class Instance {
   readonly #events: InstanceEvents;
   readonly #files: InstanceFiles;
   readonly #calls = new Set<InstanceCall>();
+  readonly #phases: StartPhases;
+  readonly #output: InstanceOutput;
   readonly #stopped = Promise.withResolvers<void>();
   #state: InstanceState = { name: 'starting' };
-  #phase: ExitPhase = 'boot';
-  #phaseStartMs: number;
-  #startDeadline: Deadline | undefined;
   #startFailed = false;
   #killed = false;
   #isExiting = false;
   #sandbox: Sandbox | undefined;
   #endpoint: RuntimeEndpoint | undefined;
-  #outputs: Server | undefined;
-  #stderrTail = '';
   #lastRequest = { id: '', endedMs: 0 };
-  #openOutputs = 0;
   #freezer: Freezer | undefined;
   /** Invocations that came while the instance was frozen, in their order. */
   #waitingForThaw: (() => void)[] = [];
@@ -116,13 +99,21 @@ export class Instance {
     this.runnable = runnable;
     this.id = id;
     this.startedAtMs = deps.clock.now();
-    this.#phaseStartMs = deps.clock.monotonicMs();
+    this.#phases = new StartPhases(deps.clock, deps.wheel, (phase, timeoutMs) => {
+      this.#failStart(timeoutError(runnable.functionName, phase, timeoutMs));
+    });
+    this.#output = new InstanceOutput(deps.wheel, (source, text) => this.#onOutput(source, text));
     this.#meter = new InstanceMeter(deps.clock, (interval) => deps.onBilled(this, interval));
     this.#files = instanceFiles(deps.runDirectory, deps.shimDirectory, id);
   }
 
   get state(): InstanceState {
     return this.#state;
+  }
+
+  /** Milliseconds of each phase of the start. */
+  get timings(): StartTimings {
+    return this.#phases.timings;
   }
 
   get inFlight(): number {
@@ -171,19 +162,18 @@ export class Instance {
         this.#runtimeEvents(),
       );
       this.#endpoint = endpoint;
-      const { bootMsMax } = endpoint;
-      this.#startDeadline = this.#deps.wheel.set(bootMsMax, () => this.#onStartTimeout(bootMsMax));
+      this.#phases.begin(endpoint.bootMsMax);
       await mkdir(this.#files.directory, { recursive: true, mode: 0o755 });
-      await Promise.all([this.#listenForOutput(), endpoint.open()]);
+      await Promise.all([this.#output.listen(this.#files.outputSocket), endpoint.open()]);
       const sandbox = await driver.start(endpoint.spec);
       this.#sandbox = sandbox;
-      if (this.#phase === 'boot') this.#markPhase('sandbox');
+      this.#phases.onSandbox();
       const { freezeAfterMs } = this.runnable;
       this.#freezer = new Freezer(this.#deps.wheel, sandbox, freezeAfterMs, () => this.#onFreezeDue());
       if (this.#killed) sandbox.kill();
       else endpoint.onSandbox(sandbox);
       const exit = await sandbox.exited;
-      await this.#outputRead();
+      await this.#output.ended();
       this.#onExit(exit);
     } catch (error) {
       this.#failStart(
@@ -292,7 +282,7 @@ export class Instance {
 
   /** The last invocation has ended. The hook before the stop runs, unless the instance never served or is to die. */
   async #stop(isFrozen: boolean): Promise<void> {
-    const isReady = this.#phase === 'invocation' && !this.#isExiting;
+    const isReady = this.#phases.phase === 'invocation' && !this.#isExiting;
     if (this.#killed || !isReady || this.runnable.hooks.preStop === undefined) {
       this.kill();
       return;
@@ -313,34 +303,19 @@ export class Instance {
     });
   }
 
-  async #listenForOutput(): Promise<void> {
-    const server = createServer();
-    server.on('connection', (socket) => {
-      this.#openOutputs += 1;
-      socket.on('close', () => {
-        this.#openOutputs -= 1;
-      });
-    });
-    readOutput(server, (source, text) => this.#onOutput(source, text));
-    this.#outputs = server;
-    await listenOn(server, this.#files.outputSocket);
-  }
-
   #runtimeEvents(): RuntimeEvents {
     return {
       onBooted: () => {
-        // The runtime's word may overtake the launcher's that the sandbox is up.
-        if (this.timings.sandbox === undefined) this.#markPhase('sandbox');
-        this.#enterPhase('load', 'boot', Math.max(this.runnable.timeoutMs, LOAD_MS_MIN));
+        this.#phases.onBooted(Math.max(this.runnable.timeoutMs, LOAD_MS_MIN));
       },
       onInitializing: () => {
-        this.#enterPhase('initializer', 'load', (this.runnable.initializer?.timeout ?? 0) * 1000);
+        this.#phases.onInitializing((this.runnable.initializer?.timeout ?? 0) * 1000);
         this.#meter.begin(this.#deps.clock.monotonicMs(), 'hook');
         this.#apply({ type: 'initializing' });
       },
       onReady: () => {
-        const wasInitializing = this.#phase === 'initializer';
-        this.#enterPhase('invocation', wasInitializing ? 'initializer' : 'load', undefined);
+        const wasInitializing = this.#phases.phase === 'initializer';
+        this.#phases.onReady();
         if (wasInitializing) this.#meter.end(this.#deps.clock.monotonicMs());
         this.#apply({ type: 'ready', atMs: this.#deps.clock.monotonicMs() });
       },
@@ -348,22 +323,6 @@ export class Instance {
       onLog: (source, text) => this.#log('', source, text),
       onClosed: () => this.#awaitExit(),
     };
-  }
-
-  #markPhase(phase: keyof StartTimings): void {
-    const nowMs = this.#deps.clock.monotonicMs();
-    this.timings[phase] = nowMs - this.#phaseStartMs;
-    this.#phaseStartMs = nowMs;
-  }
-
-  #enterPhase(phase: ExitPhase, ended: keyof StartTimings, timeoutMs: number | undefined): void {
-    this.#markPhase(ended);
-    this.#phase = phase;
-    if (this.#startDeadline !== undefined) this.#deps.wheel.clear(this.#startDeadline);
-    this.#startDeadline =
-      timeoutMs === undefined
-        ? undefined
-        : this.#deps.wheel.set(timeoutMs, () => this.#onStartTimeout(timeoutMs));
   }
 
   #startError({ phase, error }: StartFailure): ThawError {
@@ -382,12 +341,8 @@ export class Instance {
     });
   }
 
-  #onStartTimeout(timeoutMs: number): void {
-    this.#failStart(timeoutError(this.runnable.functionName, this.#phase, timeoutMs));
-  }
-
   #failStart(error: ThawError): void {
-    const isReady = this.#phase === 'invocation';
+    const isReady = this.#phases.phase === 'invocation';
     if (this.#startFailed || isReady) return;
     this.#startFailed = true;
     this.#log('', 'platform', `${error.message}\n`);
@@ -431,7 +386,7 @@ export class Instance {
 
   #onExit(exit: SandboxExit): void {
     const { functionName, memoryMb } = this.runnable;
-    const error = exitError(functionName, memoryMb, this.#phase, exit, this.#stderrTail);
+    const error = exitError(functionName, memoryMb, this.#phases.phase, exit, this.#output.stderrTail);
     this.#failStart(error);
     for (const call of this.#calls) {
       if (call.deadline !== undefined) this.#deps.wheel.clear(call.deadline);
@@ -440,7 +395,6 @@ export class Instance {
   }
 
   #onOutput(source: LogSource, text: string): void {
-    if (source === 'stderr') this.#stderrTail = (this.#stderrTail + text).slice(-STDERR_TAIL_CHARACTERS);
     const [only] = this.#calls;
     if (this.#calls.size === 1 && only !== undefined) {
       only.onLog(source, text);
@@ -448,21 +402,6 @@ export class Instance {
     }
     const isLate = this.#deps.clock.monotonicMs() - this.#lastRequest.endedMs < LATE_OUTPUT_MS;
     this.#log(this.#calls.size === 0 && isLate ? this.#lastRequest.id : '', source, text);
-  }
-
-  /** Waits until both ends of the output are closed, but no longer than the bound. */
-  #outputRead(): Promise<void> {
-    return new Promise((resolve) => {
-      const limit = this.#deps.wheel.set(OUTPUT_MS_MAX, () => done());
-      const poll = setInterval(() => {
-        if (this.#openOutputs === 0) done();
-      }, 1);
-      const done = (): void => {
-        clearInterval(poll);
-        this.#deps.wheel.clear(limit);
-        resolve();
-      };
-    });
   }
 
   #apply(event: InstanceEvent): void {
@@ -483,12 +422,12 @@ export class Instance {
   }
 
   async #cleanUp(): Promise<void> {
-    if (this.#startDeadline !== undefined) this.#deps.wheel.clear(this.#startDeadline);
+    this.#phases.close();
     this.#killed = true;
     this.#freezer?.disarm();
     this.#meter.stop(this.#deps.clock.monotonicMs());
     this.#endpoint?.close();
-    this.#outputs?.close();
+    this.#output.close();
     try {
       await rm(this.#files.directory, { recursive: true, force: true });
     } catch (error) {
