@@ -1,5 +1,6 @@
 import type { ErrorCode } from '@thaw/protocol/error-code.ts';
 import type { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { diskProblem } from '../../base/disk-problem.ts';
 import type { ControlResponse } from './control-request.ts';
 
 /** FC's own name of each condition. Codes that FC does not document follow its habit of naming the condition. */
@@ -110,6 +111,12 @@ function fcErrorBody(error: ThawError, requestId: string): string {
   return JSON.stringify({
     RequestId: requestId,
     Code: fcErrorCode(error),
-    Message: error.code === 'INTERNAL' ? INTERNAL_MESSAGE : error.message,
+    Message: error.code === 'INTERNAL' ? INTERNAL_MESSAGE : messageOf(error),
   });
+}
+
+/** A full disk is for whoever runs the platform to mend, and the person who deploys is often the same. */
+function messageOf(error: ThawError): string {
+  const problem = error.code === 'STORE_FAILED' ? diskProblem(error) : undefined;
+  return problem === undefined ? error.message : `${error.message}: ${problem}`;
 }
