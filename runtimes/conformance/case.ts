@@ -94,16 +94,37 @@ export function casesFor(language: Language): Case[] {
   const directory = join(import.meta.dirname, 'cases');
   return readdirSync(directory)
     .filter((file) => file.endsWith('.json'))
-    .flatMap((file) => JSON.parse(readFileSync(join(directory, file), 'utf8')) as unknown[])
+    .flatMap((file) => JSON.parse(readFileSync(join(directory, file), 'utf8')) as Case[])
+    .filter(({ languages }) => languages === undefined || languages.includes(language))
     .map((value) => forLanguage(value, language) as Case)
-    .filter(({ languages }) => languages === undefined || languages.includes(language));
+    .map((one) => (language === 'java' ? inJava(one) : one));
+}
+
+/** In Java `a/b.do_it` is the method `doIt` of the class `a.b.Functions`. */
+function inJava(one: Case): Case {
+  const references = ['handler', 'initializer', 'preFreeze', 'preStop', 'postThaw'] as const;
+  const renamed = references.flatMap((key) => {
+    const reference = one[key];
+    return reference === undefined ? [] : [[key, javaReference(reference)]];
+  });
+  return { ...one, ...(Object.fromEntries(renamed) as Partial<Case>) };
+}
+
+function javaReference(reference: string): string {
+  if (reference.includes('::')) return reference;
+  const end = reference.lastIndexOf('.');
+  const method = reference.slice(end + 1).replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+  return `${reference.slice(0, end).replaceAll('/', '.')}.Functions::${method}`;
 }
 
 /** Replaces every value that differs by language by that of the language. */
 function forLanguage(value: unknown, language: Language): unknown {
   if (Array.isArray(value)) return value.map((item) => forLanguage(item, language));
   if (typeof value !== 'object' || value === null) return value;
-  if ('nodejs' in value && 'python3' in value) return value[language];
+  if ('nodejs' in value && 'python3' in value) {
+    assert.ok(language in value, `${JSON.stringify(value)} has nothing for ${language}`);
+    return (value as Record<string, unknown>)[language];
+  }
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, forLanguage(item, language)]));
 }
 

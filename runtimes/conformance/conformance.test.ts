@@ -1,7 +1,7 @@
 /** Every case against every interpreter on the machine: docs/RUNTIMES.md, section 8. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { describe, it } from 'node:test';
+import { after, describe, it } from 'node:test';
 import {
   assertLogs,
   assertText,
@@ -14,21 +14,29 @@ import {
   type Step,
 } from './case.ts';
 import { type Interpreter, type Language, listInterpreters } from './interpreters.ts';
+import { buildJava, type JavaBuild } from './java-build.ts';
 import { LinkDriver, type ReportedError, type Stream } from './link-driver.ts';
 
 const RUNTIMES = join(import.meta.dirname, '..');
 /** Cases of one interpreter that run at once: each is a process of its own. */
 const CASES_AT_ONCE = 2;
 
-const COMMANDS: Readonly<Record<Language, readonly string[]>> = {
-  nodejs: [join(RUNTIMES, 'nodejs', 'shim.cjs')],
-  python3: ['-u', '-B', join(RUNTIMES, 'python', 'shim.py')],
-};
+const interpreters = listInterpreters();
+const jdks = interpreters.flatMap(({ language, path }) => (language === 'java' ? (path ?? []) : []));
+/** Compiled once, by the oldest JDK, for all of them; a reason where it cannot be. */
+const java = await buildJava(jdks[0]);
+after(async () => {
+  if (typeof java !== 'string') await java[Symbol.asyncDispose]();
+});
 
-for (const interpreter of listInterpreters()) {
+for (const interpreter of interpreters) {
   const { language, name, path } = interpreter;
   if (path === undefined) {
     void it(`runs on ${name}`, { skip: `${name} is not on this machine` }, () => {});
+    continue;
+  }
+  if (language === 'java' && typeof java === 'string') {
+    void it(`runs on ${name}`, { skip: java }, () => {});
     continue;
   }
   void describe(`the ${language} shim on ${name}`, { concurrency: CASES_AT_ONCE }, () => {
@@ -51,18 +59,38 @@ async function closeEarly(language: Language, path: string): Promise<void> {
   assert.equal(driver.exitCode, 0);
 }
 
-async function startDriver(language: Language, path: Interpreter['path'] & string): Promise<LinkDriver> {
-  const driver = await LinkDriver.start([path, ...COMMANDS[language]], codePath(language));
+async function startDriver(
+  language: Language,
+  path: Interpreter['path'] & string,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<LinkDriver> {
+  const driver = await LinkDriver.start(
+    commandOf(language, path),
+    codePath(language),
+    language === 'java' ? environment : undefined,
+  );
   await driver.waitWhileAlive('HELLO', () => driver.hello !== undefined);
   return driver;
 }
 
+function commandOf(language: Language, path: string): readonly string[] {
+  if (language === 'nodejs') return [path, join(RUNTIMES, 'nodejs', 'shim.cjs')];
+  if (language === 'python3') return [path, '-u', '-B', join(RUNTIMES, 'python', 'shim.py')];
+  return requireJava().commandOn(path);
+}
+
+function requireJava(): JavaBuild {
+  assert.ok(typeof java !== 'string');
+  return java;
+}
+
 function codePath(language: Language): string {
+  if (language === 'java') return requireJava().codePath;
   return join(import.meta.dirname, 'functions', language === 'nodejs' ? 'nodejs' : 'python');
 }
 
 async function runCase(one: Case, language: Language, path: string): Promise<void> {
-  await using driver = await startDriver(language, path);
+  await using driver = await startDriver(language, path, one.environment);
   assert.equal(driver.hello?.['protocol'], 1);
   assert.equal(driver.hello['runtime'], language);
   driver.specialize(specializationOf(one, codePath(language)));

@@ -3,22 +3,24 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { findJdks } from '../java/toolchain.ts';
 
-export type Language = 'nodejs' | 'python3';
+export type Language = 'nodejs' | 'python3' | 'java';
 
 export interface Interpreter {
   readonly language: Language;
   readonly name: string;
-  /** Undefined when it is not on this machine. */
+  /** The program, in Java the home of the JDK; undefined when it is not on this machine. */
   readonly path: string | undefined;
 }
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const NODE_MAJORS = [18, 20, 22, 24, 26];
 const PYTHON_MINORS = [9, 10, 11, 12, 13];
+const JAVA_MAJORS = [17, 21, 25];
 const PROBE_MS_MAX = 10_000;
 
-const PROBES: Readonly<Record<Language, readonly string[]>> = {
+const PROBES: Readonly<Record<Exclude<Language, 'java'>, readonly string[]>> = {
   nodejs: ['-p', 'process.execPath + "\\n" + process.versions.node'],
   python3: ['-c', 'import sys; print(sys.executable); print(".".join(map(str, sys.version_info[:3])))'],
 };
@@ -40,12 +42,23 @@ export function listInterpreters(): Interpreter[] {
       pythonCandidates(),
       PYTHON_MINORS.map((minor) => [`python3.${minor}`, `3.${minor}.`]),
     ),
+    ...jdks(),
   ];
+}
+
+/** Every JDK that there is, and the long-lived versions that are missing. */
+function jdks(): Interpreter[] {
+  const found = new Map(findJdks().map(({ major, home }) => [major, home]));
+  return [...new Set([...JAVA_MAJORS, ...found.keys()])].map((major) => ({
+    language: 'java',
+    name: `java${major}`,
+    path: found.get(major),
+  }));
 }
 
 /** One for each wanted version, found or not, and then those found that nobody asked for. */
 function interpretersOf(
-  language: Language,
+  language: Exclude<Language, 'java'>,
   candidates: readonly string[],
   wanted: readonly (readonly [name: string, versionPrefix: string])[],
 ): Interpreter[] {

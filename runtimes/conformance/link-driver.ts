@@ -117,17 +117,27 @@ export class LinkDriver {
     });
   }
 
-  static async start(command: readonly string[], cwd: string): Promise<LinkDriver> {
+  /** With `environment` for a shim that cannot set its own: it has that from the start, and the link as its argument. */
+  static async start(
+    command: readonly string[],
+    cwd: string,
+    environment?: Readonly<Record<string, string>>,
+  ): Promise<LinkDriver> {
     const directory = await mkdtemp(join(tmpdir(), 'thaw-conformance-'));
     const path = join(directory, 'link');
     const server = createServer();
     await new Promise<void>((resolve) => {
       server.listen(path, resolve);
     });
-    const [program = '', ...args] = command;
+    const [program = '', ...args] = environment === undefined ? command : [...command, path];
     const child = spawn(program, args, {
       cwd,
-      env: { PATH: process.env['PATH'] ?? '', HOME: directory, LANG: 'C.UTF-8', THAW_LINK: path },
+      env: {
+        PATH: process.env['PATH'] ?? '',
+        HOME: directory,
+        LANG: 'C.UTF-8',
+        ...(environment ?? { THAW_LINK: path }),
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     return new LinkDriver(directory, server, child);

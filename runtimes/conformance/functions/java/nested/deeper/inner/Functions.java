@@ -1,0 +1,7 @@
+package nested.deeper.inner;
+
+public class Functions {
+    public String handler(String event) {
+        return "inner";
+    }
+}

@@ -1,0 +1,28 @@
+package thaw.shim;
+
+import java.util.Map;
+
+/** {@code handleRequest(HttpServletRequest, HttpServletResponse, Context)} of the published HttpRequestHandler. */
+final class HttpHandler implements Handler {
+    private final Entry entry;
+    private final Contexts contexts;
+
+    HttpHandler(Entry entry, Contexts contexts) {
+        this.entry = entry;
+        this.contexts = contexts;
+    }
+
+    @Override
+    public String kind() {
+        return "http";
+    }
+
+    @Override
+    public void run(Exchange exchange, Map<String, Object> head) throws Throwable {
+        HttpRequest request = new HttpRequest(exchange, head);
+        HttpResponse response = new HttpResponse(exchange, request.getMethod());
+        if (entry.method.getParameterCount() == 2) entry.call(request, response);
+        else entry.call(request, response, contexts.ofRequest(head));
+        response.finish();
+    }
+}

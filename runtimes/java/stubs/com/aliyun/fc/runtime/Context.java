@@ -1,0 +1,3 @@
+package com.aliyun.fc.runtime;
+
+public interface Context {}

@@ -1,0 +1,5 @@
+package com.aliyun.fc.runtime;
+
+public interface FunctionComputeLogger {
+    enum Level {}
+}

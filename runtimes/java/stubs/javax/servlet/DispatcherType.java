@@ -1,0 +1,5 @@
+package javax.servlet;
+
+public enum DispatcherType {
+    REQUEST
+}

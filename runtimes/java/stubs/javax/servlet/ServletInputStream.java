@@ -1,0 +1,3 @@
+package javax.servlet;
+
+public abstract class ServletInputStream extends java.io.InputStream {}

@@ -1,0 +1,3 @@
+package javax.servlet;
+
+public abstract class ServletOutputStream extends java.io.OutputStream {}
