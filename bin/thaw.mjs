@@ -7,14 +7,7 @@ import { spawn } from 'node:child_process';
 import module from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { engineMissingMessage, findEngine, isEngineVersion } from './engine.mjs';
-
-const FORWARDED_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
-
-/**
- * How long to wait for the child's word that a signal reached it directly before passing it on. A terminal signals the
- * whole foreground group, `kill` only us; passing on what the child already has would be a second Ctrl-C to it.
- */
-const SIGNAL_NOTICE_MS = 200;
+import { FORWARDED_SIGNALS, forwardSignals, SIGNAL_NOTICE_MS } from './forward-signals.mjs';
 
 if (isEngineVersion(process.versions.node)) {
   module.enableCompileCache?.();
@@ -31,18 +24,7 @@ function standInFor(engine) {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     env: { ...process.env, THAW_WRAPPER: '1' },
   });
-  const noticedAt = new Map();
-  child.on('message', (message) => noticedAt.set(message.signal, performance.now()));
-
-  for (const signal of FORWARDED_SIGNALS) {
-    process.on(signal, () => {
-      const receivedAt = performance.now();
-      setTimeout(() => {
-        const reachedChild = (noticedAt.get(signal) ?? -Infinity) > receivedAt - SIGNAL_NOTICE_MS;
-        if (!reachedChild) child.kill(signal);
-      }, SIGNAL_NOTICE_MS);
-    });
-  }
+  forwardSignals(child);
 
   child.on('error', (error) => fail(`cannot start ${engine}: ${error.message}. ${engineMissingMessage()}`));
   child.on('exit', (code, signal) => {

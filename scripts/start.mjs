@@ -2,41 +2,58 @@
  * `npm start`: installs what is missing, starts the platform, deploys the examples, calls each once and stays up.
  * Options after `--` go to `thaw serve` (`npm start -- --port 0`).
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { homedir, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import { forwardSignals } from '../bin/forward-signals.mjs';
 import { installed, ROOT } from './install.mjs';
 
 const READY_MS_MAX = 60_000;
 const POLL_MS = 20;
 
+const EVENT_CALLS = [
+  { example: 'hello', name: 'hello-nodejs', input: ['-d', '{"name":"Node"}'] },
+  { example: 'hello', name: 'hello-python', input: ['-d', '{"name":"Python"}'] },
+  {
+    example: 'thumbnail',
+    name: 'thumbnail',
+    input: ['-f', 'examples/thumbnail/picture.jpg'],
+    isBinary: true,
+  },
+  { example: 'slow-start', name: 'slow-start', input: ['-d', ''] },
+];
+const WEB_CALLS = ['express-app', 'flask-app'];
+
 const engine = installed();
 const thaw = join(ROOT, 'bin', 'thaw.mjs');
-const options = process.argv.slice(2);
-const dataDir = optionValue('--data-dir') ?? join(homedir(), '.thaw');
+const options = process.argv.slice(2).filter((option) => option !== '--');
+const dataDir = resolve(optionValue('--data-dir') ?? join(homedir(), '.thaw'));
 const examples = join(ROOT, 'examples');
 
+let isStopping = false;
 const server = spawn(engine, [thaw, 'serve', ...options], {
   stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   env: { ...process.env, THAW_WRAPPER: '1' },
 });
 server.on('exit', (code) => process.exit(code ?? 1));
-// A terminal signals the whole group; one more from here would be a second Ctrl-C to the server.
-process.on('SIGINT', () => undefined);
-process.on('SIGTERM', () => server.kill('SIGTERM'));
+forwardSignals(server, () => {
+  isStopping = true;
+});
 
-await started();
+const url = await started();
 const stamp = join(dataDir, 'examples.sha256');
 const wanted = digestOf(examples);
-if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== wanted) {
-  if (deployAll()) writeFileSync(stamp, wanted);
-  callAll();
-} else {
+if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) {
   process.stdout.write('The examples are deployed already.\n');
+} else {
+  const failed = await deployAll();
+  await callAll(failed);
+  if (failed.size === 0 && !isStopping) writeFileSync(stamp, wanted);
 }
-tellHow();
+if (!isStopping) tellHow();
 
 /** The daemon writes where it is when it serves; an older file names another process. */
 async function started() {
@@ -44,7 +61,8 @@ async function started() {
   const until = Date.now() + READY_MS_MAX;
   for (;;) {
     try {
-      if (JSON.parse(readFileSync(file, 'utf8')).pid === server.pid) return;
+      const told = JSON.parse(readFileSync(file, 'utf8'));
+      if (told.pid === server.pid) return told.url;
     } catch {
       // Not written yet.
     }
@@ -53,53 +71,53 @@ async function started() {
       server.kill();
       process.exit(1);
     }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    await new Promise((done) => {
+      setTimeout(done, POLL_MS);
+    });
   }
 }
 
-function deployAll() {
-  let allDeployed = true;
+/** Gives the examples that could not be deployed; why is on the terminal. */
+async function deployAll() {
+  const failed = new Set();
   for (const name of readdirSync(examples).toSorted()) {
     const file = join(examples, name, 's.yaml');
-    if (!existsSync(file)) continue;
+    if (!existsSync(file) || isStopping) continue;
     process.stdout.write(`\nDeploying examples/${name}\n`);
-    const { status } = run(['deploy', '-t', file], { stdio: 'inherit' });
-    if (status !== 0) allDeployed = false;
+    if ((await run(['deploy', '-t', file], 'inherit')) !== 0) failed.add(name);
   }
-  return allDeployed;
+  return failed;
 }
 
-function callAll() {
+async function callAll(failed) {
   const scratch = mkdtempSync(join(tmpdir(), 'thaw-start-'));
-  for (const { name, input, isBinary } of calls()) {
-    process.stdout.write(`\n$ thaw invoke ${name} ${input.join(' ')}\n`);
+  process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
+  for (const { example, name, input, isBinary } of EVENT_CALLS) {
+    if (failed.has(example) || isStopping) continue;
+    process.stdout.write(`\n$ thaw invoke ${name} ${input.map(quoted).join(' ')} --timeline\n`);
     const answer = join(scratch, name);
-    const { status } = run(['invoke', name, ...input, '--timeline', '-o', answer], {
-      stdio: ['ignore', 'inherit', 'inherit'],
-      cwd: ROOT,
-    });
-    if (status !== 0 || !existsSync(answer)) continue;
+    const code = await run(['invoke', name, ...input, '--timeline', '-o', answer], 'ignore');
+    if (code !== 0 || !existsSync(answer)) continue;
     const bytes = readFileSync(answer);
     process.stdout.write(isBinary ? `${bytes.length} bytes\n` : `${bytes.toString('utf8').trimEnd()}\n`);
   }
-  rmSync(scratch, { recursive: true });
-}
-
-function calls() {
-  return [
-    { name: 'hello-nodejs', input: ['-d', '{"name":"Node"}'] },
-    { name: 'hello-python', input: ['-d', '{"name":"Python"}'] },
-    { name: 'thumbnail', input: ['-f', 'examples/thumbnail/picture.jpg'], isBinary: true },
-    { name: 'express-app', input: ['-d', ''] },
-    { name: 'flask-app', input: ['-d', ''] },
-    { name: 'slow-start', input: ['-d', ''] },
-  ];
+  for (const name of WEB_CALLS) {
+    if (failed.has(name) || isStopping) continue;
+    const page = `${url}/http/${name}/web/`;
+    process.stdout.write(`\n$ curl ${page}\n`);
+    try {
+      const { text, timing } = await get(page);
+      process.stdout.write(`${text.trimEnd()}\n`);
+      process.stderr.write(`timeline: ${timing}\n`);
+    } catch (error) {
+      process.stderr.write(`${page} did not answer: ${error.message}\n`);
+    }
+  }
 }
 
 function tellHow() {
-  const { url } = JSON.parse(readFileSync(join(dataDir, 'daemon.json'), 'utf8'));
-  const port = new URL(url).port;
-  const more = dataDir === join(homedir(), '.thaw') ? '' : ` --data-dir '${dataDir}'`;
+  const { port } = new URL(url);
+  const more = dataDir === join(homedir(), '.thaw') ? '' : ` --data-dir ${quoted(dataDir)}`;
   process.stdout.write(`
 Thaw is up on ${url}. In another terminal:
 
@@ -113,8 +131,36 @@ Ctrl-C stops it; what is deployed stays deployed.
 `);
 }
 
-function run(args, spawnOptions) {
-  return spawnSync(engine, [thaw, ...args, '--data-dir', dataDir], spawnOptions);
+/** Gives the exit code. Not synchronous: a signal, or the server's end, must be heard meanwhile. */
+function run(args, stdout) {
+  const child = spawn(engine, [thaw, ...args, '--data-dir', dataDir], {
+    cwd: ROOT,
+    stdio: ['ignore', stdout, 'inherit'],
+  });
+  return new Promise((done) => {
+    child.on('error', () => done(1));
+    child.on('close', done);
+  });
+}
+
+/** A page, and the timeline in its `Server-Timing`, which comes last when the page is streamed. */
+function get(page) {
+  return new Promise((done, fail) => {
+    const sent = request(page, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk) => {
+        text += chunk;
+      });
+      response.on('error', fail);
+      response.on('end', () => {
+        const { headers, trailers } = response;
+        done({ text, timing: [headers, trailers].flatMap((each) => each['server-timing'] ?? []).join(', ') });
+      });
+    });
+    sent.on('error', fail);
+    sent.end();
+  });
 }
 
 /** Changes when a file of the examples does; what was installed into them does not count. */
@@ -122,12 +168,14 @@ function digestOf(directory) {
   const hash = createHash('sha256');
   const files = readdirSync(directory, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && /\.(yaml|js|json|py|txt|html|css|jpg)$/.test(entry.name))
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => !path.includes('node_modules') && !path.includes('site-packages'));
+    // Node 20 before 20.12 calls it `path`.
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .filter((path) => !path.includes('node_modules'));
   for (const path of files.toSorted()) {
-    const tracked =
+    // pip installs beside the Flask app's own files.
+    const isInstalled =
       path.includes(join('flask-app', 'code')) && !/(app\.py|requirements\.txt|index\.html)$/.test(path);
-    if (!tracked) hash.update(path.slice(directory.length)).update(readFileSync(path));
+    if (!isInstalled) hash.update(path.slice(directory.length)).update(readFileSync(path));
   }
   return hash.digest('hex');
 }
@@ -137,4 +185,9 @@ function optionValue(name) {
   if (at === -1) return undefined;
   const [, inline] = (options[at] ?? '').split(/=(.*)/s);
   return inline ?? options[at + 1];
+}
+
+/** As a shell wants it. */
+function quoted(text) {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
