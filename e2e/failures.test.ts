@@ -421,14 +421,18 @@ test('an instance that is killed from outside fails its request alone', async (t
   await createFunction(platform, 'victim', {
     code: `exports.handler = async (event) => {
       if (String(event) !== 'stay') return 'fine';
+      console.log('staying');
       await new Promise((resolve) => setTimeout(resolve, 60_000));
     };`,
     fields: { timeout: 60 },
   });
   const before = await invoke(platform, 'victim');
   const pending = invoke(platform, 'victim', 'stay');
-  const killed = await waitFor('the runtime to be seen', () => runtimeProcess(platform, 'victim'));
-  process.kill(killed.pid, 'SIGKILL');
+  await waitFor('the handler to run', async () => {
+    const log = await signedCall(platform, { method: 'GET', path: '/thaw/v1/functions/victim/logs' });
+    return log.body.toString().includes('staying');
+  });
+  const killed = killRuntime(platform, 'victim');
   const answer = await pending;
   assert.deepEqual(
     [answer.status, answer.headers['x-fc-error-type']],
@@ -443,10 +447,35 @@ test('an instance that is killed from outside fails its request alone', async (t
   const after = await invoke(platform, 'victim');
   assert.equal(after.body.toString(), 'fine');
   assert.notEqual(after.headers['x-fc-instance-id'], before.headers['x-fc-instance-id']);
-  await waitFor('the dead to be buried', () =>
-    descendants(platform.pid).every(({ pid, state }) => pid !== killed.pid && state !== 'Z'),
-  );
+  await isBuried(platform, killed);
+
+  // One that is killed while it idles is nobody's failure.
+  await isBuried(platform, killRuntime(platform, 'victim'));
+  const last = await invoke(platform, 'victim');
+  assert.equal(last.body.toString(), 'fine');
+  assert.notEqual(last.headers['x-fc-instance-id'], after.headers['x-fc-instance-id']);
 });
+
+function killRuntime(platform: Platform, functionName: string): number {
+  const runtime = runtimeProcess(platform, functionName);
+  assert.ok(runtime !== undefined, 'the runtime is seen on the host');
+  process.kill(runtime.pid, 'SIGKILL');
+  return runtime.pid;
+}
+
+/** Nothing of its sandbox is left, and the platform knows that it is gone. */
+async function isBuried(platform: Platform, dead: number): Promise<void> {
+  await waitFor('the dead to be buried', async () => {
+    const path = `${API}/functions/victim/instances`;
+    const listed = await signedCall(platform, { method: 'GET', path });
+    const { instances } = jsonOf<{ instances: unknown[] }>(listed);
+    const left = descendants(platform.pid);
+    return (
+      left.every(({ pid, state }) => pid !== dead && state !== 'Z') &&
+      left.filter(({ command }) => command.trim() === 'thaw victim').length >= instances.length
+    );
+  });
+}
 
 for (const [language, code] of [
   [
