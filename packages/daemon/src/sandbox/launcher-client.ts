@@ -1,9 +1,10 @@
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { Server } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { LauncherEvent, LauncherOptions, LauncherRequest, SignalVerb } from './launcher/messages.ts';
-import type { Sandbox, SandboxExit, SandboxSpec } from './sandbox.ts';
+import type { Sandbox, SandboxExit, SandboxSpec, ServerAddress } from './sandbox.ts';
 
 const OPEN_TIMEOUT_MS = 60_000;
 const CLOSE_TIMEOUT_MS = 20_000;
@@ -32,6 +33,8 @@ export class LauncherClient {
   readonly #options: LauncherClientOptions;
   readonly #starts = new Map<string, Settle<Sandbox>>();
   readonly #signals = new Map<number, Settle<void>>();
+  /** Sockets that came before their sandbox's `started`. */
+  readonly #listeners = new Map<string, Server>();
   readonly #running = new Map<string, LaunchedSandbox>();
   #nextRequest = 1;
   #isGone = false;
@@ -116,14 +119,14 @@ export class LauncherClient {
         fail(`the launcher did not open within ${OPEN_TIMEOUT_MS} ms`);
         this.#child.kill('SIGKILL');
       }, OPEN_TIMEOUT_MS);
-      this.#child.on('message', (event: LauncherEvent) => {
+      this.#child.on('message', (event: LauncherEvent, handle) => {
         if (event.type === 'opened') {
           clearTimeout(timer);
           resolve(event);
         } else if (event.type === 'refused') {
           fail(event.reason);
         } else {
-          this.#receive(event);
+          this.#receive(event, handle instanceof Server ? handle : undefined);
         }
       });
       this.#child.once('error', (error) => {
@@ -137,10 +140,17 @@ export class LauncherClient {
     });
   }
 
-  #receive(event: Exclude<LauncherEvent, { type: 'opened' | 'refused' }>): void {
+  #receive(
+    event: Exclude<LauncherEvent, { type: 'opened' | 'refused' }>,
+    handle: Server | undefined,
+  ): void {
     switch (event.type) {
+      case 'listener':
+        if (handle !== undefined) this.#listeners.set(event.id, handle);
+        return;
       case 'started': {
-        const sandbox = new LaunchedSandbox(this, event);
+        const sandbox = new LaunchedSandbox(this, event, this.#listeners.get(event.id));
+        this.#listeners.delete(event.id);
         this.#running.set(event.id, sandbox);
         this.#starts.get(event.id)?.resolve(sandbox);
         this.#starts.delete(event.id);
@@ -150,6 +160,7 @@ export class LauncherClient {
         const error = new ThawError('SANDBOX_FAILED', `starting sandbox ${event.id}: ${event.reason}`);
         this.#starts.get(event.id)?.reject(error);
         this.#starts.delete(event.id);
+        this.#dropListener(event.id);
         return;
       }
       case 'exited': {
@@ -170,9 +181,15 @@ export class LauncherClient {
     }
   }
 
+  #dropListener(id: string): void {
+    this.#listeners.get(id)?.close();
+    this.#listeners.delete(id);
+  }
+
   #failAll(): void {
     for (const [id, { reject }] of this.#starts) reject(launcherEnded(id));
     this.#starts.clear();
+    for (const id of this.#listeners.keys()) this.#dropListener(id);
     // The sandbox is ending: what was to be stopped or continued is no more.
     for (const { resolve } of this.#signals.values()) resolve();
     this.#signals.clear();
@@ -189,6 +206,8 @@ export class LaunchedSandbox implements Sandbox {
   readonly id: string;
   readonly pid: number;
   readonly exited: Promise<SandboxExit>;
+  readonly serverAddress: ServerAddress | undefined;
+  readonly listener: Server | undefined;
   readonly #launcher: LauncherClient;
   readonly #memoryPeakFile: string | undefined;
   #settle: (exit: SandboxExit) => void = () => undefined;
@@ -196,12 +215,15 @@ export class LaunchedSandbox implements Sandbox {
 
   constructor(
     launcher: LauncherClient,
-    { id, pid, memoryPeakFile }: Extract<LauncherEvent, { type: 'started' }>,
+    { id, pid, memoryPeakFile, serverAddress }: Extract<LauncherEvent, { type: 'started' }>,
+    listener: Server | undefined,
   ) {
+    this.listener = listener;
     this.id = id;
     this.pid = pid;
     this.#launcher = launcher;
     this.#memoryPeakFile = memoryPeakFile;
+    this.serverAddress = serverAddress;
     this.exited = new Promise((resolve) => {
       this.#settle = resolve;
     });

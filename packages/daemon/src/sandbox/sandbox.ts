@@ -1,3 +1,5 @@
+import type { Server } from 'node:net';
+
 /**
  * What holds an instance's processes. A driver starts sandboxes; the launcher process does the work, so that the
  * gateway never forks.
@@ -12,6 +14,8 @@
  *  5. What is not in the mounts cannot be seen; read-only mounts cannot be written (drivers that isolate files).
  *  6. The limits (memory, CPU, processes, temporary files) hold, or `shortcomings` of the driver says which do not.
  *  7. When the launcher or the daemon dies, every sandbox dies; what a dead launcher left is cleared by the next.
+ *  8. Where the specification asks for them, stdin and stdout are one connection to the daemon, and the daemon listens
+ *     inside the sandbox's network, from before the command runs.
  */
 export interface SandboxDriver {
   readonly name: 'bubblewrap' | 'process';
@@ -51,21 +55,51 @@ export interface SandboxSpec {
   readonly processesMax: number;
   /** For `/tmp`. What is in it counts as memory, so the smaller of this and `memoryBytesMax` holds. */
   readonly temporaryBytesMax: number;
-  /** `private`: a network of its own with a way out; `none`: only its own loopback. */
+  /** `private`: a network of its own with a way out; `none`: no way out. */
   readonly network: 'private' | 'none';
+  /** A TCP port inside that the daemon is to reach. It is reached with `network: none` too. */
+  readonly server?: SandboxServer;
   /**
    * Unix socket on which the daemon receives stdout and stderr. The launcher connects once for each and writes a line,
    * `stdout <id>` or `stderr <id>`; all that follows comes from the sandbox, until its last process has let go of it.
    * Since they are sockets, `/dev/stdout` and `/dev/stderr` cannot be opened by name inside.
    */
   readonly outputSocket: string;
+  /**
+   * Unix socket of the daemon's that becomes stdin and stdout of the command, both ways on one connection: what the
+   * daemon writes is read, what the command writes is received, and stderr alone goes to `outputSocket`. Absent: stdin
+   * is empty.
+   */
+  readonly stdioSocket?: string | undefined;
+  /**
+   * Port of the sandbox's own loopback on which the daemon listens (`Sandbox.listener`), before the command runs. The
+   * socket is made inside the sandbox's network, so that nothing but the sandbox reaches it. Drivers without networks of
+   * their own refuse it.
+   */
+  readonly loopbackPort?: number | undefined;
 }
+
+export interface SandboxServer {
+  readonly port: number;
+  /**
+   * Path of a unix socket on the host, in a directory that exists: where the sandbox's network has no address on the
+   * host, the launcher makes this lead to the port as soon as something listens there.
+   */
+  readonly relaySocket: string;
+}
+
+/** Where a connection from the host leads to a sandbox's port; `net.connect` takes it as it is. */
+export type ServerAddress = { readonly host: string; readonly port: number } | { readonly path: string };
 
 export interface Sandbox {
   readonly id: string;
   /** Process id on the host of the sandbox's outermost process. */
   readonly pid: number;
   readonly exited: Promise<SandboxExit>;
+  /** Listens at the specification's `loopbackPort`; whoever started the sandbox closes it. */
+  readonly listener?: Server | undefined;
+  /** Of `spec.server`; undefined where there is none or this machine has no way to it. */
+  readonly serverAddress: ServerAddress | undefined;
   freeze(): Promise<void>;
   thaw(): Promise<void>;
   kill(): void;

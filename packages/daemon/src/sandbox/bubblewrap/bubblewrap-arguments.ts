@@ -24,6 +24,7 @@ export interface BubblewrapSetting {
 export const ARGUMENTS_FD = 3;
 export const SECCOMP_FD = 4;
 export const STATUS_FD = 5;
+export const GO_FD = 6;
 
 const SHARED_MEMORY_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -87,6 +88,7 @@ export function bubblewrapArguments(
     String(SECCOMP_FD),
     '--json-status-fd',
     String(STATUS_FD),
+    ...(spec.loopbackPort === undefined ? [] : ['--block-fd', String(GO_FD)]),
     '--chdir',
     spec.workingDirectory,
   ];

@@ -1,7 +1,7 @@
 import { closeSync, mkdirSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { innerCommandAdding } from '../launcher/inner-command.ts';
-import type { Launch, LaunchDriver } from '../launcher/launch.ts';
+import type { Launch, LaunchDriver, ServerReach } from '../launcher/launch.ts';
 import { findProgram } from '../launcher/run-program.ts';
 import { NetworkPool, type NetworkLease } from '../network/network-pool.ts';
 import type { SandboxSpec } from '../sandbox.ts';
@@ -48,6 +48,12 @@ class BubblewrapDriver implements LaunchDriver {
   /** Present where the platform is root. */
   readonly #userIds: UserIds | undefined;
   #networks: NetworkPool | undefined;
+  /**
+   * Where no network is leased: makes one with a loopback that processes outside the sandbox can join. Nobody but root
+   * can join one that bwrap makes, because bwrap goes on into a second user namespace, in which nobody has rights over
+   * a network of the first.
+   */
+  readonly #ownNetwork: readonly string[] | undefined;
 
   constructor(options: BubblewrapOptions) {
     const { directory, hash } = options;
@@ -68,6 +74,14 @@ class BubblewrapDriver implements LaunchDriver {
     writeFileSync(this.#seccompFile, seccompFilter(architecture));
     mkdirSync(join(directory, 'launch'), { recursive: true });
     this.#userIds = process.getuid?.() === 0 ? new UserIds(hash) : undefined;
+    const [unshare, ip] = [findProgram('unshare'), findProgram('ip')];
+    if (unshare !== undefined && ip !== undefined) {
+      const user = this.#userIds === undefined ? ['--user', '--map-root-user'] : [];
+      const script = '"$0" link set lo up && exec "$@"';
+      this.#ownNetwork = [unshare, ...user, '--net', '--', '/bin/sh', '-c', script, ip];
+    } else if (this.#userIds === undefined) {
+      this.shortcomings.push('functions of runtime custom cannot be reached: unshare or ip is not installed');
+    }
   }
 
   async openNetworks(): Promise<void> {
@@ -85,7 +99,8 @@ class BubblewrapDriver implements LaunchDriver {
   }
 
   async prepare(spec: SandboxSpec): Promise<Launch> {
-    const lease = spec.network === 'private' ? await this.#networks?.lease() : undefined;
+    const hasWayOut = spec.network === 'private';
+    const lease = hasWayOut || isJoined(spec) ? await this.#networks?.lease(hasWayOut) : undefined;
     const uid = this.#userIds?.take();
     const identity: Identity = uid === undefined ? { kind: 'userNamespace' } : { kind: 'hostUser', uid };
     const release = (): void => {
@@ -97,7 +112,10 @@ class BubblewrapDriver implements LaunchDriver {
         ...this.#launch(spec, identity, lease),
         directory: undefined,
         reportsStatus: true,
+        waitsForGo: spec.loopbackPort !== undefined,
+        enterNetwork: (pid) => [this.#programs.nsenter, '--target', String(pid), ...this.#joinOptions()],
         ownProcesses: OWN_PROCESSES,
+        reach: this.#reach(spec, lease),
         release,
       };
     } catch (error) {
@@ -110,13 +128,23 @@ class BubblewrapDriver implements LaunchDriver {
     await this.#networks?.close();
   }
 
+  #reach(spec: SandboxSpec, lease: NetworkLease | undefined): ServerReach | undefined {
+    if (spec.server === undefined) return undefined;
+    if (lease !== undefined)
+      return { kind: 'direct', address: { host: lease.address, port: spec.server.port } };
+    if (this.#ownNetwork === undefined) return undefined;
+    return { kind: 'relay', nsenter: this.#programs.nsenter, options: this.#joinOptions() };
+  }
+
   #launch(
     spec: SandboxSpec,
     identity: Identity,
     lease: NetworkLease | undefined,
   ): Pick<Launch, 'program' | 'args' | 'files'> {
     const { bwrap, nsenter, env } = this.#programs;
-    const setting = { baseRoot: this.#baseRoot, identity, makesNetwork: lease === undefined };
+    const ownNetwork = lease === undefined && isJoined(spec) ? this.#ownNetwork : undefined;
+    const makesNetwork = lease === undefined && ownNetwork === undefined;
+    const setting = { baseRoot: this.#baseRoot, identity, makesNetwork };
     const variables = Object.entries(spec.environment);
     const command = [
       bwrap,
@@ -130,9 +158,13 @@ class BubblewrapDriver implements LaunchDriver {
         variables.filter(([name]) => isGuardedVariable(name)),
       ),
     ];
-    const [program = bwrap, ...args] =
-      lease === undefined ? command : [nsenter, `--net=${lease.path}`, ...command];
+    const before = lease === undefined ? (ownNetwork ?? []) : [nsenter, `--net=${lease.path}`];
+    const [program = bwrap, ...args] = [...before, ...command];
     return { program, args, files: this.#openFiles(spec.id, bubblewrapArguments(spec, setting)) };
+  }
+
+  #joinOptions(): string[] {
+    return this.#userIds === undefined ? ['--user', '--preserve-credentials', '--net'] : ['--net'];
   }
 
   /** Ends with no capability in any set, so that nothing a program does inside can bring one back. */
@@ -163,6 +195,11 @@ class BubblewrapDriver implements LaunchDriver {
       unlinkSync(file);
     }
   }
+}
+
+/** Whether something outside the sandbox goes into its network. */
+function isJoined({ server, loopbackPort }: SandboxSpec): boolean {
+  return server !== undefined || loopbackPort !== undefined;
 }
 
 function requireProgram(name: string): string {

@@ -1,5 +1,10 @@
-import type { SandboxSpec } from '../sandbox.ts';
+import type { SandboxSpec, ServerAddress } from '../sandbox.ts';
 import type { DriverName } from './messages.ts';
+
+export type ServerReach =
+  | { readonly kind: 'direct'; readonly address: ServerAddress }
+  /** By a process of ours in the sandbox's network: `nsenter` with these options joins it, given the sandbox's pid. */
+  | { readonly kind: 'relay'; readonly nsenter: string; readonly options: readonly string[] };
 
 /** What a driver makes ready for one start. */
 export interface Launch {
@@ -11,8 +16,17 @@ export interface Launch {
   readonly files: readonly number[];
   /** bwrap's status, on the descriptor after `files`: which process is the first one inside, and how it ended. */
   readonly reportsStatus: boolean;
+  /**
+   * bwrap reads the descriptor after its status and runs the command when a byte has come: present where something must
+   * be made inside the sandbox before.
+   */
+  readonly waitsForGo: boolean;
+  /** What runs a program in the network of the sandbox whose outermost process is this one. */
+  readonly enterNetwork: ((pid: number) => readonly [string, ...string[]]) | undefined;
   /** Processes of the driver's own that live as long as the sandbox does. */
   readonly ownProcesses: number;
+  /** How the host reaches `spec.server`. */
+  readonly reach: ServerReach | undefined;
   /** Called once when every process of the sandbox is gone, or when it was not started. */
   release(): void;
 }

@@ -8,6 +8,7 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
+import type { Server } from 'node:net';
 import { join } from 'node:path';
 import { openBubblewrapDriver } from '../bubblewrap/bubblewrap-launch.ts';
 import { CgroupTree } from '../cgroup/cgroup-tree.ts';
@@ -27,12 +28,16 @@ const STARTS_AT_ONCE_MAX = 4;
 const STARTS_WAITING_MAX = 1024;
 const LEFTOVER_TIMEOUT_MS = 5000;
 
+/** Hands a listening socket to the daemon; resolves when it is on its way and this process's copy may be closed. */
+export type SendListener = (id: string, listener: Server) => Promise<void>;
+
 /** Everything the launcher process does, without the process: it owns the sandboxes of one platform. */
 export class Launcher {
   readonly #driver: LaunchDriver;
   readonly #cgroups: CgroupTree;
   readonly #recordDirectory: string;
   readonly #send: (event: LauncherEvent) => void;
+  readonly #sendListener: SendListener;
   readonly #gate = new StartGate(STARTS_AT_ONCE_MAX, STARTS_WAITING_MAX);
   readonly #sandboxes = new Map<string, RunningSandbox>();
   readonly #starting = new Set<Promise<void>>();
@@ -43,8 +48,10 @@ export class Launcher {
     cgroups: CgroupTree,
     recordDirectory: string,
     send: (event: LauncherEvent) => void,
+    sendListener: SendListener,
   ) {
     this.#driver = driver;
+    this.#sendListener = sendListener;
     this.#cgroups = cgroups;
     this.#recordDirectory = recordDirectory;
     this.#send = send;
@@ -54,6 +61,7 @@ export class Launcher {
   static async open(
     { runDirectory, isolation }: LauncherOptions,
     send: (event: LauncherEvent) => void,
+    sendListener: SendListener,
   ): Promise<Launcher> {
     const hash = platformHash(runDirectory);
     const directory = join(runDirectory, 'launcher');
@@ -86,7 +94,7 @@ export class Launcher {
     }
     driver ??= openProcessDriver();
     const shortcomings = [...driver.shortcomings, ...cgroups.shortcomings];
-    const launcher = new Launcher(driver, cgroups, recordDirectory, send);
+    const launcher = new Launcher(driver, cgroups, recordDirectory, send, sendListener);
     send({ type: 'opened', driver: driver.name, shortcomings, warnings });
     return launcher;
   }
@@ -141,11 +149,25 @@ export class Launcher {
       this.#sandboxes.delete(spec.id);
       this.#forget(sandbox);
     });
+    await this.#passListener(sandbox);
     await sandbox.waitUntilRunning();
-    this.#send({ type: 'started', id: spec.id, pid: sandbox.pid, memoryPeakFile: sandbox.memoryPeakFile });
+    const { pid, memoryPeakFile, serverAddress } = sandbox;
+    this.#send({ type: 'started', id: spec.id, pid, memoryPeakFile, serverAddress });
     void sandbox.exited.then((exit) => {
       this.#send({ type: 'exited', id: spec.id, exit });
     });
+  }
+
+  /** The daemon has the listening socket before the command can run: this process never takes a connection on it. */
+  async #passListener(sandbox: RunningSandbox): Promise<void> {
+    if (sandbox.spec.loopbackPort === undefined) return;
+    const listener = await sandbox.openListener(sandbox.spec.loopbackPort);
+    try {
+      await this.#sendListener(sandbox.spec.id, listener);
+    } finally {
+      listener.close();
+    }
+    sandbox.go();
   }
 
   /** Where no cgroup remembers a sandbox, a file does, for the launcher that comes after a crash. */

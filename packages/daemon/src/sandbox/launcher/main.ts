@@ -2,6 +2,7 @@
  * The launcher process: a small child of the daemon that forks every sandbox, because a fork costs time in proportion
  * to the memory of the process that forks. It lives exactly as long as the daemon's channel to it.
  */
+import type { Server } from 'node:net';
 import { Launcher } from './launcher.ts';
 import type { LauncherEvent, LauncherRequest } from './messages.ts';
 
@@ -11,11 +12,20 @@ function send(event: LauncherEvent): void {
   if (process.connected) process.send?.(event, () => undefined);
 }
 
+/** Resolves when the daemon has the socket, or is gone. */
+function sendListener(id: string, listener: Server): Promise<void> {
+  const event: LauncherEvent = { type: 'listener', id };
+  return new Promise((resolve) => {
+    if (process.connected) process.send?.(event, listener, {}, () => resolve());
+    else resolve();
+  });
+}
+
 async function answer(request: LauncherRequest): Promise<void> {
   switch (request.type) {
     case 'open':
       try {
-        launcher = await Launcher.open(request.options, send);
+        launcher = await Launcher.open(request.options, send, sendListener);
       } catch (error) {
         send({ type: 'refused', reason: error instanceof Error ? error.message : String(error) });
       }

@@ -1,4 +1,4 @@
-import type { SandboxExit, SandboxSpec } from '../sandbox.ts';
+import type { SandboxExit, SandboxSpec, ServerAddress } from '../sandbox.ts';
 
 /** What the daemon and its launcher say to each other over the child's IPC channel, as JSON. */
 export type LauncherRequest =
@@ -23,7 +23,10 @@ export type LauncherEvent =
       readonly id: string;
       readonly pid: number;
       readonly memoryPeakFile: string | undefined;
+      readonly serverAddress: ServerAddress | undefined;
     }
+  /** Comes with the listening socket itself, before the sandbox's `started`. */
+  | { readonly type: 'listener'; readonly id: string }
   | { readonly type: 'startFailed'; readonly id: string; readonly reason: string }
   | { readonly type: 'exited'; readonly id: string; readonly exit: SandboxExit }
   | { readonly type: 'done'; readonly request: number; readonly failure: string | undefined }

@@ -1,13 +1,15 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, readFileSync } from 'node:fs';
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { constants } from 'node:os';
 import type { Cgroup } from '../cgroup/cgroup.ts';
 import type { CgroupTree } from '../cgroup/cgroup-tree.ts';
-import type { SandboxExit, SandboxSpec } from '../sandbox.ts';
+import { startRelay } from '../network/relay.ts';
+import type { SandboxExit, SandboxSpec, ServerAddress } from '../sandbox.ts';
 import { startMark } from './inner-command.ts';
 import type { Launch } from './launch.ts';
-import { connectOutput } from './output-sockets.ts';
+import { listenInside } from './listen-inside.ts';
+import { connectOutput, connectStdio } from './output-sockets.ts';
 import { ProcessTree } from './process-table.ts';
 import { until } from './until.ts';
 
@@ -28,6 +30,7 @@ export class RunningSandbox {
   readonly #cgroup: Cgroup;
   readonly #tree: ProcessTree | undefined;
   readonly #launch: Launch;
+  #relay: ChildProcess | undefined;
   #status: BubblewrapStatus = {};
   #ended: { readonly code: number | null; readonly signal: NodeJS.Signals | null } | undefined;
   #failure: Error | undefined;
@@ -56,11 +59,20 @@ export class RunningSandbox {
 
   /** Forks with every limit in force; `waitUntilRunning` follows. Rejects with nothing left behind. */
   static async fork(spec: SandboxSpec, launch: Launch, cgroups: CgroupTree): Promise<RunningSandbox> {
-    const outputs: Socket[] = [];
+    const streams: Socket[] = [];
     let cgroup: Cgroup | undefined;
     try {
-      outputs.push(await connectOutput(spec.outputSocket, 'stdout', spec.id));
-      outputs.push(await connectOutput(spec.outputSocket, 'stderr', spec.id));
+      const connected = async (connecting: Promise<Socket>): Promise<Socket> => {
+        const socket = await connecting;
+        streams.push(socket);
+        return socket;
+      };
+      const both =
+        spec.stdioSocket === undefined ? undefined : await connected(connectStdio(spec.stdioSocket));
+      const stdin = both ?? 'ignore';
+      const stdout = both ?? (await connected(connectOutput(spec.outputSocket, 'stdout', spec.id)));
+      const stderr = await connected(connectOutput(spec.outputSocket, 'stderr', spec.id));
+      const pipes = [launch.reportsStatus, launch.waitsForGo].flatMap((has) => (has ? ['pipe' as const] : []));
       cgroup = cgroups.create(spec.id, spec);
       const child = cgroups.inside(cgroup, () =>
         spawn(launch.program, launch.args, {
@@ -69,7 +81,7 @@ export class RunningSandbox {
           cwd: launch.directory,
           // A session of its own: what a terminal sends to the daemon does not reach functions.
           detached: true,
-          stdio: ['ignore', ...outputs, ...launch.files, ...(launch.reportsStatus ? ['pipe' as const] : [])],
+          stdio: [stdin, stdout, stderr, ...launch.files, ...pipes],
         }),
       );
       cgroup.limitProcesses(launch.ownProcesses);
@@ -80,7 +92,7 @@ export class RunningSandbox {
       launch.release();
       throw error;
     } finally {
-      for (const socket of outputs) socket.destroy();
+      for (const socket of streams) socket.destroy();
       for (const file of launch.files) closeSync(file);
     }
   }
@@ -89,8 +101,47 @@ export class RunningSandbox {
     return this.#child.pid ?? 0;
   }
 
+  /** Starts the relay where one is needed; it listens when the server does. */
+  get serverAddress(): ServerAddress | undefined {
+    const { server } = this.spec;
+    const { reach } = this.#launch;
+    if (server === undefined || reach === undefined) return undefined;
+    if (reach.kind === 'direct') return reach.address;
+    this.#relay ??= startRelay(reach, this.pid, server);
+    return { path: server.relaySocket };
+  }
+
   get memoryPeakFile(): string | undefined {
     return this.#cgroup.memoryPeakFile;
+  }
+
+  /**
+   * Listens at this port of the sandbox's own loopback while its command waits for `go`. Rejects after everything is gone.
+   */
+  async openListener(port: number): Promise<Server> {
+    try {
+      await until(
+        () => this.#ended !== undefined || this.#status.childPid !== undefined,
+        START_TIMEOUT_MS,
+      );
+      // bwrap runs by now, in the network that is to be entered.
+      const isMade = this.#ended === undefined && this.#status.childPid !== undefined;
+      const enter = isMade ? this.#launch.enterNetwork?.(this.pid) : undefined;
+      if (enter === undefined) throw new Error(this.#whyNotStarted() ?? 'its network cannot be entered');
+      return await listenInside(enter, port);
+    } catch (error) {
+      this.kill();
+      await this.exited;
+      throw error;
+    }
+  }
+
+  /** Lets a command run that waits for it. */
+  go(): void {
+    const pipe = this.#child.stdio[this.#launch.files.length + 4];
+    // A sandbox that has been killed meanwhile reads no more.
+    pipe?.on('error', () => undefined);
+    if (pipe !== null && pipe !== undefined && 'end' in pipe) pipe.end('\n');
   }
 
   /** Resolves when the command itself runs, or has run; rejects when it never will, after everything is gone. */
@@ -173,6 +224,7 @@ export class RunningSandbox {
   }
 
   async #finish(): Promise<SandboxExit> {
+    this.#relay?.kill('SIGKILL');
     const processes = this.#processes;
     // The end of the first process is the end of the sandbox; others that it left are not to outlive it.
     await until(() => {

@@ -90,9 +90,11 @@ export class NetworkPool {
     }
   }
 
-  async lease(): Promise<NetworkLease> {
+  /** Without a way out the host still reaches the sandbox, and the sandbox can answer. */
+  async lease(hasWayOut: boolean): Promise<NetworkLease> {
     const network = this.#ready.shift() ?? (await this.#wait());
     this.#fill();
+    if (!hasWayOut) await this.#closeWayOut(network);
     return {
       path: `${NAMESPACES_DIRECTORY}/${network.name}`,
       address: this.#plan.sandboxAddress(network.index),
@@ -199,6 +201,16 @@ exec "$0" -batch -`;
     ].join('\n');
     const { nsenter, ip } = this.#programs;
     await runProgram(nsenter, [`--net=${NAMESPACES_DIRECTORY}/${name}`, '/bin/sh', '-c', script, ip], batch);
+  }
+
+  /** Nobody inside may bring the route back: that takes a capability which nobody inside has. */
+  async #closeWayOut(network: Network): Promise<void> {
+    try {
+      await runProgram(this.#programs.ip, ['-n', network.name, 'route', 'del', 'default']);
+    } catch (error) {
+      await this.#delete(network);
+      throw error;
+    }
   }
 
   /** The interface goes first and at once; with the namespace alone it would go some time after the last socket. */

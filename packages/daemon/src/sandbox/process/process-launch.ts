@@ -23,6 +23,9 @@ export function openProcessDriver(): LaunchDriver {
     name: 'process',
     shortcomings,
     prepare(spec) {
+      if (spec.loopbackPort !== undefined) {
+        throw new Error('plain processes have no network of their own to listen in');
+      }
       const inner = innerCommand(spec, env);
       const [program = env, ...args] =
         setpriv === undefined ? inner : [setpriv, '--pdeathsig', 'KILL', '--no-new-privs', ...inner];
@@ -32,7 +35,13 @@ export function openProcessDriver(): LaunchDriver {
         directory: spec.workingDirectory,
         files: [],
         reportsStatus: false,
+        waitsForGo: false,
+        enterNetwork: undefined,
         ownProcesses: 0,
+        reach:
+          spec.server === undefined
+            ? undefined
+            : { kind: 'direct', address: { host: '127.0.0.1', port: spec.server.port } },
         release: () => undefined,
       });
     },
