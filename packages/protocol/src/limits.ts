@@ -19,6 +19,8 @@ export const LIMITS = {
   initializerTimeoutSMax: 300,
   initializerTimeoutSDefault: 3,
   hookTimeoutSMax: 90,
+  /** From the start of a web server of the user's own until it listens and, where it is asked, is well. */
+  serverStartSMax: 120,
   memoryMbMin: 128,
   memoryMbMax: 32_768,
   memoryMbDefault: 512,

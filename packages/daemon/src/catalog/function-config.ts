@@ -6,7 +6,13 @@ import {
 } from '@thaw/protocol/fc/function.ts';
 import { LIMITS } from '@thaw/protocol/limits.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
-import type { FunctionConfig, InstanceLifecycleConfig, LifecycleHook } from '../model/function.ts';
+import type {
+  CustomRuntimeConfig,
+  FunctionConfig,
+  InstanceLifecycleConfig,
+  LifecycleHook,
+} from '../model/function.ts';
+import { sessionAffinityOf } from './keeping.ts';
 import { runtimeFamily } from './runtime-family.ts';
 
 const DISK_MB_DEFAULT = 512;
@@ -42,6 +48,10 @@ export function newConfig(input: CreateFunctionInput): FunctionConfig {
 /** The configuration after an update: a field that is not given stays as it is. */
 export function changedConfig(current: FunctionConfig, input: UpdateFunctionInput): FunctionConfig {
   const cpu = input.cpu ?? current.cpu;
+  const customRuntimeConfig =
+    input.customRuntimeConfig === undefined
+      ? current.customRuntimeConfig
+      : storedServer(input.customRuntimeConfig);
   const config: FunctionConfig = {
     functionName: current.functionName,
     description: input.description ?? current.description,
@@ -59,6 +69,7 @@ export function changedConfig(current: FunctionConfig, input: UpdateFunctionInpu
       input.instanceLifecycleConfig === undefined
         ? current.instanceLifecycleConfig
         : configuredHooks(input.instanceLifecycleConfig),
+    ...(customRuntimeConfig === undefined ? {} : { customRuntimeConfig }),
     passthrough: { ...current.passthrough, ...passthroughOf(input) },
   };
   requireConsistent(config);
@@ -71,7 +82,8 @@ export function runsEqually(left: FunctionConfig, right: FunctionConfig): boolea
 }
 
 function whatRuns(config: FunctionConfig): unknown {
-  return { ...config, description: '', passthrough: config.passthrough['logConfig'] };
+  const { logConfig, sessionAffinity, sessionAffinityConfig } = config.passthrough;
+  return { ...config, description: '', passthrough: { logConfig, sessionAffinity, sessionAffinityConfig } };
 }
 
 /** A hook without a handler is one that was not configured: clients send empty objects for those. */
@@ -86,6 +98,12 @@ function configuredHooks(
   return configured;
 }
 
+/** Without absent fields, as it comes back from the store: a change is found by comparing the two. */
+function storedServer(given: NonNullable<UpdateFunctionInput['customRuntimeConfig']>): CustomRuntimeConfig {
+  const { healthCheckConfig, ...server } = given;
+  return healthCheckConfig === undefined ? server : { ...server, healthCheckConfig };
+}
+
 function passthroughOf(input: UpdateFunctionInput): Record<string, unknown> {
   const given: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(input)) {
@@ -97,6 +115,7 @@ function passthroughOf(input: UpdateFunctionInput): Record<string, unknown> {
 /** What no single field can say. */
 function requireConsistent(config: FunctionConfig): void {
   runtimeFamily(config.runtime);
+  sessionAffinityOf(config);
   if (config.cpu !== undefined) {
     const mbPerCore = config.memorySize / config.cpu;
     if (mbPerCore < MEMORY_MB_PER_CORE_MIN || mbPerCore > MEMORY_MB_PER_CORE_MAX) {

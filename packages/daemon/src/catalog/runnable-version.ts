@@ -1,7 +1,8 @@
 import type { FunctionConfig, FunctionVersion } from '../model/function.ts';
-import type { RunnableVersion } from '../model/runnable.ts';
+import type { RunnableVersion, ServerConfig } from '../model/runnable.ts';
 import type { AccountPlace } from './arn.ts';
 import { FREEZE_AFTER_VARIABLE } from './function-config.ts';
+import { idleMsMaxOf, sessionAffinityOf } from './keeping.ts';
 import { runtimeFamily } from './runtime-family.ts';
 
 /** Where the files of a version are on this host. */
@@ -25,6 +26,7 @@ export function runnableVersion(
     runtime: config.runtime,
     handler: config.handler,
     handlerType: handlerTypeOf(config),
+    server: runtimeFamily(config.runtime) === 'custom' ? serverOf(config) : undefined,
     initializer: config.instanceLifecycleConfig.initializer,
     hooks: {
       preFreeze: config.instanceLifecycleConfig.preFreeze,
@@ -32,6 +34,8 @@ export function runnableVersion(
       postThaw: config.instanceLifecycleConfig.postThaw,
     },
     freezeAfterMs: freezeAfterMs(config),
+    idleMsMax: idleMsMaxOf(config),
+    sessionAffinity: sessionAffinityOf(config),
     timeoutMs: config.timeout * 1000,
     memoryMb: config.memorySize,
     cpu: config.cpu,
@@ -71,6 +75,16 @@ function environmentOf(version: FunctionVersion, place: AccountPlace): Readonly<
           FC_INITIALIZATION_TIMEOUT: String(initializer.timeout),
         }),
   };
+}
+
+/** Without a command of its own a `custom` function is what its package calls `bootstrap`. */
+const BOOTSTRAP = '/code/bootstrap';
+const SERVER_PORT_DEFAULT = 9000;
+
+function serverOf({ customRuntimeConfig }: FunctionConfig): ServerConfig {
+  const { command = [], args = [], port = SERVER_PORT_DEFAULT } = customRuntimeConfig ?? {};
+  const [program = BOOTSTRAP, ...rest] = command;
+  return { command: [program, ...rest, ...args], port, healthCheck: customRuntimeConfig?.healthCheckConfig };
 }
 
 function handlerTypeOf(config: FunctionConfig): RunnableVersion['handlerType'] {

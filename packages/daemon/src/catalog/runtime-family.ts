@@ -3,20 +3,9 @@ import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { RuntimeFamily } from '../model/runnable.ts';
 
 /** FC's other runtimes: known, so that the message can say that the name is right and the version is not. */
-const NOT_IN_THIS_VERSION = [
-  'custom',
-  'custom.debian10',
-  'custom.debian11',
-  'custom.debian12',
-  'custom-container',
-  'java8',
-  'java11',
-  'go1',
-  'php7.2',
-  'dotnetcore3.1',
-];
+const NOT_IN_THIS_VERSION = ['custom-container', 'java8', 'java11', 'go1', 'php7.2', 'dotnetcore3.1'];
 
-/** Which shim runs a runtime. Throws UNSUPPORTED_RUNTIME. */
+/** What runs a runtime. Throws UNSUPPORTED_RUNTIME. */
 export function runtimeFamily(runtime: string): RuntimeFamily {
   if (!isRuntime(runtime)) {
     const reason = NOT_IN_THIS_VERSION.includes(runtime)
@@ -24,5 +13,6 @@ export function runtimeFamily(runtime: string): RuntimeFamily {
       : `runtime '${runtime}' does not exist`;
     throw new ThawError('UNSUPPORTED_RUNTIME', `${reason}; these are: ${RUNTIMES.join(', ')}`);
   }
+  if (runtime.startsWith('custom')) return 'custom';
   return runtime.startsWith('nodejs') ? 'nodejs' : 'python3';
 }

@@ -1,4 +1,5 @@
 import type { RuntimeEvents } from '../transport/runtime-connection.ts';
+import { HttpEndpoint } from './http-endpoint.ts';
 import { LinkEndpoint } from './link-endpoint.ts';
 import type { EndpointContext, RuntimeEndpoint } from './runtime-endpoint.ts';
 
@@ -8,5 +9,7 @@ export function createEndpoint(context: EndpointContext, events: RuntimeEvents):
     case 'nodejs':
     case 'python3':
       return new LinkEndpoint(context, events);
+    case 'custom':
+      return new HttpEndpoint(context, events);
   }
 }

@@ -42,7 +42,7 @@ export function sandboxSpec(
 ): SandboxSpec {
   const places = placesOf(runnable, interpreter, files, driver);
   const flags =
-    runnable.family === 'nodejs'
+    interpreter.family === 'nodejs'
       ? [`--max-old-space-size=${Math.floor(runnable.memoryMb * NODE_HEAP_SHARE)}`]
       : ['-u', '-B'];
   return {
@@ -104,12 +104,12 @@ function placesOf(
   files: InstanceFiles,
   driver: SandboxDriver['name'],
 ): Places {
-  const shimFile = SHIM_FILES[runnable.family];
+  const shimFile = SHIM_FILES[interpreter.family];
   if (driver === 'process') {
     return {
       code: runnable.codeDirectory,
       layers: runnable.layerDirectory ?? '/nonexistent',
-      shim: join(files.shims, SHIM_DIRECTORIES[runnable.family], shimFile),
+      shim: join(files.shims, SHIM_DIRECTORIES[interpreter.family], shimFile),
       link: files.linkSocket,
       interpreter: interpreter.path,
     };
@@ -124,7 +124,7 @@ function placesOf(
 }
 
 function mountsOf(runnable: RunnableVersion, interpreter: Interpreter, files: InstanceFiles): SandboxMount[] {
-  const shims = join(files.shims, SHIM_DIRECTORIES[runnable.family]);
+  const shims = join(files.shims, SHIM_DIRECTORIES[interpreter.family]);
   const mounts: SandboxMount[] = [
     { source: runnable.codeDirectory, target: '/code', readOnly: true },
     { source: shims, target: '/run/thaw/runtime', readOnly: true },

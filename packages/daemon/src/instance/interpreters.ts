@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { z } from 'zod';
-import type { RuntimeFamily } from '../model/runnable.ts';
+import type { ShimFamily } from '../model/runnable.ts';
 
 /** One language interpreter of the machine. */
 export interface Interpreter {
-  readonly family: RuntimeFamily;
+  readonly family: ShimFamily;
   /** `[major, minor]`. */
   readonly version: readonly [number, number];
   readonly fullVersion: string;
@@ -54,7 +54,7 @@ export async function findInterpreters(searchPath: string): Promise<readonly Int
 
 /** Asks the program itself: its name, or a version manager's stand-in, says too little. */
 async function probe(path: string): Promise<Interpreter | undefined> {
-  const family: RuntimeFamily = path.endsWith('/node') ? 'nodejs' : 'python3';
+  const family: ShimFamily = path.endsWith('/node') ? 'nodejs' : 'python3';
   const script =
     family === 'nodejs'
       ? ['-p', 'JSON.stringify([process.versions.node, process.execPath, process.execPath])']
@@ -87,7 +87,7 @@ async function probe(path: string): Promise<Interpreter | undefined> {
  * one, then the newest. What was chosen is told wherever runtimes are shown, and in the function's log.
  */
 export function requireInterpreter(interpreters: readonly Interpreter[], runtime: string): Interpreter {
-  const family: RuntimeFamily = runtime.startsWith('nodejs') ? 'nodejs' : 'python3';
+  const family: ShimFamily = runtime.startsWith('nodejs') ? 'nodejs' : 'python3';
   const named = runtime.slice(family === 'nodejs' ? 'nodejs'.length : 'python'.length);
   const [major = 0, minor = 0] = named.split('.').map((part) => Number.parseInt(part, 10) || 0);
   const wanted = family === 'nodejs' ? major : minor;

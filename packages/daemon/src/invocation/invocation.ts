@@ -13,11 +13,14 @@ import { collectBody } from './collect-body.ts';
 import { httpEvent, httpEventAnswer } from './http-event.ts';
 import { LogTail } from './log-tail.ts';
 
+/** An invocation whose instance dies before it gets it is served by another so many times: a dying function must end. */
+const HANDED_BACK_MAX = 2;
+
 export type TriggerKind = 'api' | 'http';
 
 type HttpPayload = Pick<
   HttpRequest,
-  'kind' | 'method' | 'url' | 'base' | 'rawHeaders' | 'remoteAddress' | 'scheme' | 'body'
+  'kind' | 'method' | 'url' | 'base' | 'rawHeaders' | 'remoteAddress' | 'scheme' | 'upgrade' | 'body'
 >;
 
 /** What came in: the bytes of an event, or a whole HTTP request. */
@@ -71,6 +74,7 @@ export class Invocation implements Waiter, CallSink {
   #result: Buffer[] | undefined;
   #resultBytes = 0;
   #isFinished = false;
+  #timesHandedBack = 0;
 
   constructor(deps: InvocationDeps, request: InvocationRequest, responder: InvocationResponder) {
     this.#deps = deps;
@@ -179,6 +183,21 @@ export class Invocation implements Waiter, CallSink {
   onFailure(error: ThawError): void {
     this.#markHandler(this.#deps.clock.monotonicMs());
     this.#fail(error);
+  }
+
+  /** The instance died before it got the request: nothing was at stake, so another one serves it. */
+  onHandedBack(): void {
+    this.#instance = undefined;
+    this.#call = undefined;
+    this.#timesHandedBack += 1;
+    if (this.#timesHandedBack <= HANDED_BACK_MAX) {
+      this.start();
+      return;
+    }
+    const name = this.request.runnable.functionName;
+    this.#fail(
+      new ThawError('LINK_BROKEN', `${this.#timesHandedBack} instances of function '${name}' were lost`),
+    );
   }
 
   onLog(_source: LogSource, text: string): void {

@@ -19,6 +19,24 @@ export interface InstanceLifecycleConfig {
   readonly postThaw?: LifecycleHook;
 }
 
+/** Seconds, and counts of probes in a row. */
+export interface HealthCheck {
+  /** Path and query, e.g. `/health`. */
+  readonly httpGetUrl: string;
+  readonly initialDelaySeconds: number;
+  readonly periodSeconds: number;
+  readonly timeoutSeconds: number;
+  readonly failureThreshold: number;
+  readonly successThreshold: number;
+}
+
+export interface CustomRuntimeConfig {
+  readonly command: readonly string[];
+  readonly args: readonly string[];
+  readonly port: number;
+  readonly healthCheckConfig?: HealthCheck;
+}
+
 export interface Tag {
   readonly Key: string;
   readonly Value: string;
@@ -44,6 +62,8 @@ export interface FunctionConfig {
   readonly layers: readonly string[];
   readonly internetAccess: boolean;
   readonly instanceLifecycleConfig: InstanceLifecycleConfig;
+  /** Present where the client gave one. */
+  readonly customRuntimeConfig?: CustomRuntimeConfig;
   /**
    * Configuration that is accepted, kept and given back but does not change how the function runs here (`role`,
    * `logConfig`, `vpcConfig`, …): a client that reads back what it wrote finds it.

@@ -1,7 +1,19 @@
-import type { LifecycleHook } from './function.ts';
+import type { HealthCheck, LifecycleHook } from './function.ts';
+import type { SessionAffinity } from './session-affinity.ts';
 
-/** A language family: what decides which shim and which interpreter an instance runs. */
-export type RuntimeFamily = 'nodejs' | 'python3';
+/** A language that has a shim of ours. */
+export type ShimFamily = 'nodejs' | 'python3';
+
+/** What decides how an instance is started and reached: `custom` is a web server of the user's own. */
+export type RuntimeFamily = ShimFamily | 'custom';
+
+/** The web server of a `custom` runtime. */
+export interface ServerConfig {
+  /** Program and arguments; paths below `/code` are the function's own files. */
+  readonly command: readonly [string, ...string[]];
+  readonly port: number;
+  readonly healthCheck: HealthCheck | undefined;
+}
 
 /**
  * One version of one function with everything resolved that running it takes: the only thing that the invocation path
@@ -17,6 +29,8 @@ export interface RunnableVersion {
   readonly runtime: string;
   readonly handler: string;
   readonly handlerType: 'auto' | 'event' | 'http';
+  /** Present exactly for family `custom`. */
+  readonly server: ServerConfig | undefined;
   readonly initializer: LifecycleHook | undefined;
   /** Called only where they are configured. */
   readonly hooks: {
@@ -26,6 +40,10 @@ export interface RunnableVersion {
   };
   /** Idle for so long, an instance is frozen; undefined: never. */
   readonly freezeAfterMs: number | undefined;
+  /** Not used for so long, an instance is stopped; undefined: the platform's default. */
+  readonly idleMsMax: number | undefined;
+  /** Undefined: any instance serves any request. */
+  readonly sessionAffinity: SessionAffinity | undefined;
   readonly timeoutMs: number;
   readonly memoryMb: number;
   /** Cores at most, where the function says so. Memory decides the share of the CPU when it is scarce. */

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { LIMITS } from '../limits.ts';
 import { codeLocation } from './code.ts';
 import { allowed, description, flag, functionName, requiredText, text, wholeNumber } from './fields.ts';
+import { customRuntimeConfig } from './custom-runtime.ts';
 import { tags } from './tag.ts';
 
 const MEMORY_STEP_MB = 64;
@@ -92,7 +93,6 @@ const passthroughFields = {
   tracingConfig: freeForm.optional(),
   gpuConfig: freeForm.optional(),
   customDNS: freeForm.optional(),
-  customRuntimeConfig: freeForm.optional(),
   customContainerConfig: freeForm.optional(),
   instanceIsolationMode: text(32).optional(),
   sessionAffinity: text(64).optional(),
@@ -120,6 +120,7 @@ const configFields = {
   layers: layers.optional(),
   internetAccess: flag().optional(),
   instanceLifecycleConfig: instanceLifecycleConfig.optional(),
+  customRuntimeConfig: customRuntimeConfig.optional(),
   ...passthroughFields,
 };
 

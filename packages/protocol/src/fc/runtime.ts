@@ -16,6 +16,10 @@ export const RUNTIMES = [
   'python3.11',
   'python3.12',
   'python3.13',
+  'custom',
+  'custom.debian10',
+  'custom.debian11',
+  'custom.debian12',
 ] as const;
 
 export type Runtime = (typeof RUNTIMES)[number];

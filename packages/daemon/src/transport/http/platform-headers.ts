@@ -1,0 +1,33 @@
+import type { RunnableVersion } from '../../model/runnable.ts';
+
+/** What FC tells a server of its function with every request (FC 3.0, "common headers of custom runtimes"). */
+export function platformHeaders(runnable: RunnableVersion): readonly string[] {
+  const { initializer, hooks, environment } = runnable;
+  const headers = [
+    'x-fc-function-name',
+    runnable.functionName,
+    'x-fc-function-handler',
+    runnable.handler,
+    'x-fc-function-memory',
+    String(runnable.memoryMb),
+    'x-fc-function-timeout',
+    String(runnable.timeoutMs / 1000),
+    'x-fc-region',
+    environment['FC_REGION'] ?? '',
+    'x-fc-account-id',
+    environment['FC_ACCOUNT_ID'] ?? '',
+    'x-fc-version-id',
+    runnable.versionId,
+  ];
+  if (initializer !== undefined) {
+    headers.push('x-fc-function-initializer', initializer.handler);
+    headers.push('x-fc-initialization-timeout', String(initializer.timeout));
+  }
+  if (hooks.preStop !== undefined)
+    headers.push('x-fc-instance-lifecycle-pre-stop-handler', hooks.preStop.handler);
+  if (hooks.preFreeze !== undefined)
+    headers.push('x-fc-instance-lifecycle-pre-freeze-handler', hooks.preFreeze.handler);
+  if (runnable.logProject !== '') headers.push('x-fc-service-logproject', runnable.logProject);
+  if (runnable.logStore !== '') headers.push('x-fc-service-logstore', runnable.logStore);
+  return headers;
+}
