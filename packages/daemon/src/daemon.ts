@@ -29,6 +29,7 @@ import type { Invocation } from './invocation/invocation.ts';
 import { openSandboxes } from './sandbox/sandboxes.ts';
 import {
   DEFAULT_IDLE_MS_MAX,
+  DEFAULT_INSTANCES_MAX,
   DEFAULT_WAIT_MS_MAX,
   DEFAULT_WAITERS_PER_FUNCTION_MAX,
   Scheduler,
@@ -124,6 +125,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     clock,
     wheel,
     limits: {
+      instancesMax: DEFAULT_INSTANCES_MAX,
       instancesPerFunctionMax: INSTANCES_PER_FUNCTION_MAX,
       memoryMbMax: Math.floor((totalmem() / 1024 / 1024) * MEMORY_SHARE),
       waitersPerFunctionMax: DEFAULT_WAITERS_PER_FUNCTION_MAX,
@@ -133,6 +135,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     },
     createInstance: (runnable, events) =>
       new Instance(instanceDeps, events, runnable, newInstanceId(clock.now())),
+    onThrottled: (functionName) => metrics.onThrottled(functionName),
+    onEvicted: (functionName) => metrics.onEvicted(functionName),
   });
   open.defer(() => scheduler.close(STOP_GRACE_MS));
 
@@ -172,6 +176,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       }
     },
     waiting: () => scheduler.waiting(),
+    provisioned: () => [],
   });
   const invocation = {
     clock,

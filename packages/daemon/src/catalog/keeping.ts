@@ -7,7 +7,10 @@ const SESSION_COOKIE = 'x-fc-session-id';
 
 /** Throws INVALID_ARGUMENT for what a client got wrong, which happens before it is stored. */
 export function sessionAffinityOf({ passthrough }: FunctionConfig): SessionAffinity | undefined {
-  const read = readSessionAffinity(passthrough['sessionAffinity'], passthrough['sessionAffinityConfig']);
+  const read = readSessionAffinity(
+    textIn(passthrough, 'sessionAffinity'),
+    textIn(passthrough, 'sessionAffinityConfig'),
+  );
   if (read === undefined) return undefined;
   const { headerName, rules } = read;
   return {
@@ -23,4 +26,9 @@ export function sessionAffinityOf({ passthrough }: FunctionConfig): SessionAffin
 export function idleMsMaxOf({ passthrough }: FunctionConfig): number | undefined {
   const seconds = passthrough['idleTimeout'];
   return typeof seconds === 'number' ? seconds * 1000 : undefined;
+}
+
+function textIn(fields: Readonly<Record<string, unknown>>, name: string): string | undefined {
+  const value = fields[name];
+  return typeof value === 'string' ? value : undefined;
 }

@@ -11,7 +11,15 @@ export interface FinishedInvocation {
 export interface MetricSources {
   /** Instances by function and state. */
   instances(): Iterable<{ readonly functionName: string; readonly state: string }>;
-  waiting(): number;
+  /** Requests that wait for a slot, by function. */
+  waiting(): Iterable<{ readonly functionName: string; readonly waiting: number }>;
+  /** Provisioned instances by function and qualifier: how many are ready, and how many are to be. */
+  provisioned(): Iterable<{
+    readonly functionName: string;
+    readonly qualifier: string;
+    readonly current: number;
+    readonly target: number;
+  }>;
 }
 
 const DURATION_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
@@ -23,6 +31,8 @@ export class Metrics {
   readonly #coldStarts: Counter<'function'>;
   readonly #duration: Histogram<'function'>;
   readonly #hooks: Counter<'function' | 'hook' | 'outcome'>;
+  readonly #throttled: Counter<'function'>;
+  readonly #evicted: Counter<'function'>;
 
   constructor(sources: MetricSources) {
     const registers = [this.#registry];
@@ -51,6 +61,31 @@ export class Metrics {
       labelNames: ['function', 'hook', 'outcome'],
       registers,
     });
+    this.#throttled = new Counter({
+      name: 'thaw_throttled_requests_total',
+      help: 'Requests refused because a limit was reached.',
+      labelNames: ['function'],
+      registers,
+    });
+    this.#evicted = new Counter({
+      name: 'thaw_evictions_total',
+      help: 'Idle instances that were stopped because others needed the room.',
+      labelNames: ['function'],
+      registers,
+    });
+    const provisioned = new Gauge({
+      name: 'thaw_provisioned_instances',
+      help: 'Provisioned instances: "current" are ready, "target" are to be.',
+      labelNames: ['function', 'qualifier', 'figure'],
+      registers,
+      collect(): void {
+        provisioned.reset();
+        for (const { functionName, qualifier, current, target } of sources.provisioned()) {
+          provisioned.set({ function: functionName, qualifier, figure: 'current' }, current);
+          provisioned.set({ function: functionName, qualifier, figure: 'target' }, target);
+        }
+      },
+    });
     const instances = new Gauge({
       name: 'thaw_instances',
       help: 'Instances by function and state.',
@@ -64,10 +99,12 @@ export class Metrics {
     });
     const waiting = new Gauge({
       name: 'thaw_waiting_requests',
-      help: 'Requests that wait for a slot.',
+      help: 'Requests that wait for a slot, by function.',
+      labelNames: ['function'],
       registers,
       collect(): void {
-        waiting.set(sources.waiting());
+        waiting.reset();
+        for (const each of sources.waiting()) waiting.set({ function: each.functionName }, each.waiting);
       },
     });
     const memory = new Gauge({
@@ -88,6 +125,14 @@ export class Metrics {
 
   onHook(functionName: string, hook: string, isFailed: boolean): void {
     this.#hooks.inc({ function: functionName, hook, outcome: isFailed ? 'failed' : 'success' });
+  }
+
+  onThrottled(functionName: string): void {
+    this.#throttled.inc({ function: functionName });
+  }
+
+  onEvicted(functionName: string): void {
+    this.#evicted.inc({ function: functionName });
   }
 
   get contentType(): string {

@@ -41,7 +41,10 @@ export interface SessionAffinityInput {
  * Reads the fields `sessionAffinity` and `sessionAffinityConfig`, a JSON text, of a function. Undefined means that
  * requests go wherever a slot is free. Throws INVALID_ARGUMENT.
  */
-export function readSessionAffinity(kind: unknown, configText: unknown): SessionAffinityInput | undefined {
+export function readSessionAffinity(
+  kind: string | undefined,
+  configText: string | undefined,
+): SessionAffinityInput | undefined {
   if (kind === undefined || kind === '' || kind === 'NONE') return undefined;
   const config = parseText(configText);
   if (kind === 'GENERATED_COOKIE') {
@@ -53,15 +56,15 @@ export function readSessionAffinity(kind: unknown, configText: unknown): Session
   }
   throw new ThawError(
     'INVALID_ARGUMENT',
-    `sessionAffinity must be NONE, HEADER_FIELD or GENERATED_COOKIE; '${String(kind)}' is not supported by this version`,
+    `sessionAffinity must be NONE, HEADER_FIELD or GENERATED_COOKIE; '${kind}' is not supported by this version`,
     { details: { field: 'sessionAffinity' } },
   );
 }
 
-function parseText(text: unknown): unknown {
+function parseText(text: string | undefined): unknown {
   if (text === undefined || text === '') return {};
   try {
-    return JSON.parse(String(text));
+    return JSON.parse(text);
   } catch (cause) {
     throw new ThawError('INVALID_ARGUMENT', 'sessionAffinityConfig must be an object written as JSON', {
       cause,
