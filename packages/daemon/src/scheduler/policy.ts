@@ -68,7 +68,12 @@ export function instanceRoom(now: LimitsNow): number {
       : Math.ceil((now.reserved - now.functionSlots) / now.slotsPerInstance);
   return Math.max(
     0,
-    Math.min(now.instancesMax - now.instances, now.functionInstancesMax - now.functionInstances, forReserved),
+    Math.min(
+      now.instancesMax - now.instances,
+      now.functionInstancesMax - now.functionInstances,
+      (now.versionInstancesMax ?? Infinity) - now.versionInstances,
+      forReserved,
+    ),
   );
 }
 
