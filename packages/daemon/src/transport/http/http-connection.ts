@@ -4,7 +4,7 @@ import type { HookName, RuntimeConnection } from '../runtime-connection.ts';
 import type { Exchange, InstanceRequest, ReportedError, ResponseSink } from '../transport.ts';
 import { HttpClients } from './http-clients.ts';
 import { HttpExchange } from './http-exchange.ts';
-import { platformHeaders } from './platform-headers.ts';
+import { platformHeaders, type ServedFunction } from './platform-headers.ts';
 import { callServer, type ServerAnswer } from './server-call.ts';
 
 /**
@@ -31,7 +31,12 @@ export class HttpConnection implements RuntimeConnection {
   readonly #instanceId: string;
   #broken: { readonly cause: unknown } | undefined;
 
-  constructor(address: ServerAddress, port: number, runnable: RunnableVersion, instanceId: string) {
+  constructor(
+    address: ServerAddress,
+    port: number,
+    runnable: ServedFunction & Pick<RunnableVersion, 'freezeAfterMs'>,
+    instanceId: string,
+  ) {
     const idleMsMax = Math.max(1, Math.min(IDLE_MS_MAX, runnable.freezeAfterMs ?? IDLE_MS_MAX));
     this.clients = new HttpClients({ address, port, idleMsMax });
     this.platformHeaders = platformHeaders(runnable);

@@ -1,7 +1,22 @@
 import type { RunnableVersion } from '../../model/runnable.ts';
 
+/** What a server's requests say of its function. */
+export type ServedFunction = Pick<
+  RunnableVersion,
+  | 'functionName'
+  | 'handler'
+  | 'memoryMb'
+  | 'timeoutMs'
+  | 'versionId'
+  | 'environment'
+  | 'initializer'
+  | 'hooks'
+  | 'logProject'
+  | 'logStore'
+>;
+
 /** What FC tells a server of its function with every request (FC 3.0, "common headers of custom runtimes"). */
-export function platformHeaders(runnable: RunnableVersion): readonly string[] {
+export function platformHeaders(runnable: ServedFunction): readonly string[] {
   const { initializer, hooks, environment } = runnable;
   const headers = [
     'x-fc-function-name',
