@@ -11,13 +11,15 @@ import type {
   Transport,
 } from '../transport/transport.ts';
 
-/** Who gets the answer. Ends with exactly one of `onEnd` or `onFailure`. */
+/** Who gets the answer. Ends with exactly one of `onEnd`, `onFailure` or `onHandedBack`. */
 export interface CallSink {
   onHead(head: ResponseHead): void;
   /** False asks for a pause until `resume`. */
   onData(chunk: Buffer): boolean;
   onEnd(): void;
   onFailure(error: ThawError): void;
+  /** In the place of an end: the runtime never got it and never will, so another instance may serve it. */
+  onHandedBack(): void;
   onLog(source: LogSource, text: string): void;
 }
 
@@ -78,6 +80,13 @@ export class InstanceCall implements ResponseSink {
     this.#sink = undefined;
     this.#onDone?.();
     sink?.onFailure(error);
+  }
+
+  /** Only before `start`: nothing was at stake. */
+  handBack(): void {
+    const sink = this.#sink;
+    this.#sink = undefined;
+    sink?.onHandedBack();
   }
 
   onDone(callback: () => void): void {

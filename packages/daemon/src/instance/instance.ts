@@ -89,7 +89,7 @@ export class Instance {
   #lastRequest = { id: '', endedMs: 0 };
   #freezer: Freezer | undefined;
   /** Invocations that came while the instance was frozen, in their order. */
-  #waitingForThaw: (() => void)[] = [];
+  #waitingForThaw: { readonly call: InstanceCall; readonly begin: () => void }[] = [];
   readonly #meter: InstanceMeter;
   #memorySample: { takenMs: number; bytes: number | undefined } = { takenMs: -Infinity, bytes: undefined };
 
@@ -202,10 +202,11 @@ export class Instance {
       return call;
     }
     const askedMs = this.#deps.clock.monotonicMs();
-    this.#waitingForThaw.push(() => {
+    const begin = (): void => {
       call.thawMs = this.#deps.clock.monotonicMs() - askedMs;
       this.#begin(call, connection, request);
-    });
+    };
+    this.#waitingForThaw.push({ call, begin });
     if (this.#waitingForThaw.length === 1) void this.#thaw(connection);
     return call;
   }
@@ -223,6 +224,7 @@ export class Instance {
     if (this.#killed) return;
     this.#killed = true;
     this.drain();
+    this.#handBack();
     this.#sandbox?.kill();
   }
 
@@ -259,36 +261,42 @@ export class Instance {
   async #thaw(connection: RuntimeConnection): Promise<void> {
     try {
       await this.#freezer?.thaw();
-    } catch (cause) {
-      const name = this.runnable.functionName;
-      const error = new ThawError('SANDBOX_FAILED', `an instance of function '${name}' could not be thawed`, {
-        cause,
-      });
-      for (const call of this.#calls) call.fail(error);
+    } catch (error) {
+      this.#log('', 'platform', `the instance could not be thawed: ${String(error)}\n`);
       this.kill();
-      return;
     }
-    if (this.runnable.hooks.postThaw === undefined || this.#killed) this.#onThawed();
+    if (this.runnable.hooks.postThaw === undefined || this.#isEnding) this.#onThawed();
     else this.#runHook('postThaw', () => this.#onThawed(), connection);
   }
 
   #onThawed(): void {
-    if (this.#killed) return;
+    if (this.#isEnding) return;
     this.#apply({ type: 'thawed', atMs: this.#deps.clock.monotonicMs() });
-    const waiting = this.#waitingForThaw;
-    this.#waitingForThaw = [];
-    for (const begin of waiting) begin();
+    for (const { begin } of this.#waitingForThaw.splice(0)) begin();
+  }
+
+  /** Who waits for a thaw that will not come has given the runtime nothing yet. */
+  #handBack(): void {
+    for (const { call } of this.#waitingForThaw.splice(0)) {
+      call.handBack();
+      this.#onSettled(call, false);
+    }
   }
 
   /** The last invocation has ended. The hook before the stop runs, unless the instance never served or is to die. */
   async #stop(isFrozen: boolean): Promise<void> {
-    const isReady = this.#phases.phase === 'invocation' && !this.#isExiting;
-    if (this.#killed || !isReady || this.runnable.hooks.preStop === undefined) {
+    const isReady = this.#phases.phase === 'invocation' && !this.#isEnding;
+    if (!isReady || this.runnable.hooks.preStop === undefined) {
       this.kill();
       return;
     }
     if (isFrozen) await this.#freezer?.thaw().catch(() => this.kill());
-    if (!this.#killed) this.#runHook('preStop', () => this.kill());
+    if (!this.#isEnding) this.#runHook('preStop', () => this.kill());
+  }
+
+  /** The runtime can be asked nothing any more. */
+  get #isEnding(): boolean {
+    return this.#killed || this.#isExiting;
   }
 
   #runHook(hook: HookName, onEnd: () => void, connection = this.#endpoint?.connection): void {
@@ -378,16 +386,23 @@ export class Instance {
 
   /** The runtime is gone or going: it takes nothing more, and is killed only if it does not end by itself. */
   #awaitExit(): void {
-    if (this.#killed || this.#isExiting) return;
+    if (this.#isEnding) return;
+    this.#beExiting();
+    this.#deps.wheel.set(EXIT_GRACE_MS, () => this.kill());
+  }
+
+  #beExiting(): void {
     this.#isExiting = true;
     this.#apply({ type: 'drain' });
-    this.#deps.wheel.set(EXIT_GRACE_MS, () => this.kill());
+    this.#handBack();
   }
 
   #onExit(exit: SandboxExit): void {
     const { functionName, memoryMb } = this.runnable;
     const error = exitError(functionName, memoryMb, this.#phases.phase, exit, this.#output.stderrTail);
     this.#failStart(error);
+    // The end of the processes may be told before the end of the link.
+    if (!this.#isEnding) this.#beExiting();
     for (const call of this.#calls) {
       if (call.deadline !== undefined) this.#deps.wheel.clear(call.deadline);
       call.fail(error);

@@ -5,7 +5,7 @@ export type HookName = 'preFreeze' | 'preStop' | 'postThaw';
 
 /** What an instance has of its runtime once it is up: it serves, and it runs hooks. */
 export interface RuntimeConnection extends Transport {
-  /** Calls back once when the hook has ended, with its error if it had one; a connection that closes ends it too. */
+  /** Calls back once when the hook has ended, with its error if it had one; a connection that closes is one. */
   runHook(hook: HookName, onEnd: (error: ReportedError | undefined) => void): void;
 }
 
@@ -24,6 +24,9 @@ export interface RuntimeEvents {
   onStartFailed(failure: StartFailure): void;
   /** Text that belongs to no invocation. */
   onLog(source: LogSource, text: string): void;
-  /** Last call of all; every open exchange and hook has ended before it. */
+  /**
+   * The runtime is gone. Comes before its open exchanges and hooks end, so that nobody takes the end of one for a slot
+   * that came free; nothing may be asked of the connection from here on.
+   */
   onClosed(cause: unknown): void;
 }

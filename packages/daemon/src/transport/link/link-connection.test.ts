@@ -247,6 +247,24 @@ test('an error of the handler ends its own exchange only', async (t) => {
   assert.equal(fine.body.toString(), 'ok');
 });
 
+test('a runtime that dies in a hook has failed it, and is known to be gone before the hook ends', async (t) => {
+  const { link, closed } = await openPair(t, (type, _stream, _payload, runtime) => {
+    if (type === FRAME.hook) runtime.destroy();
+  });
+  const told: string[] = [];
+  void closed.then(() => told.push('closed'));
+  await new Promise<void>((resolve) => {
+    link.runHook('preFreeze', (error) => {
+      // Promises are told in order, so this is behind the news of the end if that came first.
+      void Promise.resolve().then(() => {
+        told.push(error?.errorType ?? 'fine');
+        resolve();
+      });
+    });
+  });
+  assert.deepEqual(told, ['closed', 'ProcessExited']);
+});
+
 const VIOLATIONS: Readonly<Record<string, Buffer>> = {
   'an unknown type': Buffer.from('000000057f00000001', 'hex'),
   'a length too small': Buffer.from('000000040100000000', 'hex'),

@@ -41,6 +41,13 @@ export interface LinkEvents extends Omit<RuntimeEvents, 'onBooted'> {
 type Stage = 'connected' | 'generic' | 'loading' | 'initializing' | 'ready' | 'closed';
 
 const EMPTY = Buffer.alloc(0);
+/** How a hook ended whose process did. */
+const CUT_OFF: ReportedError = {
+  errorType: 'ProcessExited',
+  errorMessage: 'its process ended',
+  handled: false,
+  fatal: true,
+};
 const SOURCES: readonly (LogSource | undefined)[] = [undefined, 'stdout', 'stderr'];
 
 /** The daemon's side of one link: start of the runtime, then any number of exchanges at once. */
@@ -193,9 +200,9 @@ export class LinkConnection implements RuntimeConnection, ExchangeChannel {
 
   #onClosed(cause: unknown): void {
     this.#stage = 'closed';
-    for (const exchange of this.#exchanges.values()) exchange.onBroken(cause);
-    for (const onEnd of this.#hooks.values()) onEnd(undefined);
-    this.#hooks.clear();
     this.#events.onClosed(cause);
+    for (const exchange of this.#exchanges.values()) exchange.onBroken(cause);
+    for (const onEnd of this.#hooks.values()) onEnd(CUT_OFF);
+    this.#hooks.clear();
   }
 }
