@@ -58,6 +58,214 @@ async function startMirror(t: TestContext, config: object = {}): Promise<Platfor
 
 const WEB = '/http/mirror/web';
 
+test('a trigger hands requests to an HTTP handler and its answers back, as they are', async (t) => {
+  const platform = await startMirror(t);
+
+  await t.test('paths, queries, headers and bodies arrive as they were sent', async () => {
+    const paths = [
+      '/%2F%2f/a%20b',
+      '//double//slash/',
+      '/../up/./here',
+      '/%E4%BD%A0%E5%A5%BD',
+      "/!$&'()*+,;=:@-._~",
+      '/?',
+      '/?a=1&a=2&&=&b',
+      '/x?q=%00%ff+%2B',
+      '/x?u=http://h/?y%23z',
+      '/%zz/%',
+      '/;p=1/[x]|{y}^`',
+      '/?"<>\\',
+    ];
+    for (const path of paths) {
+      const got = mirrored(await send(platform.url, { path: WEB + path }));
+      // A query without anything in it is no query.
+      assert.equal(got.url, path === '/?' ? '/' : path, path);
+    }
+    const answer = mirrored(
+      await send(platform.url, {
+        method: 'POST',
+        path: `${WEB}/`,
+        body: 'payload',
+        headers: {
+          'X-Twice': ['one', 'two'],
+          'X-CaSe': 'Kept',
+          'X-Empty': '',
+          'X-Latin': 'caf\u00e9',
+          'x-fc-request-id': 'forged',
+          'X-Fc-Account-Id': 'forged',
+        },
+      }),
+    );
+    const pairs = answer.headers.flatMap((name, at) =>
+      at % 2 === 0 ? [[name, answer.headers[at + 1]]] : [],
+    );
+    const valuesOf = (name: string): unknown[] =>
+      pairs.filter(([each]) => each === name).map(([, value]) => value);
+    assert.deepEqual(valuesOf('X-Twice'), ['one', 'two']);
+    assert.deepEqual(valuesOf('X-CaSe'), ['Kept']);
+    assert.deepEqual(valuesOf('X-Empty'), ['']);
+    assert.deepEqual(valuesOf('X-Latin'), ['caf\u00e9']);
+    assert.ok(!answer.headers.includes('forged'), 'callers may not speak for the platform');
+    assert.deepEqual(valuesOf('x-fc-control-path'), ['/http-invoke']);
+
+    const bytes = Buffer.from(Array.from({ length: 256 }, (_, value) => value));
+    for (const size of [0, 1, 256, 65_536, 65_537, 1 << 20]) {
+      const body = Buffer.alloc(size, bytes);
+      const whole = mirrored(await send(platform.url, { method: 'PUT', path: `${WEB}/`, body }));
+      assert.deepEqual([whole.bytes, whole.sha256], [size, sha256(body)]);
+      const chunked = mirrored(
+        await send(platform.url, {
+          method: 'PUT',
+          path: `${WEB}/`,
+          body,
+          headers: { 'transfer-encoding': 'chunked' },
+        }),
+      );
+      assert.deepEqual([chunked.bytes, chunked.sha256], [size, sha256(body)], 'chunked');
+    }
+  });
+
+  await t.test(
+    "HEAD, 204 and 304 have no body, cookies stay apart, x-fc- headers are the platform's own",
+    async () => {
+      const head = await send(platform.url, { method: 'HEAD', path: `${WEB}/length` });
+      assert.deepEqual([head.status, head.body.length, head.headers['content-length']], [200, 0, '5']);
+      for (const status of [204, 304]) {
+        for (const method of ['GET', 'HEAD']) {
+          const empty = await send(platform.url, { method, path: `${WEB}/${status}` });
+          assert.deepEqual([empty.status, empty.body.length, empty.headers['etag']], [status, 0, '"1"']);
+          assert.equal(empty.headers['transfer-encoding'], undefined);
+        }
+      }
+      const cookies = await send(platform.url, { path: `${WEB}/cookies` });
+      assert.deepEqual(cookies.headers['set-cookie'], ['a=1; Path=/', 'b=2']);
+      assert.equal(cookies.headers['x-fc-forged'], undefined);
+      assert.match(String(cookies.headers['x-fc-request-id']), /^1-/);
+      assert.match(String(cookies.headers['server-timing']), /handler;dur=/);
+    },
+  );
+
+  await t.test('one connection carries many requests, also before their turn', async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const ports = new Set<number>();
+    agent.on('free', (socket: { localPort?: number }) => ports.add(socket.localPort ?? 0));
+    for (let n = 0; n < 50; n += 1) {
+      const method = n % 2 === 0 ? 'GET' : 'POST';
+      const got = mirrored(
+        await send(platform.url, {
+          method,
+          path: `${WEB}/${n}`,
+          agent,
+          ...(n % 2 === 0 ? {} : { body: 'b' }),
+        }),
+      );
+      assert.equal(got.url, `/${n}`);
+    }
+    // What was refused does not spoil the connection for what follows.
+    assert.equal(
+      (
+        await send(platform.url, {
+          method: 'POST',
+          path: '/http/nobody/web/',
+          body: 'x'.repeat(1 << 20),
+          agent,
+        })
+      ).status,
+      404,
+    );
+    assert.equal(mirrored(await send(platform.url, { path: `${WEB}/after`, agent })).url, '/after');
+    agent.destroy();
+    assert.equal(ports.size, 1);
+
+    const one = (n: number): string =>
+      `POST ${WEB}/p${n} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n${n === 9 ? 'Connection: close\r\n' : ''}\r\n0${n}`;
+    const answers = await sendRaw(platform.url, Array.from({ length: 10 }, (_, n) => one(n)).join(''));
+    const urls = [...answers.matchAll(/"url":"([^"]*)"/g)].map(([, url]) => url);
+    assert.deepEqual(
+      urls,
+      Array.from({ length: 10 }, (_, n) => `/p${n}`),
+    );
+  });
+
+  await t.test('a caller that asks first is told to go on', async () => {
+    const { hostname, port } = new URL(platform.url);
+    const request = httpRequest({
+      host: hostname,
+      port,
+      method: 'POST',
+      path: `${WEB}/`,
+      headers: { expect: '100-continue', 'content-length': '4' },
+      agent: false,
+    });
+    request.flushHeaders();
+    await once(request, 'continue');
+    const answered = responseOf(request);
+    request.end('body');
+    const response = await answered;
+    response.resume();
+    await once(response, 'end');
+    assert.equal(response.statusCode, 200);
+    const unknown = await sendRaw(
+      platform.url,
+      `POST ${WEB}/ HTTP/1.1\r\nHost: x\r\nExpect: a-miracle\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+    );
+    assert.match(unknown, /^HTTP\/1\.1 417 /);
+  });
+
+  await t.test('a large upload streams through without staying in memory', async () => {
+    mirrored(await send(platform.url, { path: `${WEB}/warm` }));
+    const before = residentBytes(platform.pid);
+    const piece = Buffer.alloc(64 * 1024, 'thaw');
+    const hash = createHash('sha256');
+    const { hostname, port } = new URL(platform.url);
+    let peak = before;
+    const request = httpRequest({
+      host: hostname,
+      port,
+      method: 'POST',
+      path: `${WEB}/upload`,
+      headers: { 'content-length': String(UPLOAD_BYTES) },
+      agent: false,
+    });
+    const answered = responseOf(request);
+    let left = UPLOAD_BYTES / piece.length;
+    const source = new Readable({
+      read() {
+        if (left === 0) {
+          this.push(null);
+          return;
+        }
+        left -= 1;
+        if (left % 100 === 0) peak = Math.max(peak, residentBytes(platform.pid));
+        hash.update(piece);
+        this.push(piece);
+      },
+    });
+    await pipeline(source, request);
+    const response = await answered;
+    const got = jsonOf<Mirrored>({ body: await buffer(response) });
+    assert.deepEqual([got.bytes, got.sha256], [UPLOAD_BYTES, hash.digest('hex')]);
+    assert.ok(peak - before < UPLOAD_GROWTH_BYTES_MAX, `the platform grew by ${(peak - before) >> 20} MiB`);
+  });
+
+  await t.test('who is refused while still sending can read why', async () => {
+    const bytes = Buffer.alloc(8 * 1024 * 1024);
+    // Not kept alive, which is where a connection that is closed too soon loses the answer.
+    const refused = await send(platform.url, { method: 'POST', path: '/http/nobody/web/', body: bytes });
+    assert.equal(refused.status, 404);
+    const chunked = await send(platform.url, {
+      method: 'POST',
+      path: '/2023-03-30/functions',
+      body: bytes,
+      headers: { 'transfer-encoding': 'chunked' },
+    });
+    assert.deepEqual(
+      [chunked.status, JSON.parse(chunked.body.toString()).Code],
+      [400, 'MissingRequiredHeader'],
+    );
+  });
+});
+
 test('a trigger answers at both of its addresses, and only to its methods', async (t) => {
   const platform = await startMirror(t, { methods: ['GET', 'POST'] });
   const byPath = mirrored(await send(platform.url, { path: `${WEB}/a/b?x=1` }));
@@ -93,191 +301,9 @@ test('a trigger answers at both of its addresses, and only to its methods', asyn
   assert.equal(elsewhere.status, 404);
 });
 
-test('paths, queries, headers and bodies arrive as they were sent', async (t) => {
-  const platform = await startMirror(t);
-  const paths = [
-    '/%2F%2f/a%20b',
-    '//double//slash/',
-    '/../up/./here',
-    '/%E4%BD%A0%E5%A5%BD',
-    "/!$&'()*+,;=:@-._~",
-    '/?',
-    '/?a=1&a=2&&=&b',
-    '/x?q=%00%ff+%2B',
-    '/x?u=http://h/?y#z'.replace('#', '%23'),
-    '/%zz/%',
-    '/;p=1/[x]|{y}^`',
-    '/?"<>\\',
-  ];
-  for (const path of paths) {
-    const got = mirrored(await send(platform.url, { path: WEB + path }));
-    // A query without anything in it is no query.
-    assert.equal(got.url, path === '/?' ? '/' : path, path);
-  }
-  const answer = mirrored(
-    await send(platform.url, {
-      method: 'POST',
-      path: `${WEB}/`,
-      body: 'payload',
-      headers: {
-        'X-Twice': ['one', 'two'],
-        'X-CaSe': 'Kept',
-        'X-Empty': '',
-        'X-Latin': 'caf\u00e9',
-        'x-fc-request-id': 'forged',
-        'X-Fc-Account-Id': 'forged',
-      },
-    }),
-  );
-  const pairs = answer.headers.flatMap((name, at) => (at % 2 === 0 ? [[name, answer.headers[at + 1]]] : []));
-  const valuesOf = (name: string): unknown[] =>
-    pairs.filter(([each]) => each === name).map(([, value]) => value);
-  assert.deepEqual(valuesOf('X-Twice'), ['one', 'two']);
-  assert.deepEqual(valuesOf('X-CaSe'), ['Kept']);
-  assert.deepEqual(valuesOf('X-Empty'), ['']);
-  assert.deepEqual(valuesOf('X-Latin'), ['caf\u00e9']);
-  assert.ok(!answer.headers.includes('forged'), 'callers may not speak for the platform');
-  assert.deepEqual(valuesOf('x-fc-control-path'), ['/http-invoke']);
-
-  const bytes = Buffer.from(Array.from({ length: 256 }, (_, value) => value));
-  for (const size of [0, 1, 256, 65_536, 65_537, 1 << 20]) {
-    const body = Buffer.alloc(size, bytes);
-    const whole = mirrored(await send(platform.url, { method: 'PUT', path: `${WEB}/`, body }));
-    assert.deepEqual([whole.bytes, whole.sha256], [size, sha256(body)]);
-    const chunked = mirrored(
-      await send(platform.url, {
-        method: 'PUT',
-        path: `${WEB}/`,
-        body,
-        headers: { 'transfer-encoding': 'chunked' },
-      }),
-    );
-    assert.deepEqual([chunked.bytes, chunked.sha256], [size, sha256(body)], 'chunked');
-  }
-});
-
-test("HEAD, 204 and 304 have no body, cookies stay apart, x-fc- headers are the platform's own", async (t) => {
-  const platform = await startMirror(t);
-  const head = await send(platform.url, { method: 'HEAD', path: `${WEB}/length` });
-  assert.deepEqual([head.status, head.body.length, head.headers['content-length']], [200, 0, '5']);
-  for (const status of [204, 304]) {
-    for (const method of ['GET', 'HEAD']) {
-      const empty = await send(platform.url, { method, path: `${WEB}/${status}` });
-      assert.deepEqual([empty.status, empty.body.length, empty.headers['etag']], [status, 0, '"1"']);
-      assert.equal(empty.headers['transfer-encoding'], undefined);
-    }
-  }
-  const cookies = await send(platform.url, { path: `${WEB}/cookies` });
-  assert.deepEqual(cookies.headers['set-cookie'], ['a=1; Path=/', 'b=2']);
-  assert.equal(cookies.headers['x-fc-forged'], undefined);
-  assert.match(String(cookies.headers['x-fc-request-id']), /^1-/);
-  assert.match(String(cookies.headers['server-timing']), /handler;dur=/);
-});
-
-test('one connection carries many requests, also before their turn', async (t) => {
-  const platform = await startMirror(t);
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const ports = new Set<number>();
-  agent.on('free', (socket: { localPort?: number }) => ports.add(socket.localPort ?? 0));
-  for (let n = 0; n < 50; n += 1) {
-    const method = n % 2 === 0 ? 'GET' : 'POST';
-    const got = mirrored(
-      await send(platform.url, { method, path: `${WEB}/${n}`, agent, ...(n % 2 === 0 ? {} : { body: 'b' }) }),
-    );
-    assert.equal(got.url, `/${n}`);
-  }
-  // What was refused does not spoil the connection for what follows.
-  assert.equal(
-    (
-      await send(platform.url, {
-        method: 'POST',
-        path: '/http/nobody/web/',
-        body: 'x'.repeat(1 << 20),
-        agent,
-      })
-    ).status,
-    404,
-  );
-  assert.equal(mirrored(await send(platform.url, { path: `${WEB}/after`, agent })).url, '/after');
-  agent.destroy();
-  assert.equal(ports.size, 1);
-
-  const one = (n: number): string =>
-    `POST ${WEB}/p${n} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n${n === 9 ? 'Connection: close\r\n' : ''}\r\n0${n}`;
-  const answers = await sendRaw(platform.url, Array.from({ length: 10 }, (_, n) => one(n)).join(''));
-  const urls = [...answers.matchAll(/"url":"([^"]*)"/g)].map(([, url]) => url);
-  assert.deepEqual(
-    urls,
-    Array.from({ length: 10 }, (_, n) => `/p${n}`),
-  );
-});
-
-test('a caller that asks first is told to go on', async (t) => {
-  const platform = await startMirror(t);
-  const { hostname, port } = new URL(platform.url);
-  const request = httpRequest({
-    host: hostname,
-    port,
-    method: 'POST',
-    path: `${WEB}/`,
-    headers: { expect: '100-continue', 'content-length': '4' },
-    agent: false,
-  });
-  request.flushHeaders();
-  await once(request, 'continue');
-  const answered = responseOf(request);
-  request.end('body');
-  const response = await answered;
-  response.resume();
-  await once(response, 'end');
-  assert.equal(response.statusCode, 200);
-  const unknown = await sendRaw(
-    platform.url,
-    `POST ${WEB}/ HTTP/1.1\r\nHost: x\r\nExpect: a-miracle\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
-  );
-  assert.match(unknown, /^HTTP\/1\.1 417 /);
-});
-
 const UPLOAD_BYTES = 100 * 1024 * 1024;
 /** The whole upload would not fit in it; what an idle platform's heap may do meanwhile does. */
 const UPLOAD_GROWTH_BYTES_MAX = 64 * 1024 * 1024;
-
-test('a large upload streams through without staying in memory', async (t) => {
-  const platform = await startMirror(t);
-  mirrored(await send(platform.url, { path: `${WEB}/warm` }));
-  const before = residentBytes(platform.pid);
-  const piece = Buffer.alloc(64 * 1024, 'thaw');
-  const hash = createHash('sha256');
-  const { hostname, port } = new URL(platform.url);
-  let peak = before;
-  const request = httpRequest({
-    host: hostname,
-    port,
-    method: 'POST',
-    path: `${WEB}/upload`,
-    headers: { 'content-length': String(UPLOAD_BYTES) },
-    agent: false,
-  });
-  const answered = responseOf(request);
-  let left = UPLOAD_BYTES / piece.length;
-  const source = new Readable({
-    read() {
-      if (left === 0) {
-        this.push(null);
-        return;
-      }
-      left -= 1;
-      if (left % 100 === 0) peak = Math.max(peak, residentBytes(platform.pid));
-      hash.update(piece);
-      this.push(piece);
-    },
-  });
-  await pipeline(source, request);
-  const response = await answered;
-  const got = jsonOf<Mirrored>({ body: await buffer(response) });
-  assert.deepEqual([got.bytes, got.sha256], [UPLOAD_BYTES, hash.digest('hex')]);
-  assert.ok(peak - before < UPLOAD_GROWTH_BYTES_MAX, `the platform grew by ${(peak - before) >> 20} MiB`);
-});
 
 function residentBytes(pid: number): number {
   const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
@@ -519,24 +545,6 @@ test('the invoke API in front of an HTTP handler hands it the payload', async (t
   await createFunction(platform, 'mirror', { code: MIRROR });
   const got = mirrored(await invoke(platform, 'mirror', 'payload'));
   assert.deepEqual([got.method, got.url, got.bytes, got.sha256], ['POST', '/invoke', 7, sha256('payload')]);
-});
-
-test('who is refused while still sending can read why', async (t) => {
-  const platform = await startMirror(t);
-  const bytes = Buffer.alloc(8 * 1024 * 1024);
-  // Not kept alive, which is where a connection that is closed too soon loses the answer.
-  const refused = await send(platform.url, { method: 'POST', path: '/http/nobody/web/', body: bytes });
-  assert.equal(refused.status, 404);
-  const chunked = await send(platform.url, {
-    method: 'POST',
-    path: '/2023-03-30/functions',
-    body: bytes,
-    headers: { 'transfer-encoding': 'chunked' },
-  });
-  assert.deepEqual(
-    [chunked.status, JSON.parse(chunked.body.toString()).Code],
-    [400, 'MissingRequiredHeader'],
-  );
 });
 
 test('what is not HTTP never gets into the answer before it', async (t) => {

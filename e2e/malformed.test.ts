@@ -549,7 +549,7 @@ const SIGNATURE_CASES: readonly Malformed[] = [
   malformed('upload: unsigned', [400, 'MissingRequiredHeader', /Authorization/], (platform) =>
     send(platform.url, { method: 'PUT', path: '/1000000000000000/x', body: 'zip' }),
   ),
-  malformed('metrics of a stranger', [403, 'SIGNATURE_MISSING', /Authorization/], (platform) =>
+  malformed('our API: unsigned', [403, 'SIGNATURE_MISSING', /Authorization/], (platform) =>
     send(platform.url, { path: '/thaw/v1/info' }),
   ),
 ];
