@@ -4,14 +4,13 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
 import fc from '@alicloud/fc20230330';
+import type * as Dara from '@darabonba/typescript';
 import openApi from '@alicloud/openapi-core';
 import { fcClient, startPlatform, type FcClient, type Platform } from '@thaw/testkit/platform.ts';
 import { zip } from '@thaw/testkit/zip.ts';
 
 /** The client's own library, found as the client finds it: its calls with headers want an object of its making. */
-const dara: typeof import('@darabonba/typescript') = createRequire(
-  import.meta.resolve('@alicloud/fc20230330'),
-)('@darabonba/typescript');
+const dara: typeof Dara = createRequire(import.meta.resolve('@alicloud/fc20230330'))('@darabonba/typescript');
 
 const ALL_BYTES = Buffer.from(Array.from({ length: 256 }, (_, value) => value));
 
