@@ -40,13 +40,19 @@ test('what was confirmed survives kill -9 of the daemon', async (t) => {
     const platform = await startPlatform(t, { dataDir });
     await assertEverythingIsThere(platform, writer.functions);
     const callsAtKill = writer.calls + Math.floor(Math.random() * CALLS_BEFORE_KILL_MAX);
-    const writing = writer.writeUntilFailure(platform);
-    await waitFor(`${callsAtKill} confirmed calls`, () => writer.calls >= callsAtKill);
+    let ended: unknown;
+    const writing = writer.writeUntilFailure(platform).then((error) => {
+      ended = error;
+    });
+    await waitFor(`${callsAtKill} confirmed calls`, () => {
+      assert.equal(ended, undefined, 'nothing but the crash ends the writer');
+      return writer.calls >= callsAtKill;
+    });
     t.diagnostic(`kill ${kill} after ${writer.calls} calls`);
     await platform.kill();
-    const error = await writing;
-    assert.ok(error instanceof Error);
-    assert.doesNotMatch(error.message, /^code: [45]/u, 'only the crash ended the writer');
+    await writing;
+    assert.ok(ended instanceof Error);
+    assert.equal('statusCode' in ended ? ended.statusCode : undefined, undefined, ended.message);
   }
   const platform = await startPlatform(t, { dataDir });
   await assertEverythingIsThere(platform, writer.functions);
@@ -193,7 +199,7 @@ async function assertEverythingIsThere(
 ): Promise<void> {
   const client = fcClient(platform);
   const listed = await listNames(platform);
-  for (const [functionName, { version, hasAlias, hasTrigger, answer, pendingAnswer }] of functions) {
+  for (const [functionName, { version, hasAlias, hasTrigger }] of functions) {
     assert.ok(listed.includes(functionName), functionName);
     if (version !== undefined) {
       const versions = await client.listFunctionVersions(
@@ -213,10 +219,6 @@ async function assertEverythingIsThere(
     assert.equal(
       (await client.getFunction(functionName, new fc.GetFunctionRequest({}))).body?.state,
       'Active',
-    );
-    assert.ok(
-      [answer, pendingAnswer].some((each) => each !== undefined),
-      functionName,
     );
   }
   // A start costs more than a look, so that the newest, which the crash met, are the ones to run.

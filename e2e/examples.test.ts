@@ -21,6 +21,8 @@ const PICTURE_BYTES_MIN = 4_500_000;
 const UPLOAD_BYTES = 20 * 1024 * 1024;
 /** So far behind the first call that its instance is ready when the first one has been used and is free again. */
 const SECOND_CALL_AFTER_MS = 3000;
+/** It sleeps for 5 s, measured between two messages of which the first may reach a busy platform late. */
+const INITIALIZER_MS_MIN = 4000;
 
 test('the examples', { concurrency: true }, async (examples) => {
   const platform = await startPlatform(examples);
@@ -158,7 +160,8 @@ test('the examples', { concurrency: true }, async (examples) => {
       assert.ok(newer !== undefined && older !== undefined);
       assert.deepEqual([older.coldStart, newer.coldStart], [true, false]);
       assert.equal(newer.instanceId, older.instanceId);
-      assert.ok((older.timeline['initializer'] ?? 0) >= 5000, 'the initializer ran before the first');
+      const initializerMs = older.timeline['initializer'] ?? 0;
+      assert.ok(initializerMs > INITIALIZER_MS_MIN, `the initializer took ${initializerMs} ms`);
       assert.equal(newer.timeline['initializer'], undefined, 'and not again before the second');
     }),
   ]);
