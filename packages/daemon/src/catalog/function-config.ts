@@ -48,6 +48,7 @@ export function newConfig(input: CreateFunctionInput): FunctionConfig {
 /** The configuration after an update: a field that is not given stays as it is. */
 export function changedConfig(current: FunctionConfig, input: UpdateFunctionInput): FunctionConfig {
   const cpu = input.cpu ?? current.cpu;
+  const hotConfig = input.hotConfig ?? current.hotConfig;
   const customRuntimeConfig =
     input.customRuntimeConfig === undefined
       ? current.customRuntimeConfig
@@ -70,6 +71,7 @@ export function changedConfig(current: FunctionConfig, input: UpdateFunctionInpu
         ? current.instanceLifecycleConfig
         : configuredHooks(input.instanceLifecycleConfig),
     ...(customRuntimeConfig === undefined ? {} : { customRuntimeConfig }),
+    ...(hotConfig === undefined ? {} : { hotConfig }),
     passthrough: { ...current.passthrough, ...passthroughOf(input) },
   };
   requireConsistent(config);
@@ -100,8 +102,12 @@ function configuredHooks(
 
 /** Without absent fields, as it comes back from the store: a change is found by comparing the two. */
 function storedServer(given: NonNullable<UpdateFunctionInput['customRuntimeConfig']>): CustomRuntimeConfig {
-  const { healthCheckConfig, ...server } = given;
-  return healthCheckConfig === undefined ? server : { ...server, healthCheckConfig };
+  const { healthCheckConfig, port, ...server } = given;
+  return {
+    ...server,
+    ...(port === undefined ? {} : { port }),
+    ...(healthCheckConfig === undefined ? {} : { healthCheckConfig }),
+  };
 }
 
 function passthroughOf(input: UpdateFunctionInput): Record<string, unknown> {

@@ -1,4 +1,4 @@
-import type { FunctionConfig, FunctionVersion } from '../model/function.ts';
+import type { FunctionConfig, FunctionVersion, HotFunctionConfig } from '../model/function.ts';
 import type { RunnableVersion, ServerConfig } from '../model/runnable.ts';
 import type { AccountPlace } from './arn.ts';
 import { FREEZE_AFTER_VARIABLE } from './function-config.ts';
@@ -18,15 +18,18 @@ export function runnableVersion(
   place: AccountPlace,
 ): RunnableVersion {
   const { config } = version;
+  const family = runtimeFamily(config.runtime);
+  const hot = family === 'hot' ? (config.hotConfig ?? HOT_DEFAULTS) : undefined;
   return {
     key: `${config.functionName}@${version.revision}`,
     functionName: config.functionName,
     versionId: version.versionId,
-    family: runtimeFamily(config.runtime),
+    family,
     runtime: config.runtime,
     handler: config.handler,
     handlerType: handlerTypeOf(config),
-    server: runtimeFamily(config.runtime) === 'custom' ? serverOf(config) : undefined,
+    server: family === 'custom' ? serverOf(config) : undefined,
+    hot: hot === undefined ? undefined : { command: commandOf(config), format: hot.format },
     initializer: config.instanceLifecycleConfig.initializer,
     hooks: {
       preFreeze: config.instanceLifecycleConfig.preFreeze,
@@ -34,13 +37,15 @@ export function runnableVersion(
       postThaw: config.instanceLifecycleConfig.postThaw,
     },
     freezeAfterMs: freezeAfterMs(config),
-    idleMsMax: idleMsMaxOf(config),
+    instancesMax: hot?.maxConcurrency,
+    idleMsMax: hot === undefined ? idleMsMaxOf(config) : hot.idleTimeout * 1000,
     sessionAffinity: sessionAffinityOf(config),
     timeoutMs: config.timeout * 1000,
     memoryMb: config.memorySize,
     cpu: config.cpu,
     diskMb: config.diskSize,
-    instanceConcurrency: config.instanceConcurrency,
+    // A hot function takes one request at a time, which its protocol leaves no way around.
+    instanceConcurrency: hot === undefined ? config.instanceConcurrency : 1,
     environment: environmentOf(version, place),
     internetAccess: config.internetAccess,
     ...directories,
@@ -77,15 +82,28 @@ function environmentOf(version: FunctionVersion, place: AccountPlace): Readonly<
   };
 }
 
-/** Without a command of its own a `custom` function is what its package calls `bootstrap`. */
+/** Without a command of its own a `custom` or `hot` function is what its package calls `bootstrap`. */
 const BOOTSTRAP = '/code/bootstrap';
 const SERVER_PORT_DEFAULT = 9000;
 
-function serverOf({ customRuntimeConfig }: FunctionConfig): ServerConfig {
-  const { command = [], args = [], port = SERVER_PORT_DEFAULT } = customRuntimeConfig ?? {};
+function commandOf({ customRuntimeConfig }: FunctionConfig): [string, ...string[]] {
+  const { command = [], args = [] } = customRuntimeConfig ?? {};
   const [program = BOOTSTRAP, ...rest] = command;
-  return { command: [program, ...rest, ...args], port, healthCheck: customRuntimeConfig?.healthCheckConfig };
+  return [program, ...rest, ...args];
 }
+
+function serverOf(config: FunctionConfig): ServerConfig {
+  const { port, healthCheckConfig } = config.customRuntimeConfig ?? {};
+  return {
+    command: commandOf(config),
+    port: port ?? SERVER_PORT_DEFAULT,
+    healthCheck: healthCheckConfig,
+    mayPoll: port === undefined,
+  };
+}
+
+/** IronFunctions' defaults. */
+const HOT_DEFAULTS: HotFunctionConfig = { format: 'http', maxConcurrency: 1, idleTimeout: 30 };
 
 function handlerTypeOf(config: FunctionConfig): RunnableVersion['handlerType'] {
   const asked = config.environmentVariables['THAW_HANDLER_TYPE'];

@@ -13,6 +13,7 @@ export function runtimeFamily(runtime: string): RuntimeFamily {
       : `runtime '${runtime}' does not exist`;
     throw new ThawError('UNSUPPORTED_RUNTIME', `${reason}; these are: ${RUNTIMES.join(', ')}`);
   }
+  if (runtime === 'hot') return 'hot';
   if (runtime.startsWith('custom')) return 'custom';
   return runtime.startsWith('nodejs') ? 'nodejs' : 'python3';
 }

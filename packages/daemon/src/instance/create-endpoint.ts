@@ -1,6 +1,7 @@
 import type { RuntimeEvents } from '../transport/runtime-connection.ts';
 import { HttpEndpoint } from './http-endpoint.ts';
 import { LinkEndpoint } from './link-endpoint.ts';
+import { StdioEndpoint } from './stdio-endpoint.ts';
 import type { EndpointContext, RuntimeEndpoint } from './runtime-endpoint.ts';
 
 /** The endpoint for a function's runtime. Throws RUNTIME_UNAVAILABLE. */
@@ -11,5 +12,7 @@ export function createEndpoint(context: EndpointContext, events: RuntimeEvents):
       return new LinkEndpoint(context, events);
     case 'custom':
       return new HttpEndpoint(context, events);
+    case 'hot':
+      return new StdioEndpoint(context, events);
   }
 }

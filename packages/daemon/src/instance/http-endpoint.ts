@@ -33,12 +33,12 @@ export class HttpEndpoint implements RuntimeEndpoint {
   #isClosed = false;
 
   constructor(context: EndpointContext, events: RuntimeEvents) {
-    const { runnable, instanceId, interpreters, files, driver } = context;
+    const { runnable } = context;
     if (runnable.server === undefined) throw new Error(`runtime ${runnable.runtime} has no server`);
     this.#context = context;
     this.#events = events;
     this.#server = runnable.server;
-    this.spec = serverSpec(runnable, runnable.server, instanceId, interpreters, files, driver);
+    this.spec = serverSpec(context, runnable.server);
   }
 
   get connection(): RuntimeConnection | undefined {
@@ -47,7 +47,7 @@ export class HttpEndpoint implements RuntimeEndpoint {
 
   async open(): Promise<void> {
     const { runnable, driver, note } = this.#context;
-    await requireCommand(runnable, this.#server);
+    await requireCommand(runnable, this.#server.command);
     if (driver !== 'process') return;
     note(
       `without isolation, port ${this.#server.port} of the machine is the function's: one instance at a time\n`,

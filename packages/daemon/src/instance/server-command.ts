@@ -1,15 +1,17 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
-import type { RunnableVersion, ServerConfig } from '../model/runnable.ts';
-import { inCode } from './server-layout.ts';
+import type { RunnableVersion } from '../model/runnable.ts';
+import { inCode } from './program-layout.ts';
 
 /**
- * Makes sure that a server's command, where it is a file of the function's own, is there and can be executed. Whatever
+ * Makes sure that a program's command, where it is a file of the function's own, is there and can be executed. Whatever
  * else is wrong with a command is found when it is started.
  */
-export async function requireCommand(runnable: RunnableVersion, { command }: ServerConfig): Promise<void> {
-  const [program] = command;
+export async function requireCommand(
+  runnable: RunnableVersion,
+  [program]: readonly [string, ...string[]],
+): Promise<void> {
   if (!program.startsWith('/code/')) return;
   const path = inCode(program, runnable.codeDirectory);
   const problem = (await can(path, constants.F_OK))
@@ -18,7 +20,7 @@ export async function requireCommand(runnable: RunnableVersion, { command }: Ser
       : 'cannot be executed: it lacks the permission, which zip files can carry'
     : 'is not in its code package';
   if (problem === undefined) return;
-  const message = `function '${runnable.functionName}': the server's command ${program} ${problem}`;
+  const message = `function '${runnable.functionName}': its command ${program} ${problem}`;
   throw new ThawError('CODE_NOT_LOADED', message, {
     details: { function: runnable.functionName },
     functionError: { errorType: 'CommandNotFound', errorMessage: message, stackTrace: [] },

@@ -1,106 +1,20 @@
-import { dirname, join } from 'node:path';
-import type { RunnableVersion, ServerConfig } from '../model/runnable.ts';
-import type { SandboxDriver, SandboxMount, SandboxSpec } from '../sandbox/sandbox.ts';
-import type { InstanceFiles } from './instance-layout.ts';
-import type { Interpreter } from './interpreters.ts';
-
-const PROCESSES_MAX = 1024;
-/** Where FC's images keep the languages that are not the system's own. */
-const LANGUAGES = '/var/fc/lang';
-const SYSTEM_PATH = '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin';
+import { join } from 'node:path';
+import type { ServerConfig } from '../model/runnable.ts';
+import type { SandboxSpec } from '../sandbox/sandbox.ts';
+import { programSpec } from './program-layout.ts';
+import type { EndpointContext } from './runtime-endpoint.ts';
 
 /** What to start for a web server of the user's own. */
-export function serverSpec(
-  runnable: RunnableVersion,
-  server: ServerConfig,
-  instanceId: string,
-  interpreters: readonly Interpreter[],
-  files: InstanceFiles,
-  driver: SandboxDriver['name'],
-): SandboxSpec {
-  const isShared = driver === 'process';
-  const code = isShared ? runnable.codeDirectory : '/code';
-  const layers = isShared ? (runnable.layerDirectory ?? '/nonexistent') : '/opt';
-  const languages = languagesOf(interpreters, isShared);
-  const [program, ...args] = server.command;
+export function serverSpec(context: EndpointContext, { command, port }: ServerConfig): SandboxSpec {
+  const program = programSpec(context, command);
   return {
-    id: instanceId,
-    command: [inCode(program, code), ...args],
+    ...program,
     environment: {
-      PATH: [...languages.map(({ programs }) => programs), `${code}/bin`, `${layers}/bin`, SYSTEM_PATH].join(
-        ':',
-      ),
-      LD_LIBRARY_PATH: [
-        code,
-        `${code}/lib`,
-        `${layers}/lib`,
-        ...languages.flatMap(({ libraries }) => libraries),
-      ].join(':'),
-      HOME: '/tmp',
-      LANG: 'C.UTF-8',
-      PORT: String(server.port),
-      ...runnable.environment,
-      FC_FUNC_CODE_PATH: `${code}/`,
-      FC_INSTANCE_ID: instanceId,
-      FC_SERVER_PORT: String(server.port),
-      FC_CUSTOM_LISTEN_PORT: String(server.port),
+      PORT: String(port),
+      ...program.environment,
+      FC_SERVER_PORT: String(port),
+      FC_CUSTOM_LISTEN_PORT: String(port),
     },
-    workingDirectory: code,
-    mounts: isShared ? [] : mountsOf(runnable, languages),
-    memoryBytesMax: runnable.memoryMb * 1024 * 1024,
-    cpu: runnable.cpu,
-    cpuShare: runnable.memoryMb,
-    processesMax: PROCESSES_MAX,
-    temporaryBytesMax: runnable.diskMb * 1024 * 1024,
-    network: runnable.internetAccess ? 'private' : 'none',
-    server: { port: server.port, relaySocket: join(files.directory, 'server') },
-    outputSocket: files.outputSocket,
+    server: { port, relaySocket: join(context.files.directory, 'server') },
   };
-}
-
-/** A path below `/code` as it is where there is no mount namespace. */
-export function inCode(path: string, code: string): string {
-  return path === '/code' || path.startsWith('/code/') ? `${code}${path.slice('/code'.length)}` : path;
-}
-
-interface Language {
-  /** Directory with the program. */
-  readonly programs: string;
-  readonly libraries: readonly string[];
-  readonly mount: SandboxMount | undefined;
-}
-
-/**
- * The first interpreter of each language, which is what its name means on this machine: a command like `python3 app.py`
- * finds the one that installed the packages beside it. Those of the system are seen without a mount.
- */
-function languagesOf(interpreters: readonly Interpreter[], isShared: boolean): Language[] {
-  const firsts = (['python3', 'nodejs'] as const).flatMap(
-    (family) => interpreters.find((interpreter) => interpreter.family === family) ?? [],
-  );
-  return firsts.map(({ family, path, root, version }) => {
-    if (isShared || path.startsWith('/usr/')) {
-      return { programs: dirname(path), libraries: [], mount: undefined };
-    }
-    const home = `${LANGUAGES}/${family}${version[family === 'nodejs' ? 0 : 1]}`;
-    // Node is one file; Python needs its library beside it.
-    return family === 'nodejs'
-      ? {
-          programs: `${home}/bin`,
-          libraries: [],
-          mount: { source: path, target: `${home}/bin/node`, readOnly: true },
-        }
-      : {
-          programs: `${home}${dirname(path).slice(root.length)}`,
-          libraries: [`${home}/lib`],
-          mount: { source: root, target: home, readOnly: true },
-        };
-  });
-}
-
-function mountsOf(runnable: RunnableVersion, languages: readonly Language[]): SandboxMount[] {
-  const mounts: SandboxMount[] = [{ source: runnable.codeDirectory, target: '/code', readOnly: true }];
-  if (runnable.layerDirectory !== undefined)
-    mounts.push({ source: runnable.layerDirectory, target: '/opt', readOnly: true });
-  return [...mounts, ...languages.flatMap(({ mount }) => mount ?? [])];
 }

@@ -33,8 +33,21 @@ export interface HealthCheck {
 export interface CustomRuntimeConfig {
   readonly command: readonly string[];
   readonly args: readonly string[];
-  readonly port: number;
+  /** Absent where the client named none: then the program may also poll a runtime API. */
+  readonly port?: number;
   readonly healthCheckConfig?: HealthCheck;
+}
+
+/** `http`: requests and responses one after the other on stdin and stdout; `default`: a process for each request. */
+export type HotFormat = 'http' | 'default';
+
+/** IronFunctions' settings of a route, for runtime `hot`. */
+export interface HotFunctionConfig {
+  readonly format: HotFormat;
+  /** Processes at most. */
+  readonly maxConcurrency: number;
+  /** Seconds without a request after which a process is ended. */
+  readonly idleTimeout: number;
 }
 
 export interface Tag {
@@ -64,6 +77,8 @@ export interface FunctionConfig {
   readonly instanceLifecycleConfig: InstanceLifecycleConfig;
   /** Present where the client gave one. */
   readonly customRuntimeConfig?: CustomRuntimeConfig;
+  /** Present where the client gave one. */
+  readonly hotConfig?: HotFunctionConfig;
   /**
    * Configuration that is accepted, kept and given back but does not change how the function runs here (`role`,
    * `logConfig`, `vpcConfig`, …): a client that reads back what it wrote finds it.

@@ -1,11 +1,11 @@
-import type { HealthCheck, LifecycleHook } from './function.ts';
+import type { HealthCheck, HotFormat, LifecycleHook } from './function.ts';
 import type { SessionAffinity } from './session-affinity.ts';
 
 /** A language that has a shim of ours. */
 export type ShimFamily = 'nodejs' | 'python3';
 
-/** What decides how an instance is started and reached: `custom` is a web server of the user's own. */
-export type RuntimeFamily = ShimFamily | 'custom';
+/** What decides how an instance is started and reached: `custom` is a web server of the user's own, `hot` a program on stdin and stdout. */
+export type RuntimeFamily = ShimFamily | 'custom' | 'hot';
 
 /** The web server of a `custom` runtime. */
 export interface ServerConfig {
@@ -13,6 +13,14 @@ export interface ServerConfig {
   readonly command: readonly [string, ...string[]];
   readonly port: number;
   readonly healthCheck: HealthCheck | undefined;
+  /** Whether the program may poll a runtime API instead of serving: it may where its configuration names no port. */
+  readonly mayPoll: boolean;
+}
+
+/** The program of a `hot` runtime. */
+export interface HotConfig {
+  readonly command: readonly [string, ...string[]];
+  readonly format: HotFormat;
 }
 
 /**
@@ -31,6 +39,8 @@ export interface RunnableVersion {
   readonly handlerType: 'auto' | 'event' | 'http';
   /** Present exactly for family `custom`. */
   readonly server: ServerConfig | undefined;
+  /** Present exactly for family `hot`. */
+  readonly hot: HotConfig | undefined;
   readonly initializer: LifecycleHook | undefined;
   /** Called only where they are configured. */
   readonly hooks: {
@@ -40,6 +50,8 @@ export interface RunnableVersion {
   };
   /** Idle for so long, an instance is frozen; undefined: never. */
   readonly freezeAfterMs: number | undefined;
+  /** Of the function at most so many instances; undefined: the platform's limit for functions. */
+  readonly instancesMax: number | undefined;
   /** Not used for so long, an instance is stopped; undefined: the platform's default. */
   readonly idleMsMax: number | undefined;
   /** Undefined: any instance serves any request. */

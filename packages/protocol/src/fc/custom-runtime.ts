@@ -3,7 +3,6 @@ import { allowed, requiredText, text, wholeNumber } from './fields.ts';
 
 const WORDS_MAX = 64;
 const WORD_CHARACTERS_MAX = 4096;
-const SERVER_PORT_DEFAULT = 9000;
 
 const words = z
   .array(
@@ -40,7 +39,7 @@ export const customRuntimeConfig = z.object(
   {
     command: words,
     args: words,
-    port: port.default(SERVER_PORT_DEFAULT),
+    port: port.optional(),
     /** Clients send an object without a path where nothing is configured. */
     healthCheckConfig: z.preprocess(
       (given) => (isUnset(given) ? undefined : given),

@@ -3,6 +3,7 @@ import { LIMITS } from '../limits.ts';
 import { codeLocation } from './code.ts';
 import { allowed, description, flag, functionName, requiredText, text, wholeNumber } from './fields.ts';
 import { customRuntimeConfig } from './custom-runtime.ts';
+import { hotConfig } from './hot-config.ts';
 import { tags } from './tag.ts';
 
 const MEMORY_STEP_MB = 64;
@@ -121,6 +122,7 @@ const configFields = {
   internetAccess: flag().optional(),
   instanceLifecycleConfig: instanceLifecycleConfig.optional(),
   customRuntimeConfig: customRuntimeConfig.optional(),
+  hotConfig: hotConfig.optional(),
   ...passthroughFields,
 };
 

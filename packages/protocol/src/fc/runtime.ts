@@ -20,6 +20,7 @@ export const RUNTIMES = [
   'custom.debian10',
   'custom.debian11',
   'custom.debian12',
+  'hot',
 ] as const;
 
 export type Runtime = (typeof RUNTIMES)[number];
