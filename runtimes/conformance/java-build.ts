@@ -7,6 +7,8 @@ import { compile, compileShim, fetchInterfaces, type Jdk, startCommand } from '.
 const FUNCTIONS = join(import.meta.dirname, 'functions', 'java');
 /** Classes that are there when the functions are compiled, and nowhere when they run. */
 const MISSING = join(import.meta.dirname, 'functions', 'java-missing');
+/** As the cases' SPECIALIZE says. */
+const MEMORY_MB = 512;
 
 export interface JavaBuild extends AsyncDisposable {
   readonly codePath: string;
@@ -29,13 +31,12 @@ export async function buildJava(home: string | undefined): Promise<JavaBuild | s
     await copyFile(interfaces, join(codePath, 'lib', basename(interfaces)));
     const jdk: Jdk = { home, major: 0 };
     const options = ['--release', '17', '-implicit:none', '-sourcepath', MISSING, '-cp', interfaces];
-    const [shim] = await Promise.all([
-      compileShim(jdk, directory),
-      compile(jdk, FUNCTIONS, codePath, options),
-    ]);
+    await compile(jdk, FUNCTIONS, codePath, options);
+    const shim = await compileShim(jdk, directory);
+    const start = { shim, codePath, layerPath: join(directory, 'no-layers'), memoryMb: MEMORY_MB };
     return {
       codePath,
-      commandOn: (one) => startCommand({ home: one, major: 0 }, shim, codePath, join(directory, 'no-layers')),
+      commandOn: (one) => startCommand({ home: one, major: 0 }, start),
       [Symbol.asyncDispose]: dispose,
     };
   } catch (error) {

@@ -19,6 +19,15 @@ const FETCH_MS_MAX = 120_000;
 const INTERFACES = { group: 'com.aliyun.fc.runtime', artifact: 'fc-java-core', version: '1.4.1' } as const;
 const run = promisify(execFile);
 
+interface Build {
+  readonly mainClass: string;
+  readonly trainingClass: string;
+  readonly sources: string;
+  readonly names: string;
+  readonly compile: readonly string[];
+  readonly flags: readonly string[];
+}
+
 const build = readBuild();
 
 /** Every JDK from 17 up that can be found, one of each version, the oldest first. */
@@ -66,19 +75,49 @@ export async function compile(
   await run(javac, [...options, '-d', classes, ...files], { timeout: COMPILE_MS_MAX });
 }
 
-/** The command line of an instance; the path of the link follows as its argument. The class path is fixed when the process starts, and so is the environment. */
-export function startCommand(jdk: Jdk, shim: string, codePath: string, layerPath: string): string[] {
-  return [
-    join(jdk.home, 'bin', 'java'),
-    ...build.flags,
-    '-cp',
-    classPath(shim, codePath, layerPath),
-    build.mainClass,
-  ];
+export interface Start {
+  readonly shim: string;
+  readonly codePath: string;
+  readonly layerPath: string;
+  readonly memoryMb: number;
+  /** What `archive` made for this JDK, if it did. */
+  readonly archive?: string;
+}
+
+/**
+ * The command line of an instance; the path of the link follows as its argument. Class path and environment are fixed
+ * when the process starts.
+ */
+export function startCommand(jdk: Jdk, start: Start): string[] {
+  const flags = [...build.flags, `-Xmx${heapMb(start.memoryMb)}m`];
+  if (start.archive !== undefined) flags.push(`${archiveOptions(jdk).use}=${start.archive}`);
+  return [join(jdk.home, 'bin', 'java'), ...flags, '-cp', classPath(start), build.mainClass];
+}
+
+/** What is left for the virtual machine itself: its code, classes and stacks. */
+export function heapMb(memoryMb: number): number {
+  return Math.max(16, memoryMb - Math.max(64, Math.floor(memoryMb / 4)));
+}
+
+/** Archives the classes of the shim for one JDK, so that its starts need not load them from the jar; gives its path. */
+export async function archive(jdk: Jdk, shim: string, directory: string): Promise<string> {
+  const path = join(directory, `java${jdk.major}.archive`);
+  const socket = join(directory, `java${jdk.major}.sock`);
+  const flags = [...build.flags, `${archiveOptions(jdk).create}=${path}`];
+  const args = [...flags, '-cp', shim, build.trainingClass, socket];
+  await run(join(jdk.home, 'bin', 'java'), args, { timeout: COMPILE_MS_MAX });
+  return path;
+}
+
+/** An AOT cache (JEP 514) holds linked classes; what older ones have are loaded ones. */
+function archiveOptions({ major }: Jdk): { create: string; use: string } {
+  return major >= 25
+    ? { create: '-XX:AOTCacheOutput', use: '-XX:AOTCache' }
+    : { create: '-XX:ArchiveClassesAtExit', use: '-XX:SharedArchiveFile' };
 }
 
 /** The shim is first, so that what is archived of it fits every function; `java` itself reads the wildcards. */
-export function classPath(shim: string, codePath: string, layerPath: string): string {
+export function classPath({ shim, codePath, layerPath }: Start): string {
   const entries = [shim, `${codePath}/`, `${codePath}/*`, `${codePath}/lib/*`, `${layerPath}/java/lib/*`];
   return entries.join(delimiter);
 }

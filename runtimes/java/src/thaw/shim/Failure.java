@@ -88,7 +88,9 @@ final class Failure {
     }
 
     private static boolean callsUserCode(String className) {
-        return className.equals(Entry.class.getName()) || className.equals(Loader.class.getName());
+        return className.equals(Entry.class.getName())
+            || className.equals(Published.class.getName())
+            || className.equals(Loader.class.getName());
     }
 
     private static boolean isReflection(String className) {

@@ -59,7 +59,8 @@ final class Instance implements Link.Work, Thread.UncaughtExceptionHandler {
             Entry initializer = loader.entry(reference);
             link.send(Frame.empty(Frame.INITIALIZING, 0));
             phase = "initializer";
-            initializer.call(contexts.ofInstance());
+            if (Published.isInitializer(initializer)) Published.initialize(initializer, contexts.ofInstance());
+            else initializer.call(contexts.ofInstance());
         }
         link.logs.endOutside();
         if (workers.areMany()) link.logs.attributeByThread();

@@ -54,10 +54,14 @@ final class JsonBean {
         List<Field> fields = fields(type);
         Map<String, Method> getters = new TreeMap<>();
         Map<String, List<Method>> setters = new TreeMap<>();
-        for (Method method : type.getMethods()) {
-            int modifiers = method.getModifiers();
-            if (Modifier.isStatic(modifiers) || method.isBridge() || method.getDeclaringClass() == Object.class) continue;
-            addAccessor(method, getters, setters);
+        for (Method method : type.getMethods()) if (!method.isBridge()) addAccessor(method, getters, setters);
+        // A public class hands on by bridges what a hidden one above it has.
+        Map<String, Method> bridgedGetters = new TreeMap<>();
+        Map<String, List<Method>> bridgedSetters = new TreeMap<>();
+        for (Method method : type.getMethods()) if (method.isBridge()) addAccessor(method, bridgedGetters, bridgedSetters);
+        for (Map.Entry<String, Method> entry : bridgedGetters.entrySet()) getters.putIfAbsent(entry.getKey(), entry.getValue());
+        for (Map.Entry<String, List<Method>> entry : bridgedSetters.entrySet()) {
+            setters.putIfAbsent(entry.getKey(), entry.getValue());
         }
         for (Map.Entry<String, List<Method>> entry : setters.entrySet()) {
             writable.put(entry.getKey(), setter(entry.getKey(), entry.getValue(), fields, getters.get(entry.getKey())));
@@ -98,6 +102,7 @@ final class JsonBean {
     }
 
     private static void addAccessor(Method method, Map<String, Method> getters, Map<String, List<Method>> setters) {
+        if (Modifier.isStatic(method.getModifiers()) || method.getDeclaringClass() == Object.class) return;
         String name = method.getName();
         int parameters = method.getParameterCount();
         Class<?> result = method.getReturnType();

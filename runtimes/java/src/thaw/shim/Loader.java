@@ -36,10 +36,7 @@ final class Loader {
         String className = reference.substring(0, colons);
         String name = reference.substring(colons + 2);
         Class<?> type = load(className);
-        List<Method> methods = new ArrayList<>();
-        for (Method method : type.getMethods()) {
-            if (method.getName().equals(name) && !method.isBridge() && !method.isSynthetic()) methods.add(method);
-        }
+        List<Method> methods = methods(type, name);
         if (methods.isEmpty()) throw LoadError.noHandler("class " + className + " has no public method '" + name + "'");
         List<Entry> entries = new ArrayList<>();
         for (Method method : methods) {
@@ -49,6 +46,27 @@ final class Loader {
             entries.add(new Entry(instance, type, method));
         }
         return entries;
+    }
+
+    /**
+     * The public methods of that name, those of a subclass before those that they override. Bridges are left out, also
+     * those by which a public class hands on what a hidden one above it has: their types are erased.
+     */
+    private static List<Method> methods(Class<?> type, String name) {
+        List<Method> methods = new ArrayList<>();
+        for (Class<?> each = type; each != null && each != Object.class; each = each.getSuperclass()) {
+            for (Method method : each.getDeclaredMethods()) addMethod(method, name, methods);
+        }
+        for (Method method : type.getMethods()) if (method.isDefault()) addMethod(method, name, methods);
+        return methods;
+    }
+
+    private static void addMethod(Method method, String name, List<Method> methods) {
+        if (!method.getName().equals(name) || !Modifier.isPublic(method.getModifiers()) || method.isSynthetic()) return;
+        for (Method other : methods) {
+            if (java.util.Arrays.equals(other.getParameterTypes(), method.getParameterTypes())) return;
+        }
+        methods.add(method);
     }
 
     private static Class<?> load(String name) throws Throwable {

@@ -15,11 +15,13 @@ final class PojoHandler implements Handler {
 
     private final Entry entry;
     private final Contexts contexts;
+    private final boolean isPublished;
     private final Type inputType;
 
     PojoHandler(Entry entry, Contexts contexts) {
         this.entry = entry;
         this.contexts = contexts;
+        this.isPublished = Published.isPojo(entry);
         this.inputType = JsonTypes.resolve(entry.method.getGenericParameterTypes()[0], entry.type);
     }
 
@@ -30,11 +32,14 @@ final class PojoHandler implements Handler {
 
     @Override
     public void run(Exchange exchange, Map<String, Object> head) throws Throwable {
-        Object input = input(exchange);
-        Object output =
-            entry.method.getParameterCount() == 1 ? entry.call(input) : entry.call(input, contexts.ofRequest(head));
+        Object output = call(input(exchange), head);
         byte[] body = entry.method.getReturnType() == void.class ? NOTHING : output(output);
         exchange.respond(HEAD, body, 0, body.length, true);
+    }
+
+    private Object call(Object input, Map<String, Object> head) throws Throwable {
+        if (isPublished) return Published.pojo(entry, input, contexts.ofRequest(head));
+        return entry.method.getParameterCount() == 1 ? entry.call(input) : entry.call(input, contexts.ofRequest(head));
     }
 
     private Object input(Exchange exchange) throws java.io.IOException {

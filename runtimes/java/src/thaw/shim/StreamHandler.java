@@ -9,10 +9,12 @@ final class StreamHandler implements Handler {
 
     private final Entry entry;
     private final Contexts contexts;
+    private final boolean isPublished;
 
     StreamHandler(Entry entry, Contexts contexts) {
         this.entry = entry;
         this.contexts = contexts;
+        this.isPublished = Published.isStream(entry);
     }
 
     @Override
@@ -24,7 +26,8 @@ final class StreamHandler implements Handler {
     public void run(Exchange exchange, Map<String, Object> head) throws Throwable {
         EventOutput output = new EventOutput(exchange);
         EventInput input = new EventInput(exchange);
-        if (entry.method.getParameterCount() == 2) entry.call(input, output);
+        if (isPublished) Published.stream(entry, input, output, contexts.ofRequest(head));
+        else if (entry.method.getParameterCount() == 2) entry.call(input, output);
         else entry.call(input, output, contexts.ofRequest(head));
         output.finish();
     }
