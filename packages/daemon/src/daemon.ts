@@ -8,6 +8,7 @@ import { DeadlineWheel } from './base/deadline-wheel.ts';
 import { newInstanceId } from './base/ids.ts';
 import type { PlatformLog } from './base/platform-log.ts';
 import { Catalog } from './catalog/catalog.ts';
+import { Provisioning } from './catalog/provisioning.ts';
 import { FUNCTIONS } from './catalog/record-kinds.ts';
 import { UploadStore } from './catalog/upload-store.ts';
 import { CodeStore } from './code/code-store.ts';
@@ -131,6 +132,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       waitersPerFunctionMax: DEFAULT_WAITERS_PER_FUNCTION_MAX,
       waitMsMax: DEFAULT_WAIT_MS_MAX,
       idleMsMax: DEFAULT_IDLE_MS_MAX,
+      // Without sandboxes the servers of all instances would want the same port of the host.
+      ...(driver.name === 'process' ? { instancesPerServerMax: 1 } : {}),
       ...options.limits,
     },
     createInstance: (runnable, events) =>
@@ -140,14 +143,22 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   });
   open.defer(() => scheduler.close(STOP_GRACE_MS));
 
+  let onRouted = (_functionName: string): void => undefined;
   const catalog = await Catalog.open({
     records,
     packages: codeStore,
     clock,
     place: PLACE,
+    onRouted: (functionName) => onRouted(functionName),
     onBrokenCode: (error) => log('error', 'a stored function cannot be run', error),
   });
   open.defer(() => catalog.close());
+  const provisioning = open.adopt(
+    new Provisioning({ records, routes: catalog.routes, scheduler, clock }),
+    (opened) => opened.close(),
+  );
+  provisioning.open();
+  onRouted = (functionName) => provisioning.refresh(functionName);
   const collectCode = (): void => {
     const running = [...scheduler.instances()].map((instance) => instance.runnable);
     catalog
@@ -176,7 +187,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       }
     },
     waiting: () => scheduler.waiting(),
-    provisioned: () => [],
+    provisioned: () => provisioning.statuses(),
   });
   const invocation = {
     clock,
@@ -209,6 +220,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
           status: instance.state.name === 'busy' ? 'Active' : 'Idle',
           createdTimeMs: instance.startedAtMs,
         })),
+    provisionStatus: (functionName, qualifier) => provisioning.status(functionName, qualifier),
     abortInvocations: (functionName) => {
       for (const instance of scheduler.instances()) {
         if (instance.runnable.functionName === functionName) instance.kill();

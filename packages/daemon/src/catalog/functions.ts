@@ -16,7 +16,16 @@ import { changedConfig, newConfig, runsEqually } from './function-config.ts';
 import { byCodeUnits, decodeToken, encodeToken, firstBehind, type Page, type PageRequest } from './page.ts';
 import { newRevision } from './revision.ts';
 import { requireLayerCode } from './stored-layer.ts';
-import { ALIASES, ASYNC_CONFIGS, CONCURRENCY, FUNCTIONS, TRIGGERS, VERSIONS } from './record-kinds.ts';
+import {
+  ALIASES,
+  ASYNC_CONFIGS,
+  CONCURRENCY,
+  FUNCTIONS,
+  PROVISION_CONFIGS,
+  SCALING_CONFIGS,
+  TRIGGERS,
+  VERSIONS,
+} from './record-kinds.ts';
 
 /** How often an update starts over because another one came first. */
 const UPDATE_ATTEMPTS_MAX = 8;
@@ -115,7 +124,8 @@ export class Functions {
   delete(functionName: string): void {
     const { records } = this.#context;
     const { storeRevision } = requireFunction(records, functionName);
-    const owned = [VERSIONS, ALIASES, TRIGGERS, ASYNC_CONFIGS].flatMap((kind) =>
+    const kinds = [VERSIONS, ALIASES, TRIGGERS, ASYNC_CONFIGS, PROVISION_CONFIGS, SCALING_CONFIGS];
+    const owned = kinds.flatMap((kind) =>
       records.list(kind.key(functionName, '')).map((record) => record.key),
     );
     write(this.#context, [

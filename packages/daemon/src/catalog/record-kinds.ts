@@ -1,7 +1,7 @@
 import type { Alias, FunctionRecord, FunctionVersion } from '../model/function.ts';
 import type { Trigger } from '../model/trigger.ts';
 import type { Records, StoredRecord } from '../store/records.ts';
-import type { AsyncConfig, ConcurrencyConfig } from './settings.ts';
+import type { AsyncConfig, ConcurrencyConfig, ProvisionConfig, ScalingConfig } from './settings.ts';
 import type { StoredLayer } from './stored-layer.ts';
 
 export interface TypedRecord<T> {
@@ -60,6 +60,10 @@ export const TRIGGERS = new RecordKind<Trigger>('trigger');
 export const CONCURRENCY = new RecordKind<ConcurrencyConfig>('concurrency');
 /** By function name and qualifier. */
 export const ASYNC_CONFIGS = new RecordKind<AsyncConfig>('async-config');
+/** By function name and qualifier. */
+export const PROVISION_CONFIGS = new RecordKind<ProvisionConfig>('provision-config');
+/** By function name and qualifier. */
+export const SCALING_CONFIGS = new RecordKind<ScalingConfig>('scaling-config');
 /** By layer name and version number. */
 export const LAYERS = new RecordKind<StoredLayer>('layer');
 /** The last number that was given to a version of a layer, by layer name. */

@@ -26,6 +26,8 @@ export interface RouteKeeperOptions {
   readonly place: AccountPlace;
   /** Told of a function whose LATEST was routed anew or removed. */
   readonly onLatest: (functionName: string, latest: FunctionVersion | undefined) => void;
+  /** Told of a function after something that leads to one of its versions was routed anew or removed. */
+  readonly onRouted: (functionName: string) => void;
   /** Told of a version that cannot be routed: its code cannot be unpacked, or the store not be read. */
   readonly onBrokenCode: (error: ThawError) => void;
 }
@@ -78,6 +80,8 @@ export class RouteKeeper {
     const record = this.#options.records.get(key);
     if (record === undefined) this.#unroute(key);
     else if (this.#routed.get(key) !== record.revision) this.#route(record);
+    else return;
+    this.#options.onRouted(key.split('/')[1] ?? '');
   }
 
   /** Undefined for a live session's version, whose code is the developer's. */

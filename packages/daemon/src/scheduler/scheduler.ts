@@ -29,6 +29,8 @@ export interface SchedulerLimits {
   /** Instances of all functions together. */
   readonly instancesMax: number;
   readonly instancesPerFunctionMax: number;
+  /** Of a function that is a web server; absent: as of any other. One, where every server has the same host's ports. */
+  readonly instancesPerServerMax?: number;
   /** Sum of the memory limits of all instances, in MB. */
   readonly memoryMbMax: number;
   readonly waitersPerFunctionMax: number;
@@ -130,8 +132,8 @@ export class Scheduler<I extends PooledInstance = Instance> {
    * bound. What runs goes on; idle instances beyond the bound stop.
    */
   reserve(functionName: string, reserved: number | undefined): void {
+    if (this.#groups.get(functionName)?.reserved === reserved) return;
     const group = this.#groupOf(functionName);
-    if (group.reserved === reserved) return;
     group.reserved = reserved;
     for (const pool of group.pools) {
       for (const instance of pool.resting()) if (this.#isBeyondReserved(pool)) instance.drain();
@@ -146,7 +148,7 @@ export class Scheduler<I extends PooledInstance = Instance> {
 
   /** From now on so many instances of these versions are kept ready, and none of the function's other ones. */
   provision(functionName: string, provisions: readonly Provision[]): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed || (provisions.length === 0 && !this.#groups.has(functionName))) return;
     const group = this.#groupOf(functionName);
     for (const pool of group.pools) pool.target = 0;
     for (const { runnable, target } of provisions) {
@@ -342,6 +344,7 @@ export class Scheduler<I extends PooledInstance = Instance> {
       functionInstancesMax: Math.min(
         runnable.instancesMax ?? Infinity,
         this.#deps.limits.instancesPerFunctionMax,
+        runnable.server === undefined ? Infinity : (this.#deps.limits.instancesPerServerMax ?? Infinity),
       ),
       versionInstances: group.instancesOf(runnable.versionId),
       versionInstancesMax: runnable.instancesMax,

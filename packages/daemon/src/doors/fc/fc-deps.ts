@@ -1,5 +1,6 @@
 import type { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../../base/clock.ts';
+import type { ProvisionStatus } from '../../catalog/provisioning.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import type { UploadStore } from '../../catalog/upload-store.ts';
 import type { RequestVerifier } from '../../gateway/signature/request-verifier.ts';
@@ -27,6 +28,8 @@ export interface FcDeps {
   /** `http://host:port` under which clients reach the platform; else what each request's Host header says. */
   readonly publicUrl: string | undefined;
   readonly listInstances: (functionName: string) => readonly InstanceListing[];
+  /** How far the provisioned instances of a function and qualifier have come. */
+  readonly provisionStatus: (functionName: string, qualifier: string) => ProvisionStatus;
   /** Ends what runs of a function that was disabled with `abortOngoingRequest`. */
   readonly abortInvocations: (functionName: string) => void;
   /** Told of failures that are the platform's own, for the log. */

@@ -2,17 +2,17 @@ import { putAsyncConfigInput } from '@thaw/protocol/fc/async-config.ts';
 import { putConcurrencyInput } from '@thaw/protocol/fc/concurrency.ts';
 import { qualifierQuery, settingsQuery } from '@thaw/protocol/fc/list-query.ts';
 import { parseFc } from '@thaw/protocol/fc/parse.ts';
-import { ThawError } from '@thaw/protocol/thaw-error.ts';
-import { configNotFound } from '../../catalog/settings.ts';
+import { putProvisionInput, putScalingInput } from '@thaw/protocol/fc/provision.ts';
+import type { ProvisionConfig, ScalingConfig } from '../../catalog/settings.ts';
 import type { FcDeps } from './fc-deps.ts';
 import type { FcCall, FcRoute } from './fc-route.ts';
 import { queryFields } from './query.ts';
-import { asyncConfigBody, concurrencyBody, pageBody } from './wire.ts';
+import { asyncConfigBody, concurrencyBody, pageBody, provisionBody, scalingBody } from './wire.ts';
 
 const BASE = '/functions/{functionName}';
 
-/** What stands beside a function: kept settings, and those that this version does not have and says so. */
-export function settingsRoutes({ catalog }: FcDeps): readonly FcRoute[] {
+/** What stands beside a function. */
+export function settingsRoutes({ catalog, provisionStatus }: FcDeps): readonly FcRoute[] {
   const { functions, settings, place } = catalog;
 
   return [
@@ -79,9 +79,60 @@ export function settingsRoutes({ catalog }: FcDeps): readonly FcRoute[] {
         );
       },
     },
-    ...(['provision', 'scaling'] as const).flatMap((kind) => unsetSetting(kind)),
-    { method: 'GET', path: '/provision-configs', handle: () => ({ provisionConfigs: [] }) },
-    { method: 'GET', path: '/scaling-configs', handle: () => ({ scalingConfigs: [] }) },
+    {
+      method: 'PUT',
+      path: `${BASE}/provision-config`,
+      handle: (call) => {
+        const input = parseFc(putProvisionInput, call.json);
+        return provision(settings.putProvision(nameOf(call), qualifierOf(call), input));
+      },
+    },
+    {
+      method: 'GET',
+      path: `${BASE}/provision-config`,
+      handle: (call) => provision(settings.requireProvision(nameOf(call), qualifierOf(call))),
+    },
+    {
+      method: 'DELETE',
+      path: `${BASE}/provision-config`,
+      handle: (call) => settings.deleteProvision(nameOf(call), qualifierOf(call)),
+    },
+    {
+      method: 'GET',
+      path: '/provision-configs',
+      handle: ({ query }) => {
+        const request = parseFc(settingsQuery, queryFields(query));
+        const page = settings.listProvisions(request.functionName, request);
+        return pageBody('provisionConfigs', page.items.map(provision), page.nextToken);
+      },
+    },
+    {
+      method: 'PUT',
+      path: `${BASE}/scaling-config`,
+      handle: (call) => {
+        const input = parseFc(putScalingInput, call.json);
+        return scaling(settings.putScaling(nameOf(call), qualifierOf(call), input));
+      },
+    },
+    {
+      method: 'GET',
+      path: `${BASE}/scaling-config`,
+      handle: (call) => scaling(settings.requireScaling(nameOf(call), qualifierOf(call))),
+    },
+    {
+      method: 'DELETE',
+      path: `${BASE}/scaling-config`,
+      handle: (call) => settings.deleteScaling(nameOf(call), qualifierOf(call)),
+    },
+    {
+      method: 'GET',
+      path: '/scaling-configs',
+      handle: ({ query }) => {
+        const request = parseFc(settingsQuery, queryFields(query));
+        const page = settings.listScalings(request.functionName, request);
+        return pageBody('scalingConfigs', page.items.map(scaling), page.nextToken);
+      },
+    },
     {
       method: 'GET',
       path: `${BASE}/vpc-bindings`,
@@ -92,38 +143,12 @@ export function settingsRoutes({ catalog }: FcDeps): readonly FcRoute[] {
     },
   ];
 
-  /** A setting that this version cannot have: reading says that it is not set, deleting changes nothing. */
-  function unsetSetting(kind: 'provision' | 'scaling'): readonly FcRoute[] {
-    const path = `${BASE}/${kind}-config`;
-    return [
-      {
-        method: 'GET',
-        path,
-        handle: (call) => {
-          functions.require(nameOf(call));
-          throw configNotFound(kind, nameOf(call));
-        },
-      },
-      {
-        method: 'PUT',
-        path,
-        handle: (call) => {
-          functions.require(nameOf(call));
-          throw new ThawError(
-            'INVALID_ARGUMENT',
-            `${kind} configurations are not supported by this version: instances start on demand`,
-          );
-        },
-      },
-      {
-        method: 'DELETE',
-        path,
-        handle: (call) => {
-          functions.require(nameOf(call));
-          return undefined;
-        },
-      },
-    ];
+  function provision(config: ProvisionConfig): object {
+    return provisionBody(config, provisionStatus(config.functionName, config.qualifier), place);
+  }
+
+  function scaling(config: ScalingConfig): object {
+    return scalingBody(config, provisionStatus(config.functionName, config.qualifier), place);
   }
 }
 

@@ -1,5 +1,11 @@
 import { functionArn, layerVersionArn, type AccountPlace } from '../../catalog/arn.ts';
-import type { AsyncConfig, ConcurrencyConfig } from '../../catalog/settings.ts';
+import type { ProvisionStatus } from '../../catalog/provisioning.ts';
+import type {
+  AsyncConfig,
+  ConcurrencyConfig,
+  ProvisionConfig,
+  ScalingConfig,
+} from '../../catalog/settings.ts';
 import type { Alias, CodeRef, FunctionRecord, FunctionVersion, Layer } from '../../model/function.ts';
 import type { Trigger } from '../../model/trigger.ts';
 
@@ -91,6 +97,26 @@ export function asyncConfigBody(config: AsyncConfig, place: AccountPlace): objec
     functionArn: functionArn(place, config.functionName, config.qualifier),
     createdTime: config.createdTime,
     lastModifiedTime: config.lastModifiedTime,
+  };
+}
+
+export function provisionBody(config: ProvisionConfig, status: ProvisionStatus, place: AccountPlace): object {
+  return {
+    ...config.settings,
+    target: status.target,
+    current: status.current,
+    currentError: status.currentError,
+    functionArn: functionArn(place, config.functionName, config.qualifier),
+  };
+}
+
+export function scalingBody(config: ScalingConfig, status: ProvisionStatus, place: AccountPlace): object {
+  return {
+    ...config.settings,
+    targetInstances: status.target,
+    currentInstances: status.current,
+    currentError: status.currentError,
+    functionArn: functionArn(place, config.functionName, config.qualifier),
   };
 }
 
