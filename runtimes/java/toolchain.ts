@@ -141,17 +141,9 @@ export async function fetchInterfaces(directory: string): Promise<string | undef
   return join(directory, name);
 }
 
-function readBuild(): {
-  mainClass: string;
-  sources: string;
-  names: string;
-  compile: string[];
-  flags: string[];
-} {
+function readBuild(): Build {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- our own file, beside this one
-  return JSON.parse(readFileSync(join(import.meta.dirname, 'build.json'), 'utf8')) as ReturnType<
-    typeof readBuild
-  >;
+  return JSON.parse(readFileSync(join(import.meta.dirname, 'build.json'), 'utf8')) as Build;
 }
 
 /** Where a `javac` on PATH lives, links resolved. */

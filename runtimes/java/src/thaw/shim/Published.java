@@ -8,6 +8,8 @@ import com.aliyun.fc.runtime.StreamRequestHandler;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import javax.servlet.http.HttpServletRequest;
+import javax.servlet.http.HttpServletResponse;
 
 /**
  * Calls of the published interfaces without reflection, whose first call costs a cold start about 10 ms on newer JDKs. What
@@ -43,8 +45,10 @@ final class Published {
         return ((PojoRequestHandler<Object, Object>) entry.instance).handleRequest(input, (Context) context);
     }
 
-    static void http(Entry entry, HttpRequest request, HttpResponse response, Object context) throws IOException {
-        ((HttpRequestHandler) entry.instance).handleRequest(request, response, (Context) context);
+    /** Takes Objects: to verify that ours are the published ones, this class would need those where nobody has them. */
+    static void http(Entry entry, Object request, Object response, Object context) throws IOException {
+        ((HttpRequestHandler) entry.instance)
+            .handleRequest((HttpServletRequest) request, (HttpServletResponse) response, (Context) context);
     }
 
     static void initialize(Entry entry, Object context) throws IOException {
