@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
-import type { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { systemClock } from './base/clock.ts';
 import { DataDirectory, type Credentials } from './base/data-directory.ts';
 import { DeadlineWheel } from './base/deadline-wheel.ts';
@@ -223,7 +223,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     provisionStatus: (functionName, qualifier) => provisioning.status(functionName, qualifier),
     abortInvocations: (functionName) => {
       for (const instance of scheduler.instances()) {
-        if (instance.runnable.functionName === functionName) instance.kill();
+        if (instance.runnable.functionName !== functionName) continue;
+        instance.kill(
+          new ThawError('FUNCTION_DISABLED', `invocations of function '${functionName}' were disabled`),
+        );
       }
     },
     onPlatformError: (error, requestId) => log('error', `request ${requestId} failed`, error),

@@ -1,6 +1,6 @@
 /** Limits that callers can run into, FC's defaults where FC has one (compatibility notes in docs/SPECIFICATION.md). */
 export const LIMITS = {
-  /** Body of a synchronous call on the invoke API, and its answer. */
+  /** Body of a synchronous call on the invoke API; its answer streams without a limit. */
   syncPayloadBytesMax: 32 * 1024 * 1024,
   /** Body of any control call except code upload. */
   controlBodyBytesMax: 1024 * 1024,

@@ -219,10 +219,14 @@ export class Instance {
     if (this.inFlight === 0) void this.#stop(wasFrozen);
   }
 
-  /** Ends every process at once; what runs fails. */
-  kill(): void {
+  /** Ends every process at once. What runs fails with `reason`, or with how its processes ended. */
+  kill(reason?: ThawError): void {
     if (this.#killed) return;
     this.#killed = true;
+    if (reason !== undefined) {
+      this.#failStart(reason);
+      for (const call of this.#calls) call.fail(reason);
+    }
     this.drain();
     this.#handBack();
     this.#sandbox?.kill();

@@ -22,6 +22,9 @@ export class LogTail {
     const whole = Buffer.from(
       `FC Invoke Start RequestId: ${this.#requestId}\n${lines}FC Invoke End RequestId: ${this.#requestId}\n`,
     );
-    return whole.subarray(Math.max(0, whole.length - LIMITS.logTailBytesMax)).toString('base64');
+    let start = Math.max(0, whole.length - LIMITS.logTailBytesMax);
+    // Never in the middle of a character.
+    while (((whole[start] ?? 0) & 0xc0) === 0x80) start += 1;
+    return whole.subarray(start).toString('base64');
   }
 }

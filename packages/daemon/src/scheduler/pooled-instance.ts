@@ -18,7 +18,7 @@ export interface PooledInstance {
   hasFreeSlot(): boolean;
   start(): Promise<void>;
   drain(): void;
-  kill(): void;
+  kill(reason?: ThawError): void;
 }
 
 export interface PooledInstanceEvents<I> {

@@ -108,7 +108,7 @@ export class Scheduler<I extends PooledInstance = Instance> {
 
   acquire(runnable: RunnableVersion, waiter: Waiter<I>): void {
     if (this.#isClosed) {
-      waiter.onRefused(new ThawError('SHUTTING_DOWN', 'the platform is shutting down'));
+      waiter.onRefused(shuttingDown());
       return;
     }
     const pool = this.#poolFor(runnable);
@@ -199,11 +199,11 @@ export class Scheduler<I extends PooledInstance = Instance> {
     this.#idleSweep.close();
     const stopped: Promise<void>[] = [];
     for (const pool of this.#pools.values()) {
-      this.#refuseAll(pool, () => new ThawError('SHUTTING_DOWN', 'the platform is shutting down'));
+      this.#refuseAll(pool, shuttingDown);
       for (const instance of pool.instances.keys()) {
         stopped.push(instance.stopped);
         instance.drain();
-        this.#deps.wheel.set(graceMs, () => instance.kill());
+        this.#deps.wheel.set(graceMs, () => instance.kill(shuttingDown()));
       }
     }
     await Promise.all(stopped);
@@ -631,4 +631,8 @@ export class Scheduler<I extends PooledInstance = Instance> {
 
 function versionOf(runnable: RunnableVersion): string {
   return `${runnable.functionName}:${runnable.versionId}`;
+}
+
+function shuttingDown(): ThawError {
+  return new ThawError('SHUTTING_DOWN', 'the platform is shutting down');
 }
