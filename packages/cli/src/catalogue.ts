@@ -13,6 +13,7 @@ export const CATALOGUE: ReadonlyMap<string, Load> = new Map<string, Load>([
   ['dev', () => import('./commands/dev.ts')],
   ['invoke', () => import('./commands/invoke.ts')],
   ['logs', () => import('./commands/logs.ts')],
+  ['usage', () => import('./commands/usage.ts')],
   ['info', () => import('./commands/info.ts')],
   ['function list', () => import('./commands/function/list.ts')],
   ['function get', () => import('./commands/function/get.ts')],

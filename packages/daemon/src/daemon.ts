@@ -39,6 +39,8 @@ import {
 import { FileBlobs } from './store/file-blobs.ts';
 import { SqliteInvocations } from './store/sqlite/sqlite-invocations.ts';
 import { SqliteRecords } from './store/sqlite/sqlite-records.ts';
+import { SqliteUsage } from './store/sqlite/sqlite-usage.ts';
+import { UsageRecorder } from './store/usage-recorder.ts';
 import { LogStore } from './telemetry/log-store/log-store.ts';
 import { Metrics, type FinishedInvocation } from './telemetry/metrics.ts';
 import { VERSION } from './version.ts';
@@ -95,6 +97,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const history = open.adopt(new SqliteInvocations(data.path), (opened) => opened.close());
   const recorder = open.adopt(new InvocationRecorder(history, wheel, log), (pending) => pending.flush());
 
+  const usageLog = open.adopt(new SqliteUsage(data.path), (opened) => opened.close());
+  const usage = open.adopt(new UsageRecorder(usageLog, wheel, log), (pending) => pending.flush());
+
   const [sandboxes, interpreters] = await Promise.all([
     openSandboxes({
       runDirectory: data.runDirectory,
@@ -120,7 +125,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       metrics.onHook(instance.runnable.functionName, hook, failure !== undefined);
       if (hook === 'preFreeze' && requestId !== '') recorder.addPreFreeze(requestId, ms);
     },
-    onBilled: () => undefined,
+    onBilled: ({ id, runnable }, interval) => {
+      const { functionName, versionId, memoryMb } = runnable;
+      usage.add({ functionName, versionId, instanceId: id, memoryMb, ...interval });
+    },
   };
   const scheduler = new Scheduler({
     clock,
@@ -244,6 +252,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         verifier,
         invocations: history,
         logs,
+        usage: { log: usageLog, flush: () => usage.flush() },
+        clock,
         live: catalog,
         stopping: stopping.signal,
         requireFunction: (functionName) => routes.requireFunction(functionName),

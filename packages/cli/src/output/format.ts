@@ -20,6 +20,11 @@ export function formatMs(ms: number): string {
   return `${ms.toFixed(ms >= 10 ? 1 : 2)} ms`;
 }
 
+/** Compute units; as many digits as a single short request needs to be seen. */
+export function formatCu(cu: number): string {
+  return cu.toFixed(6);
+}
+
 /** An API time (ISO 8601 or milliseconds) in the machine's own zone; empty when there is none. */
 export function formatTime(time: string | number | undefined): string {
   if (time === undefined || time === '') return '';

@@ -32,3 +32,35 @@ export function computeUnits(mbUs: number): number {
 export function microseconds(ms: number): number {
   return Math.round(ms * 1000);
 }
+
+const DAY_US = 86_400_000_000;
+
+/** What of an interval falls on one day. */
+export interface DayShare {
+  /** `2026-03-10`, in UTC. */
+  readonly day: string;
+  readonly billedUs: number;
+  readonly requests: number;
+}
+
+/** Work over midnight belongs to both days, each its part; its requests are counted on the first. */
+export function sharesByDay({ startMs, endMs, requests }: BilledInterval): DayShare[] {
+  const startUs = microseconds(startMs);
+  const endUs = microseconds(endMs);
+  const shares: DayShare[] = [];
+  for (let fromUs = startUs; fromUs < endUs || shares.length === 0;) {
+    const nextDayUs = (Math.floor(fromUs / DAY_US) + 1) * DAY_US;
+    const toUs = Math.min(endUs, nextDayUs);
+    shares.push({
+      day: utcDay(fromUs / 1000),
+      billedUs: toUs - fromUs,
+      requests: shares.length === 0 ? requests : 0,
+    });
+    fromUs = toUs;
+  }
+  return shares;
+}
+
+export function utcDay(atMs: number): string {
+  return new Date(atMs).toISOString().slice(0, 10);
+}

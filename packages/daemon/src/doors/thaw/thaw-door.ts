@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LIMITS } from '@thaw/protocol/limits.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import type { Clock } from '../../base/clock.ts';
 import type { Arrival, Door } from '../../gateway/door.ts';
 import { endAnswer } from '../../gateway/end-answer.ts';
 import { plainHeaders } from '../../gateway/plain-headers.ts';
@@ -10,11 +11,14 @@ import type { InvocationLog } from '../../store/invocation-log.ts';
 import type { LogStore } from '../../telemetry/log-store/log-store.ts';
 import { serveLive, type LiveFunctions } from './live.ts';
 import { serveLogs } from './logs.ts';
+import { usageAnswer, type UsageSource } from './usage.ts';
 
 export interface ThawDoorDeps {
   readonly verifier: RequestVerifier;
   readonly invocations: InvocationLog;
   readonly logs: LogStore;
+  readonly usage: UsageSource;
+  readonly clock: Clock;
   readonly live: LiveFunctions;
   readonly requireFunction: (functionName: string) => void;
   readonly info: () => unknown;
@@ -25,8 +29,8 @@ export interface ThawDoorDeps {
 const PREFIX = '/thaw/v1/';
 
 /**
- * Thaw's own API, for what FC's has no words for: logs, records of invocations, live development, facts about the
- * platform. Signed like FC's.
+ * Thaw's own API, for what FC's has no words for: logs, records of invocations, usage, live development, facts about
+ * the platform. Signed like FC's.
  */
 export class ThawDoor implements Door {
   readonly #deps: ThawDoorDeps;
@@ -73,6 +77,9 @@ export class ThawDoor implements Door {
           serveLogs(this.#deps.logs, name, parameters, response, this.#deps.stopping);
         } else if (collection === 'invocations') {
           answerJson(response, arrival.requestId, this.#invocations(name, parameters));
+        } else if (collection === 'usage') {
+          const { usage, clock } = this.#deps;
+          answerJson(response, arrival.requestId, usageAnswer(usage, parameters, clock.now()));
         } else {
           throw new ThawError('PATH_NOT_SUPPORTED', `there is nothing at ${path}`);
         }

@@ -48,3 +48,29 @@ export const INVOCATION_MIGRATIONS: readonly string[] = [
   CREATE INDEX invocations_by_function ON invocations (function_name, started_at, seq);
   `,
 ];
+
+/** `usage.db`: what functions used. Whole numbers, so that sums are exact. */
+export const USAGE_MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE usage_by_day (
+    day TEXT NOT NULL,
+    function_name TEXT NOT NULL,
+    requests INTEGER NOT NULL,
+    billed_us INTEGER NOT NULL,
+    mb_us INTEGER NOT NULL,
+    PRIMARY KEY (day, function_name)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE usage_by_instance (
+    day TEXT NOT NULL,
+    function_name TEXT NOT NULL,
+    instance_id TEXT NOT NULL,
+    version_id TEXT NOT NULL,
+    memory_mb INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    billed_us INTEGER NOT NULL,
+    mb_us INTEGER NOT NULL,
+    PRIMARY KEY (day, function_name, instance_id)
+  ) STRICT, WITHOUT ROWID;
+  `,
+];
