@@ -14,13 +14,17 @@ const DOING: Record<ExitPhase, string> = {
 /** What V8 writes last when its heap is full; the process then aborts. */
 const HEAP_EXHAUSTED = /heap out of memory|Reached heap limit/;
 
-/** Turns the end of an instance's processes into the error that whoever waited for it gets. */
+/**
+ * Turns the end of an instance's processes into the error that whoever waited for it gets. What they wrote last is part of
+ * it only where it can belong to nobody else's request.
+ */
 export function exitError(
   functionName: string,
   memoryMb: number,
   phase: ExitPhase,
   exit: SandboxExit,
   lastStderr: string,
+  tellsStderr = false,
 ): ThawError {
   const details = { function: functionName, exitCode: exit.code ?? -1, signal: exit.signal ?? '' };
   if (exit.outOfMemory || HEAP_EXHAUSTED.test(lastStderr)) {
@@ -41,7 +45,14 @@ export function exitError(
   }
   const code =
     phase === 'initializer' ? 'INITIALIZER_FAILED' : phase === 'load' ? 'CODE_NOT_LOADED' : 'FUNCTION_EXITED';
-  return functionFailure(code, 'ProcessExited', `function '${functionName}' ${how} ${DOING[phase]}`, details);
+  const message = `function '${functionName}' ${how} ${DOING[phase]}`;
+  const complaint = tellsStderr ? lastStderr.trim() : '';
+  return functionFailure(
+    code,
+    'ProcessExited',
+    complaint === '' ? message : `${message}: ${complaint}`,
+    details,
+  );
 }
 
 type FunctionFailureCode =

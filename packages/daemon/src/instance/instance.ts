@@ -173,7 +173,7 @@ export class Instance {
       if (this.#killed) sandbox.kill();
       else endpoint.onSandbox(sandbox);
       const exit = await sandbox.exited;
-      await this.#output.ended();
+      await Promise.all([this.#output.ended(), endpoint.ended?.()]);
       this.#onExit(exit);
     } catch (error) {
       this.#failStart(
@@ -402,8 +402,10 @@ export class Instance {
   }
 
   #onExit(exit: SandboxExit): void {
-    const { functionName, memoryMb } = this.runnable;
-    const error = exitError(functionName, memoryMb, this.#phases.phase, exit, this.#output.stderrTail);
+    const { functionName, memoryMb, hot } = this.runnable;
+    const { stderrTail } = this.#output;
+    const servesOne = hot?.format === 'default';
+    const error = exitError(functionName, memoryMb, this.#phases.phase, exit, stderrTail, servesOne);
     this.#failStart(error);
     // The end of the processes may be told before the end of the link.
     if (!this.#isEnding) this.#beExiting();

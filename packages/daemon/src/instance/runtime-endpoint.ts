@@ -16,6 +16,8 @@ export interface RuntimeEndpoint {
   open(): Promise<void>;
   /** The sandbox runs; a kind that connects to its runtime begins now. */
   onSandbox(sandbox: Sandbox): void;
+  /** After the sandbox's exit: settles when what the runtime said last has been read and told. */
+  ended?(): Promise<void>;
   /** Lets go of everything; the connection, if any, is closed. Closing twice does nothing. */
   close(): void;
 }

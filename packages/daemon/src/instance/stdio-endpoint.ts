@@ -83,6 +83,11 @@ export class StdioEndpoint implements RuntimeEndpoint {
     });
   }
 
+  /** The end of stdout follows the end of the process on another channel, and neither is an answer without the other. */
+  async ended(): Promise<void> {
+    if (this.#connection instanceof ProcessConnection) await this.#connection.settled;
+  }
+
   close(): void {
     this.#isClosed = true;
     this.#server?.close();

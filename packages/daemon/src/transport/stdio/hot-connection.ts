@@ -36,6 +36,7 @@ export class HotConnection implements RuntimeConnection {
     stdio.on('error', () => stdio.destroy());
     stdio.on('end', () => this.#onClosed(new Error('the program closed its stdout')));
     stdio.on('close', () => this.#onClosed(new Error('the program is gone')));
+    stdio.resume();
   }
 
   exchange(request: InstanceRequest, sink: ResponseSink): Exchange {

@@ -23,4 +23,12 @@ export class LentStream extends Duplex {
     this.#lender.write(chunk, encoding);
     done();
   }
+
+  /** Head and body leave together: programs that read once for a body are common. */
+  override _writev(chunks: { chunk: Buffer; encoding: BufferEncoding }[], done: () => void): void {
+    this.#lender.cork();
+    for (const { chunk, encoding } of chunks) this.#lender.write(chunk, encoding);
+    this.#lender.uncork();
+    done();
+  }
 }

@@ -23,9 +23,10 @@ export class ProcessConnection implements RuntimeConnection {
   readonly #stdio: Duplex;
   readonly #events: ProcessEvents;
   readonly #config: ReadonlyMap<string, string>;
+  readonly #settled = Promise.withResolvers<void>();
   readonly #answer: Buffer[] = [];
   #answerBytes = 0;
-  #exchange: { readonly sink: ResponseSink; readonly isInvokeCall: boolean } | undefined;
+  #exchange: OpenExchange | undefined;
   #hasServed = false;
   #hasEnded = false;
   #exit: SandboxExit | undefined;
@@ -43,14 +44,22 @@ export class ProcessConnection implements RuntimeConnection {
     stdio.on('data', (chunk: Buffer) => this.#onData(chunk));
     // A program need not read its payload: it may well have ended before.
     stdio.on('error', () => stdio.destroy());
-    stdio.on('close', () => {
-      this.#hasEnded = true;
-      this.#settle();
-    });
+    for (const ending of ['end', 'close']) {
+      stdio.on(ending, () => {
+        this.#hasEnded = true;
+        this.#settle();
+      });
+    }
+    stdio.resume();
     void exited.then((exit) => {
       this.#exit = exit;
       this.#settle();
     });
+  }
+
+  /** Settles when the process is gone and its answer has been told. */
+  get settled(): Promise<void> {
+    return this.#settled.promise;
   }
 
   exchange(request: InstanceRequest, sink: ResponseSink): Exchange {
@@ -105,16 +114,11 @@ export class ProcessConnection implements RuntimeConnection {
     this.#events.onClosed(cause);
     const exchange = this.#exchange;
     this.#exchange = undefined;
-    if (exchange === undefined) return;
-    const { sink } = exchange;
-    if (answer === undefined) {
-      sink.onFailure({ kind: 'broken', cause });
-      return;
+    if (exchange !== undefined) {
+      if (answer === undefined) exchange.sink.onFailure({ kind: 'broken', cause });
+      else tell(answer, exchange);
     }
-    const type = isUtf8(answer) ? 'text/plain; charset=utf-8' : 'application/octet-stream';
-    sink.onHead({ status: 200, rawHeaders: exchange.isInvokeCall ? [] : ['Content-Type', type] });
-    if (answer.length > 0) sink.onData(answer);
-    sink.onEnd();
+    this.#settled.resolve();
   }
 
   #fail(error: ReportedError): void {
@@ -126,3 +130,15 @@ export class ProcessConnection implements RuntimeConnection {
 
 /** The answer comes in one piece, and a program cannot be told that nobody waits for it. */
 const NOTHING_TO_STEER: Exchange = { resume: () => undefined, cancel: () => undefined };
+
+interface OpenExchange {
+  readonly sink: ResponseSink;
+  readonly isInvokeCall: boolean;
+}
+
+function tell(answer: Buffer, { sink, isInvokeCall: isInvoke }: OpenExchange): void {
+  const type = isUtf8(answer) ? 'text/plain; charset=utf-8' : 'application/octet-stream';
+  sink.onHead({ status: 200, rawHeaders: isInvoke ? [] : ['Content-Type', type] });
+  if (answer.length > 0) sink.onData(answer);
+  sink.onEnd();
+}

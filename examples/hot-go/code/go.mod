@@ -1,0 +1,3 @@
+module hot-go
+
+go 1.20
