@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex, Readable } from 'node:stream';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { Invocation, type InvocationDeps } from '../invocation/invocation.ts';
 import type { HttpTrigger } from '../model/trigger.ts';
@@ -11,6 +12,8 @@ import { InvocationResponse, type AnswerForm } from './invocation-response.ts';
 import type { FunctionHosts } from './listener.ts';
 import { plainHeaders } from './plain-headers.ts';
 import type { RoutingTable } from '../catalog/routing-table.ts';
+import { UpgradeResponse } from './upgrade-response.ts';
+import { sessionOf } from './session.ts';
 import type { RequestVerifier } from './signature/request-verifier.ts';
 
 /** Bodies up to this size are read whole before a slot is taken; larger ones are streamed. */
@@ -39,7 +42,7 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
   }
 
   /** `/http/<function>/<trigger>/rest`; without the slash at the end it is the same as with it. */
-  handle(request: IncomingMessage, response: ServerResponse, arrival: Arrival): void {
+  handle(request: IncomingMessage, response: ServerResponse, arrival: Arrival, socket?: Duplex): void {
     const functionEnd = arrival.path.indexOf('/', PREFIX.length);
     const functionName = arrival.path.slice(PREFIX.length, functionEnd === -1 ? undefined : functionEnd);
     const triggerEnd = functionEnd === -1 ? -1 : arrival.path.indexOf('/', functionEnd + 1);
@@ -49,11 +52,21 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
         : arrival.path.slice(functionEnd + 1, triggerEnd === -1 ? undefined : triggerEnd);
     const base = `${PREFIX}${functionName}/${triggerName}`;
     const trigger = this.#deps.routes.httpTrigger(functionName, triggerName);
-    this.#serve(trigger, functionName, base, request, response, arrival);
+    this.#serve(trigger, functionName, base, request, response, arrival, socket);
   }
 
-  handleHost(label: string, request: IncomingMessage, response: ServerResponse, arrival: Arrival): void {
-    this.#serve(this.#deps.routes.httpTriggerOfHost(label), label, '', request, response, arrival);
+  takesUpgrades(path: string): boolean {
+    return path.startsWith(PREFIX);
+  }
+
+  handleHost(
+    label: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+    arrival: Arrival,
+    socket?: Duplex,
+  ): void {
+    this.#serve(this.#deps.routes.httpTriggerOfHost(label), label, '', request, response, arrival, socket);
   }
 
   #serve(
@@ -63,6 +76,7 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
     request: IncomingMessage,
     response: ServerResponse,
     arrival: Arrival,
+    socket: Duplex | undefined,
   ): void {
     const method = request.method ?? 'GET';
     const cors = trigger?.http.corsConfig;
@@ -83,7 +97,7 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
       this.#authorize(trigger, method, request, arrival);
       const rest = arrival.path.slice(base.length);
       const url = `${rest === '' ? '/' : rest}${arrival.query === '' ? '' : `?${arrival.query}`}`;
-      this.#invoke(trigger, url, base, request, response, arrival, form);
+      this.#invoke(trigger, url, base, request, response, arrival, form, socket);
     } catch (error) {
       request.resume();
       const { status, headers, body } = form.refusal(
@@ -124,10 +138,20 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
     request: IncomingMessage,
     response: ServerResponse,
     arrival: Arrival,
-    form: AnswerForm,
+    form: TriggerAnswerForm,
+    socket: Duplex | undefined,
   ): void {
     const runnable = this.#deps.routes.resolve(trigger.functionName, trigger.qualifier, Math.random());
-    const serve = (body: Buffer | IncomingMessage): void => {
+    const { sessionAffinity } = runnable;
+    const session = sessionAffinity === undefined ? undefined : sessionOf(sessionAffinity, request.headers);
+    if (session !== undefined) form.add(session.answerHeaders);
+    const rawHeaders = withoutPlatformHeaders(request.rawHeaders);
+    const upgrade = socket === undefined ? undefined : request.headers.upgrade;
+    if (upgrade !== undefined && runnable.server === undefined) {
+      const message = `function '${trigger.functionName}' of runtime ${runnable.runtime} cannot switch to ${upgrade}: only a web server of its own can (runtime custom)`;
+      throw new ThawError('INVALID_ARGUMENT', message);
+    }
+    const serve = (body: Buffer | Readable): void => {
       const invocation = new Invocation(
         this.#deps.invocation,
         {
@@ -140,22 +164,28 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
             method: request.method ?? 'GET',
             url,
             base,
-            rawHeaders: withoutPlatformHeaders(request.rawHeaders),
+            rawHeaders: session === undefined ? rawHeaders : [...rawHeaders, ...session.requestHeaders],
             remoteAddress: request.socket.remoteAddress ?? '',
             scheme: 'http',
+            upgrade,
             body,
           },
           acceptedMs: arrival.acceptedMs,
+          sessionId: session?.id,
           wantsLogTail: false,
         },
         answer,
       );
       answer.follow(invocation);
     };
-    const answer = new InvocationResponse(response, form);
+    const answer =
+      socket === undefined
+        ? new InvocationResponse(response, form)
+        : new UpgradeResponse(socket, response, form);
     const length = request.headers['content-length'];
     const isBodyless = length === undefined && request.headers['transfer-encoding'] === undefined;
-    if (isBodyless || length === '0') serve(EMPTY);
+    if (socket !== undefined) serve(socket);
+    else if (isBodyless || length === '0') serve(EMPTY);
     else if (length === undefined || Number(length) > BUFFERED_BODY_BYTES_MAX) serve(request);
     else readWhole(request, Number(length), serve);
   }
@@ -185,10 +215,15 @@ function isPlatformHeader(name: string): boolean {
 
 /** A function's own answer, its own failure as FC's 502, and the platform's refusals in FC's JSON form. */
 class TriggerAnswerForm implements AnswerForm {
-  readonly #corsHeaders: readonly string[];
+  #headers: readonly string[];
 
-  constructor(cors: readonly string[]) {
-    this.#corsHeaders = cors;
+  constructor(headers: readonly string[]) {
+    this.#headers = headers;
+  }
+
+  /** Flat headers that every answer gets from now on. */
+  add(headers: readonly string[]): void {
+    this.#headers = [...this.#headers, ...headers];
   }
 
   status(head: ResponseHead): number {
@@ -201,7 +236,7 @@ class TriggerAnswerForm implements AnswerForm {
       invocation.request.requestId,
       'x-fc-instance-id',
       invocation.instanceId,
-      ...this.#corsHeaders,
+      ...this.#headers,
     ];
   }
 
@@ -214,7 +249,7 @@ class TriggerAnswerForm implements AnswerForm {
       invocation.request.requestId,
       'x-fc-error-type',
       errorTypeHeader(error),
-      ...this.#corsHeaders,
+      ...this.#headers,
     ];
     return { status: error.status, headers, body: functionErrorBody(error) };
   }
@@ -227,7 +262,7 @@ class TriggerAnswerForm implements AnswerForm {
       requestId,
       'x-fc-error-type',
       'FcCommonError',
-      ...this.#corsHeaders,
+      ...this.#headers,
     ];
     if (error.retryAfterS !== undefined) headers.push('Retry-After', String(error.retryAfterS));
     if (error.code === 'METHOD_NOT_ALLOWED') headers.push('Allow', String(error.details['allowed']));

@@ -161,7 +161,7 @@ const RESERVED: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
-function isReservedHeader(lowerName: string): boolean {
+export function isReservedHeader(lowerName: string): boolean {
   return RESERVED.has(lowerName) || lowerName.startsWith('x-fc-');
 }
 

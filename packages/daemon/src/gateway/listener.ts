@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { isIP, type AddressInfo } from 'node:net';
+import { isIP, Socket, type AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { LIMITS } from '@thaw/protocol/limits.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
@@ -8,6 +8,7 @@ import { newRequestId } from '../base/ids.ts';
 import { answerBadHttp, refuseSocket } from './bad-http.ts';
 import type { Arrival, Door } from './door.ts';
 import { endAnswer } from './end-answer.ts';
+import { asksForUpgrade, responseOn } from './upgrade-response.ts';
 
 /** A caller that does not finish its headers in time is cut off; bodies may take as long as they flow. */
 const HEADERS_MS_MAX = 30_000;
@@ -27,7 +28,15 @@ export interface ListenerDeps {
 }
 
 export interface FunctionHosts {
-  handleHost(label: string, request: IncomingMessage, response: ServerResponse, arrival: Arrival): void;
+  handleHost(
+    label: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+    arrival: Arrival,
+    socket?: Duplex,
+  ): void;
+  /** Whether requests to this path may go on with another protocol; on a function's own host all may. */
+  takesUpgrades(path: string): boolean;
 }
 
 /** The platform's one HTTP server: finds out whose a request is and hands it on. */
@@ -36,6 +45,8 @@ export class Listener {
   readonly #server: Server;
   /** The response to the last whole request of each connection. */
   readonly #last = new WeakMap<Duplex, ServerResponse>();
+  /** Connections that node:http has let go of. */
+  readonly #upgraded = new Set<Duplex>();
 
   constructor(deps: ListenerDeps) {
     this.#deps = deps;
@@ -48,6 +59,8 @@ export class Listener {
         // Refused in our own words.
         requireHostHeader: false,
         noDelay: true,
+        // What nobody would switch for is an ordinary request, as HTTP has it.
+        shouldUpgradeCallback: (request) => this.#takesUpgrade(request),
       },
       (request, response) => this.#onRequest(request, response),
     );
@@ -56,6 +69,7 @@ export class Listener {
     this.#server.maxHeadersCount = 0;
     this.#server.on('clientError', (error, socket) => answerBadHttp(error, socket, this.#last.get(socket)));
     this.#server.on('checkExpectation', (request, response) => this.#onExpectation(request, response));
+    this.#server.on('upgrade', (request, socket, head) => this.#onUpgrade(request, socket, head));
     this.#server.on('connect', (_request, socket) => {
       refuseSocket(socket, '405 Method Not Allowed', 'PathNotSupported', 'CONNECT is not supported');
     });
@@ -76,6 +90,8 @@ export class Listener {
 
   /** Takes no new connections; open ones get `graceMs` to finish what they are at. */
   async close(graceMs: number): Promise<void> {
+    // They would stay for ever: what goes on over them has no end that could be waited for.
+    for (const socket of this.#upgraded) socket.destroy();
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
@@ -88,7 +104,23 @@ export class Listener {
     clearTimeout(cut);
   }
 
-  #onRequest(request: IncomingMessage, response: ServerResponse): void {
+  #takesUpgrade(request: IncomingMessage): boolean {
+    if (!asksForUpgrade(request)) return false;
+    const isFunctionHost = functionLabel(request.headers.host) !== undefined;
+    return isFunctionHost || this.#deps.functionHosts.takesUpgrades(request.url ?? '/');
+  }
+
+  #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (!(socket instanceof Socket)) throw new Error('a connection of the server is a socket');
+    this.#upgraded.add(socket);
+    socket.once('close', () => this.#upgraded.delete(socket));
+    socket.on('error', ignore);
+    socket.setTimeout(0);
+    if (head.length > 0) socket.unshift(head);
+    this.#onRequest(request, responseOn(request, socket), socket);
+  }
+
+  #onRequest(request: IncomingMessage, response: ServerResponse, socket?: Duplex): void {
     const url = request.url ?? '/';
     const queryAt = url.indexOf('?');
     const arrival: Arrival = {
@@ -117,13 +149,13 @@ export class Listener {
     }
     const label = functionLabel(request.headers.host);
     if (label !== undefined) {
-      this.#deps.functionHosts.handleHost(label, request, response, arrival);
+      this.#deps.functionHosts.handleHost(label, request, response, arrival, socket);
       return;
     }
     const method = request.method ?? 'GET';
     for (const door of this.#deps.doors) {
       if (door.owns(method, arrival.path)) {
-        door.handle(request, response, arrival);
+        door.handle(request, response, arrival, socket);
         return;
       }
     }

@@ -34,6 +34,8 @@ export interface InvocationRequest {
   readonly payload: Payload;
   /** Monotonic milliseconds at which the gateway accepted it. */
   readonly acceptedMs: number;
+  /** Where the function keeps the requests of a session on one instance. */
+  readonly sessionId?: string | undefined;
   readonly wantsLogTail: boolean;
 }
 
@@ -89,6 +91,10 @@ export class Invocation implements Waiter, CallSink {
     this.#deps.scheduler.acquire(this.request.runnable, this);
   }
 
+  get sessionId(): string | undefined {
+    return this.request.sessionId;
+  }
+
   get instanceId(): string {
     return this.#instance?.id ?? '';
   }
@@ -139,6 +145,16 @@ export class Invocation implements Waiter, CallSink {
   onSlot(instance: Instance): void {
     const payload = this.#payload;
     const isTranslated = payload.kind === 'http' && instance.handlerKind === 'event';
+    if (isTranslated && payload.upgrade !== undefined) {
+      const name = this.request.runnable.functionName;
+      this.#fail(
+        new ThawError(
+          'INVALID_ARGUMENT',
+          `function '${name}' takes events and cannot switch to ${payload.upgrade}`,
+        ),
+      );
+      return;
+    }
     if (isTranslated && !Buffer.isBuffer(payload.body)) {
       this.#collectThenWait(payload, payload.body);
       return;

@@ -47,8 +47,8 @@ export interface HttpRequest extends RequestBase {
   readonly scheme: 'http' | 'https';
   /**
    * The protocol that the caller wants to go on with, from its `Upgrade` header. The exchange then carries the bytes of
-   * both directions after a head of status 101: `body` is what the caller sends, `onData` what it gets. With any other
-   * status it is an ordinary answer.
+   * both directions after a head of status 101 (with its `Upgrade` header): `body` is what the caller sends, `onData` what
+   * it gets. With any other status it is an ordinary answer.
    */
   readonly upgrade?: string | undefined;
 }

@@ -267,7 +267,7 @@ test('an upgraded connection carries bytes both ways until either side ends it',
   connection.exchange(httpRequest('GET', '/up', { upgrade: 'echo', body }), sink);
   body.write('first;');
   await settled('the echo', () => sink.bytes, 'for /up;first;'.length);
-  assert.deepEqual(sink.head, { status: 101, rawHeaders: ['X-Is', '1'] });
+  assert.deepEqual(sink.head, { status: 101, rawHeaders: ['Upgrade', 'echo', 'X-Is', '1'] });
   body.end('last');
   await sink.ended;
   assert.deepEqual([sink.text(), sink.calls.at(-1)], ['for /up;first;last', 'end']);

@@ -124,7 +124,9 @@ export class HttpExchange implements Exchange, Dispatcher.DispatchHandler {
       return;
     }
     this.#tunnel = socket;
-    this.#sink.onHead({ status, rawHeaders: forwardedHeaders(texts(controller.rawHeaders)) });
+    const rawHeaders = texts(controller.rawHeaders);
+    const protocol = ['Upgrade', headerValue(rawHeaders, 'upgrade') ?? ''];
+    this.#sink.onHead({ status, rawHeaders: [...protocol, ...forwardedHeaders(rawHeaders)] });
     socket.on('data', (chunk: Buffer) => {
       if (!this.#sink.onData(chunk)) socket.pause();
     });
