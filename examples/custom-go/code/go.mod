@@ -1,0 +1,3 @@
+module example.com/custom-go
+
+go 1.21
