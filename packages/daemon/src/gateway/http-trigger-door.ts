@@ -13,7 +13,7 @@ import type { FunctionHosts } from './listener.ts';
 import { plainHeaders } from './plain-headers.ts';
 import type { RoutingTable } from '../catalog/routing-table.ts';
 import { UpgradeResponse } from './upgrade-response.ts';
-import { sessionOf } from './session.ts';
+import { sessionOf, withSession } from './session.ts';
 import type { RequestVerifier } from './signature/request-verifier.ts';
 
 /** Bodies up to this size are read whole before a slot is taken; larger ones are streamed. */
@@ -164,7 +164,7 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
             method: request.method ?? 'GET',
             url,
             base,
-            rawHeaders: session === undefined ? rawHeaders : [...rawHeaders, ...session.requestHeaders],
+            rawHeaders: session === undefined ? rawHeaders : withSession(rawHeaders, session),
             remoteAddress: request.socket.remoteAddress ?? '',
             scheme: 'http',
             upgrade,

@@ -5,10 +5,12 @@ import type { Arrival, Door } from '../../gateway/door.ts';
 import { errorTypeHeader, functionErrorBody } from '../../gateway/function-error.ts';
 import { InvocationResponse, type AnswerForm } from '../../gateway/invocation-response.ts';
 import { plainHeaders } from '../../gateway/plain-headers.ts';
+import { sessionOf } from '../../gateway/session.ts';
 import type { RoutingTable } from '../../catalog/routing-table.ts';
 import type { RequestVerifier, VerifiedHead } from '../../gateway/signature/request-verifier.ts';
 import { collectBody } from '../../invocation/collect-body.ts';
 import { Invocation, type InvocationDeps } from '../../invocation/invocation.ts';
+import type { RunnableVersion } from '../../model/runnable.ts';
 import type { ResponseHead } from '../../transport/transport.ts';
 import { sendControlResponse } from './fc-control-door.ts';
 import { fcErrorResponse } from './fc-error.ts';
@@ -77,6 +79,7 @@ export class FcInvokeDoor implements Door {
       );
     }
     const runnable = this.#deps.routes.resolve(functionName, qualifier, Math.random());
+    const sessionId = sessionNamedBy(request, runnable);
     collectBody(request, LIMITS.syncPayloadBytesMax, (error, body) => {
       if (error !== undefined) {
         refuse(request, response, arrival.requestId, error);
@@ -98,6 +101,7 @@ export class FcInvokeDoor implements Door {
           trigger: 'api',
           payload: { kind: 'event', body },
           acceptedMs: arrival.acceptedMs,
+          sessionId,
           wantsLogTail: logType === 'Tail',
         },
         answer,
@@ -116,6 +120,14 @@ function refuse(
   request.resume();
   if (response.destroyed) return;
   sendControlResponse(response, fcErrorResponse(error, requestId));
+}
+
+/** The invoke API hands bytes over and makes no sessions: only one that the client names in the function's header counts. */
+function sessionNamedBy(request: IncomingMessage, runnable: RunnableVersion): string | undefined {
+  const { sessionAffinity } = runnable;
+  if (sessionAffinity?.kind !== 'header' || request.headers[sessionAffinity.name] === undefined)
+    return undefined;
+  return sessionOf(sessionAffinity, request.headers).id;
 }
 
 /** A name that is not percent-encoded rightly is nobody's name. */
