@@ -10,13 +10,14 @@ import { startMark } from './inner-command.ts';
 import type { Launch } from './launch.ts';
 import { listenInside } from './listen-inside.ts';
 import { connectOutput, connectStdio } from './output-sockets.ts';
-import { ProcessTree } from './process-table.ts';
+import { processStat, ProcessTree } from './process-table.ts';
 import { until } from './until.ts';
 
 const START_TIMEOUT_MS = 10_000;
 const FREEZE_TIMEOUT_MS = 5000;
 /** Processes that hang in the kernel may outlast a kill; after this the sandbox is given up and reported. */
 const END_TIMEOUT_MS = 10_000;
+const FROZEN_LOOK_MS = 1000;
 /** What `env` ends with when the command is not there (127) or cannot be executed (126). */
 const COMMAND_MISSING = 127;
 const COMMAND_UNUSABLE = 126;
@@ -34,6 +35,7 @@ export class RunningSandbox {
   #status: BubblewrapStatus = {};
   #ended: { readonly code: number | null; readonly signal: NodeJS.Signals | null } | undefined;
   #failure: Error | undefined;
+  #frozenWatch: NodeJS.Timeout | undefined;
 
   private constructor(spec: SandboxSpec, launch: Launch, child: ChildProcess, cgroup: Cgroup) {
     this.spec = spec;
@@ -51,6 +53,7 @@ export class RunningSandbox {
         if (child.pid === undefined) end();
       });
       child.once('exit', (code, signal) => {
+        clearInterval(this.#frozenWatch);
         this.#ended = { code, signal };
         end();
       });
@@ -72,7 +75,9 @@ export class RunningSandbox {
       const stdin = both ?? 'ignore';
       const stdout = both ?? (await connected(connectOutput(spec.outputSocket, 'stdout', spec.id)));
       const stderr = await connected(connectOutput(spec.outputSocket, 'stderr', spec.id));
-      const pipes = [launch.reportsStatus, launch.waitsForGo].flatMap((has) => (has ? ['pipe' as const] : []));
+      const pipes = [launch.reportsStatus, launch.waitsForGo].flatMap((has) =>
+        has ? ['pipe' as const] : [],
+      );
       cgroup = cgroups.create(spec.id, spec);
       const child = cgroups.inside(cgroup, () =>
         spawn(launch.program, launch.args, {
@@ -120,10 +125,7 @@ export class RunningSandbox {
    */
   async openListener(port: number): Promise<Server> {
     try {
-      await until(
-        () => this.#ended !== undefined || this.#status.childPid !== undefined,
-        START_TIMEOUT_MS,
-      );
+      await until(() => this.#ended !== undefined || this.#status.childPid !== undefined, START_TIMEOUT_MS);
       // bwrap runs by now, in the network that is to be entered.
       const isMade = this.#ended === undefined && this.#status.childPid !== undefined;
       const enter = isMade ? this.#launch.enterNetwork?.(this.pid) : undefined;
@@ -168,10 +170,25 @@ export class RunningSandbox {
       return false;
     }, FREEZE_TIMEOUT_MS);
     if (!isFrozen) throw new Error(`its processes did not stop within ${FREEZE_TIMEOUT_MS} ms`);
+    this.#watchFrozen();
   }
 
   thaw(): void {
+    clearInterval(this.#frozenWatch);
     this.#processes.requestFreeze(false);
+  }
+
+  /**
+   * A frozen process can be killed, but its parent inside is frozen too and does not notice: without this look the dead
+   * one would stay until the next thaw.
+   */
+  #watchFrozen(): void {
+    clearInterval(this.#frozenWatch);
+    if (!this.#launch.reportsStatus || this.#ended !== undefined) return;
+    this.#frozenWatch = setInterval(() => {
+      const pid = this.#firstInside();
+      if (pid === undefined || processStat(pid)?.state === 'Z') this.kill();
+    }, FROZEN_LOOK_MS);
   }
 
   kill(): void {
