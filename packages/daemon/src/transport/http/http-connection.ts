@@ -28,6 +28,8 @@ export class HttpConnection implements RuntimeConnection {
   readonly platformHeaders: readonly string[];
   readonly #exchanges = new Set<HttpExchange>();
   readonly #lost = new Map<HttpExchange, NodeJS.Timeout>();
+  /** Hooks that lost their connection; told when it is known whether the server has ended. */
+  readonly #lostHooks = new Map<() => void, NodeJS.Timeout>();
   readonly #instanceId: string;
   #broken: { readonly cause: unknown } | undefined;
 
@@ -58,7 +60,20 @@ export class HttpConnection implements RuntimeConnection {
 
   runHook(hook: HookName, onEnd: (error: ReportedError | undefined) => void): void {
     const path = HOOK_PATHS[hook];
-    this.call('GET', path, (answer) => onEnd(answerError(path, answer)));
+    this.call('GET', path, (answer) => {
+      const end = (): void => onEnd(answerError(path, answer));
+      if (answer.kind === 'failed' && this.#broken === undefined) this.#endLater(end);
+      else end();
+    });
+  }
+
+  /** The end of a hook gives way to requests, and a server that is about to be known as gone must get none. */
+  #endLater(end: () => void): void {
+    const timer = setTimeout(() => {
+      this.#lostHooks.delete(end);
+      end();
+    }, EXIT_TOLD_MS_MAX);
+    this.#lostHooks.set(end, timer);
   }
 
   /** Runs `/initialize`; the instance keeps its time. */
@@ -96,6 +111,11 @@ export class HttpConnection implements RuntimeConnection {
     if (this.#broken !== undefined) return;
     this.#broken = { cause };
     for (const exchange of this.#exchanges) exchange.fail({ kind: 'broken', cause });
+    for (const [end, timer] of this.#lostHooks) {
+      clearTimeout(timer);
+      end();
+    }
+    this.#lostHooks.clear();
     this.clients.close();
   }
 
