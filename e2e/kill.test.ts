@@ -12,11 +12,28 @@ import { API, createFunction, invoke, type Language } from './support/functions.
 import { jsonOf, type Answer } from './support/http-call.ts';
 import { signedCall } from './support/signed-call.ts';
 
+/** The built-in languages, and a web server of the user's own. */
+type Kind = Language | 'server';
+
+const PYTHON_GATE = {
+  'gate.py': `
+import os, time
+def gate(name):
+    if os.environ.get('GATE') != name:
+        return
+    open('/tmp/' + name, 'w').close()
+    while not os.path.exists('/tmp/go'):
+        time.sleep(0.005)`,
+  'sitecustomize.py': `
+from gate import gate
+gate('boot')`,
+};
+
 /**
  * Each function stops at one gate, tells by a file that it stands there and goes on when another file lies beside it. So an
  * instance is killed in exactly the phase that is meant, however slow the machine is.
  */
-const SOURCES: Record<Language, Readonly<Record<string, string>>> = {
+const SOURCES: Record<Kind, Readonly<Record<string, string>>> = {
   nodejs: {
     'gate.js': `
       const fs = require('node:fs');
@@ -37,17 +54,7 @@ const SOURCES: Record<Language, Readonly<Record<string, string>>> = {
       exports.preStop = async () => gate('preStop');`,
   },
   python: {
-    'gate.py': `
-import os, time
-def gate(name):
-    if os.environ.get('GATE') != name:
-        return
-    open('/tmp/' + name, 'w').close()
-    while not os.path.exists('/tmp/go'):
-        time.sleep(0.005)`,
-    'sitecustomize.py': `
-from gate import gate
-gate('boot')`,
+    ...PYTHON_GATE,
     'index.py': `
 from gate import gate
 gate('load')
@@ -59,12 +66,32 @@ def preFreeze(context): gate('preFreeze')
 def postThaw(context): gate('postThaw')
 def preStop(context): gate('preStop')`,
   },
+  server: {
+    ...PYTHON_GATE,
+    'server.py': `
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from gate import gate
+gate('load')
+GATES = {'/initialize': 'initializer', '/pre-freeze': 'preFreeze', '/post-thaw': 'postThaw', '/pre-stop': 'preStop'}
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get('content-length', 0)))
+        gate(GATES.get(self.path, 'handler'))
+        self.send_response(200)
+        self.send_header('content-length', '2')
+        self.end_headers()
+        self.wfile.write(b'ok')
+    do_GET = do_POST
+ThreadingHTTPServer(('0.0.0.0', 9000), Handler).serve_forever()`,
+  },
 };
 
 /** What makes a language run a file of the user's before anything of ours. */
-const BOOT: Record<Language, Readonly<Record<string, string>>> = {
+const BOOT: Record<Kind, Readonly<Record<string, string>>> = {
   nodejs: { NODE_OPTIONS: '--require /code/boot.js' },
   python: { PYTHONPATH: '/code' },
+  server: { PYTHONPATH: '/code' },
 };
 
 type Gate = 'boot' | 'load' | 'initializer' | 'handler' | 'preFreeze' | 'postThaw' | 'preStop';
@@ -94,12 +121,13 @@ const PHASES: readonly Phase[] = [
 type Victims = 'runtime' | 'everything';
 const HOOK_S_MAX = 60;
 
-for (const [language, victims] of [
+for (const [kind, victims] of [
   ['nodejs', 'runtime'],
   ['nodejs', 'everything'],
   ['python', 'runtime'],
+  ['server', 'runtime'],
 ] as const) {
-  test(`${language}: kill -9 of ${victims} in every phase`, { concurrency: 3 }, async (t) => {
+  test(`${kind}: kill -9 of ${victims} in every phase`, { concurrency: 3 }, async (t) => {
     const platform = await startPlatform(t);
     const missing = await missingSandbox(platform);
     if (missing !== undefined) {
@@ -107,24 +135,26 @@ for (const [language, victims] of [
       return;
     }
     await Promise.all(
-      PHASES.map((phase) => t.test(phase.name, () => killIn(platform, phase, language, victims))),
+      PHASES.map((phase) => t.test(phase.name, () => killIn(platform, phase, kind, victims))),
     );
     assert.doesNotMatch(platform.output(), /launcher process ended/);
   });
 }
 
-async function killIn(platform: Platform, phase: Phase, language: Language, victims: Victims): Promise<void> {
-  const name = await createGated(platform, phase, language);
-  const { instanceId, waiting } = await reach(platform, name, phase, language);
+async function killIn(platform: Platform, phase: Phase, kind: Kind, victims: Victims): Promise<void> {
+  const name = await createGated(platform, phase, kind);
+  const { instanceId, waiting } = await reach(platform, name, phase, kind);
   const processes = await instanceProcesses(platform.pid, instanceId);
   assert.ok(processes.length > 0, 'the instance has processes');
-  for (const pid of victims === 'everything' ? processes : processes.slice(-1)) process.kill(pid, 'SIGKILL');
+  for (const pid of victims === 'everything' ? processes : processes.slice(-1)) killIfThere(pid);
 
   const answer = await waiting;
   if (phase.code !== undefined) {
     assert.ok(answer !== undefined);
     const { status, errorCode } = await recordOf(platform, answer);
-    assert.deepEqual([status, errorCode], ['failed', phase.code], answer.body.toString());
+    // A web server is the user's code from its first instruction.
+    const code = kind === 'server' && phase.code === 'SANDBOX_FAILED' ? 'CODE_NOT_LOADED' : phase.code;
+    assert.deepEqual([status, errorCode], ['failed', code], answer.body.toString());
     assert.match(answer.body.toString(), /was ended by SIGKILL (while|before) /);
   } else if (answer !== undefined) {
     assert.equal(answer.body.toString(), 'ok');
@@ -143,6 +173,15 @@ async function killIn(platform: Platform, phase: Phase, language: Language, vict
   await openGates(platform, name);
 }
 
+/** The end of one process of a sandbox is that of others, at any moment. */
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
+}
+
 /** What an instance that was not killed would wait for: at its next thaw, its next freeze, or the end of the platform. */
 async function openGates(platform: Platform, name: string): Promise<void> {
   for (const instanceId of await instancesOf(platform, name)) {
@@ -156,7 +195,7 @@ async function reach(
   platform: Platform,
   name: string,
   { gate, state, code }: Phase,
-  language: Language,
+  kind: Kind,
 ): Promise<{ instanceId: string; waiting?: Promise<Answer> | undefined }> {
   if (code !== undefined) {
     const waiting = invoke(platform, name);
@@ -170,7 +209,7 @@ async function reach(
     return { instanceId };
   }
   if (gate === 'preStop') {
-    await updateCode(platform, name, language);
+    await updateCode(platform, name, kind);
     assert.equal((await invoke(platform, name)).body.toString(), 'ok');
   } else if (gate === 'postThaw') {
     await untilState(platform, name, 'frozen');
@@ -198,16 +237,19 @@ function standingAt(
   });
 }
 
-function createGated(platform: Platform, { name, gate, state }: Phase, language: Language): Promise<string> {
+function createGated(platform: Platform, { name, gate, state }: Phase, kind: Kind): Promise<string> {
   const hook = (handler: string): object => ({ handler: `index.${handler}`, timeout: HOOK_S_MAX });
   const isHook = gate === 'initializer' || gate === 'preFreeze' || gate === 'postThaw' || gate === 'preStop';
   return createFunction(platform, name, {
-    language,
-    code: SOURCES[language],
+    language: kind === 'nodejs' ? 'nodejs' : 'python',
+    code: SOURCES[kind],
     fields: {
+      ...(kind === 'server'
+        ? { runtime: 'custom', customRuntimeConfig: { command: ['python3', '/code/server.py'] } }
+        : {}),
       timeout: HOOK_S_MAX,
       environmentVariables: {
-        ...(gate === 'boot' ? BOOT[language] : {}),
+        ...(gate === 'boot' ? BOOT[kind] : {}),
         ...(gate === undefined ? {} : { GATE: gate }),
         THAW_FREEZE_AFTER_MS: state === 'idle' ? 'never' : '0',
       },
@@ -217,8 +259,8 @@ function createGated(platform: Platform, { name, gate, state }: Phase, language:
 }
 
 /** Other code of the same behaviour, so that the next call retires the instances of the old. */
-async function updateCode(platform: Platform, name: string, language: Language): Promise<void> {
-  const files = { ...SOURCES[language], 'other.txt': '' };
+async function updateCode(platform: Platform, name: string, kind: Kind): Promise<void> {
+  const files = { ...SOURCES[kind], 'other.txt': '' };
   const zipFile = (await zip(files)).toString('base64');
   const answer = await signedCall(platform, {
     method: 'PUT',
