@@ -6,6 +6,8 @@ import java.util.List;
 
 /** Functions that take the process with them, and some that only look like it. */
 public class Ends {
+    private static final List<byte[]> LEAKED = new ArrayList<>();
+
     public String exits(String event, Context context) {
         System.out.print("leaving");
         System.exit(3);
@@ -15,6 +17,20 @@ public class Ends {
     public String runsOutOfMemory(String event) {
         List<long[]> held = new ArrayList<>();
         while (true) held.add(new long[1 << 24]);
+    }
+
+    /** Keeps what it holds when it has failed. */
+    public String leaks(String event) {
+        while (true) LEAKED.add(new byte[16]);
+    }
+
+    /** The handler is fine, but not the process. */
+    public String threadLeaks(String event) throws InterruptedException {
+        Thread thread = new Thread(() -> leaks(event));
+        thread.start();
+        thread.join();
+        Thread.sleep(60_000);
+        return "late";
     }
 
     /** Ends its stack, not its process. */

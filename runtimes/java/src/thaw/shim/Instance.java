@@ -8,6 +8,9 @@ import java.util.Map;
 final class Instance implements Link.Work, Thread.UncaughtExceptionHandler {
     private static final byte[] EMPTY_HEAD = "{}".getBytes(StandardCharsets.US_ASCII);
 
+    /** Given back when memory runs out, so that this can be told. */
+    private static final int RESERVE_BYTES = 524_288;
+
     private final Link link;
     private final Map<String, Object> specialize;
     private final Map<String, Object> function;
@@ -15,6 +18,7 @@ final class Instance implements Link.Work, Thread.UncaughtExceptionHandler {
     private final Loader loader = new Loader();
     private final Workers workers;
     private Handler handler;
+    private volatile byte[] reserve = new byte[RESERVE_BYTES];
     /** Null when the start is over. */
     private volatile String phase = "load";
 
@@ -111,21 +115,26 @@ final class Instance implements Link.Work, Thread.UncaughtExceptionHandler {
             exchange.finish(EMPTY_HEAD);
             return;
         }
-        byte[] description = Failure.describe(error);
-        exchange.fail(description);
-        if (Failure.isFatal(error)) endWith(description);
+        if (Failure.isFatal(error)) endWith(error);
+        else exchange.fail(Failure.describe(error));
     }
 
-    private void endWith(byte[] description) {
-        link.failAll(description);
-        link.logs.endOutside();
-        link.exit(1);
+    private void endWith(Throwable error) {
+        reserve = null;
+        try {
+            link.failAll(Failure.describe(error));
+            link.logs.endOutside();
+            link.exit(1);
+        } catch (Throwable second) {
+            // There is not even memory to tell. The daemon sees the process end.
+            Runtime.getRuntime().halt(1);
+        }
     }
 
     /** An error that ends a thread of the user's: as everywhere in Java the others go on, but not without memory. */
     @Override
     public void uncaughtException(Thread thread, Throwable error) {
-        if (Failure.isFatal(error)) endWith(Failure.describe(error));
+        if (Failure.isFatal(error)) endWith(error);
         System.err.print("Exception in thread \"" + thread.getName() + "\" ");
         error.printStackTrace();
     }

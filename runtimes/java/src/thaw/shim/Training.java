@@ -19,6 +19,9 @@ import java.util.Map;
 public final class Training {
     private Training() {}
 
+    /** Classes that other functions than the sample use; those that need the published interfaces cannot be archived. */
+    private static final String[] ALSO_USED = {"StreamHandler", "StreamHandler$EventOutput", "HttpHeaders", "HttpParameters"};
+
     /** What a small function may look like. */
     public static final class Sample {
         /** The text of the event. */
@@ -49,12 +52,21 @@ public final class Training {
                 };
             instance.setDaemon(true);
             instance.start();
+            for (String name : ALSO_USED) load(name);
             try (SocketChannel link = server.accept()) {
                 serve(link);
                 // The link stays open: its end would end this process before the archive is written.
                 Files.delete(path);
                 System.exit(0);
             }
+        }
+    }
+
+    private static void load(String name) {
+        try {
+            Class.forName(Training.class.getPackageName() + "." + name);
+        } catch (ClassNotFoundException error) {
+            throw Link.die("the training found no class " + name);
         }
     }
 
