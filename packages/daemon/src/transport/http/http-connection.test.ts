@@ -296,6 +296,22 @@ test('hooks and the initializer are calls of the platform', async (t) => {
   ]);
 });
 
+test('a hook that lost its connection waits for the news that its server is gone', async (t) => {
+  const { connection } = await serveFor(t, (request, response) => {
+    if (request.url === '/post-thaw') request.socket.destroy();
+    else response.end();
+  });
+  const told: string[] = [];
+  connection.runHook('postThaw', (error) => told.push(error?.errorType ?? 'fine'));
+  // The second call goes after the first, so what came of the first is known with its answer.
+  await new Promise<void>((resolve) => {
+    connection.call('GET', '/health', () => resolve());
+  });
+  told.push('gone');
+  connection.break(new Error('the server exited'));
+  assert.deepEqual(told, ['gone', 'ConnectionClosed']);
+});
+
 test('a hook ends with its connection', async (t) => {
   const { connection } = await serveFor(t, () => undefined);
   const { promise, resolve } = Promise.withResolvers<string | undefined>();
