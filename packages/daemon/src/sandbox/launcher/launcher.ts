@@ -151,7 +151,8 @@ export class Launcher {
     });
     await this.#passListener(sandbox);
     await sandbox.waitUntilRunning();
-    const { pid, memoryPeakFile, serverAddress } = sandbox;
+    const { pid, memoryPeakFile } = sandbox;
+    const serverAddress = sandbox.reachServer();
     this.#send({ type: 'started', id: spec.id, pid, memoryPeakFile, serverAddress });
     void sandbox.exited.then((exit) => {
       this.#send({ type: 'exited', id: spec.id, exit });

@@ -106,8 +106,8 @@ export class RunningSandbox {
     return this.#child.pid ?? 0;
   }
 
-  /** Starts the relay where one is needed; it listens when the server does. */
-  get serverAddress(): ServerAddress | undefined {
+  /** Makes the way to the server, once it runs: a relay, where one is needed, listens when the server does. */
+  reachServer(): ServerAddress | undefined {
     const { server } = this.spec;
     const { reach } = this.#launch;
     if (server === undefined || reach === undefined) return undefined;
