@@ -57,4 +57,16 @@ for (const major of new Set([...MAJORS, ...jdks.map((jdk) => jdk.major)])) {
       assert.match(String(failure), /thaw: no connection to /);
     },
   );
+  test(
+    `the flags of older runtimes are accepted on ${major}`,
+    { skip: jdk === undefined && 'this machine lacks it', timeout: SUITE_MS_MAX },
+    async () => {
+      assert(jdk !== undefined && shim !== undefined);
+      const start = { shim, codePath: directory, layerPath: '/nonexistent', memoryMb: 128, runtime: 'java8' };
+      const [java = '', ...args] = startCommand(jdk, start);
+      const link = join(directory, 'no-link');
+      const failure: unknown = await run(java, [...args, link]).catch((error: unknown) => error);
+      assert.match(String(failure), /^Error: Command failed: .*\nthaw: no connection to /);
+    },
+  );
 }

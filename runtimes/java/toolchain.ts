@@ -26,6 +26,9 @@ interface Build {
   readonly names: string;
   readonly compile: readonly string[];
   readonly flags: readonly string[];
+  /** These runtimes allowed reflection into the JDK, and libraries of their time count on it. */
+  readonly olderRuntimes: readonly string[];
+  readonly olderFlags: readonly string[];
 }
 
 const build = readBuild();
@@ -80,6 +83,8 @@ export interface Start {
   readonly codePath: string;
   readonly layerPath: string;
   readonly memoryMb: number;
+  /** As configured, e.g. `java11`. */
+  readonly runtime?: string;
   /** What `archive` made for this JDK, if it did. */
   readonly archive?: string;
 }
@@ -90,7 +95,8 @@ export interface Start {
  */
 export function startCommand(jdk: Jdk, start: Start): string[] {
   const flags = [...build.flags, `-Xmx${heapMb(start.memoryMb)}m`];
-  if (start.archive !== undefined) flags.push(`${archiveOptions(jdk).use}=${start.archive}`);
+  if (build.olderRuntimes.includes(start.runtime ?? '')) flags.push(...build.olderFlags);
+  else if (start.archive !== undefined) flags.push(`${archiveOptions(jdk).use}=${start.archive}`);
   return [join(jdk.home, 'bin', 'java'), ...flags, '-cp', classPath(start), build.mainClass];
 }
 
