@@ -151,13 +151,13 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   });
   open.defer(() => scheduler.close(STOP_GRACE_MS));
 
-  let onRouted = (_functionName: string): void => undefined;
+  let onChanged = (_functionName: string): void => undefined;
   const catalog = await Catalog.open({
     records,
     packages: codeStore,
     clock,
     place: PLACE,
-    onRouted: (functionName) => onRouted(functionName),
+    onChanged: (functionName) => onChanged(functionName),
     onBrokenCode: (error) => log('error', 'a stored function cannot be run', error),
   });
   open.defer(() => catalog.close());
@@ -166,7 +166,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     (opened) => opened.close(),
   );
   provisioning.open();
-  onRouted = (functionName) => provisioning.refresh(functionName);
+  onChanged = (functionName) => provisioning.refresh(functionName);
   const collectCode = (): void => {
     const running = [...scheduler.instances()].map((instance) => instance.runnable);
     catalog

@@ -25,8 +25,8 @@ export interface CatalogOptions {
   readonly packages: CodePackages;
   readonly clock: Clock;
   readonly place: AccountPlace;
-  /** Told of a function after something that leads to one of its versions was routed anew or removed. */
-  readonly onRouted?: (functionName: string) => void;
+  /** Told of a function after one of its routes, or a setting of its scaling, has changed. */
+  readonly onChanged?: (functionName: string) => void;
   /** Told of a stored version that cannot be routed: its code cannot be unpacked, or the store not be read. */
   readonly onBrokenCode: (error: ThawError) => void;
 }
@@ -69,7 +69,7 @@ export class Catalog {
       code: this.#unpacked,
       place,
       onLatest: (functionName, latest) => this.#live.onLatest(functionName, latest),
-      onRouted: (functionName) => options.onRouted?.(functionName),
+      onChanged: (functionName) => options.onChanged?.(functionName),
       onBrokenCode: options.onBrokenCode,
     });
     const context: CatalogContext = {

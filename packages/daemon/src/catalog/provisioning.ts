@@ -33,35 +33,27 @@ interface Wanted {
 
 /**
  * Tells the scheduler what functions ask for beside their code: reserved concurrency and provisioned instances, each in
- * the version that its qualifier leads to now. Follows the records, the routes and the time.
+ * the version that its qualifier leads to now. `refresh` is called at every change; what a schedule changes comes by itself.
  */
 export class Provisioning {
   readonly #deps: ProvisioningDeps;
   /** Functions with provisioned instances, by qualifier. */
   readonly #wanted = new Map<string, ReadonlyMap<string, Wanted>>();
   readonly #timers = new Map<string, NodeJS.Timeout>();
-  readonly #unwatch: (() => void)[] = [];
 
   constructor(deps: ProvisioningDeps) {
     this.#deps = deps;
   }
 
+  /** Once, when everything stored is routed. */
   open(): void {
     const { records } = this.#deps;
     const prefixes = [CONCURRENCY, PROVISION_CONFIGS, SCALING_CONFIGS].map((kind) => kind.prefix);
-    for (const prefix of prefixes) {
-      this.#unwatch.push(
-        records.watch(prefix, (change) =>
-          this.refresh(functionIn(change.kind === 'put' ? change.record.key : change.key)),
-        ),
-      );
-    }
     const keys = prefixes.flatMap((prefix) => records.list(prefix).map((record) => record.key));
     for (const functionName of new Set(keys.map(functionIn))) this.refresh(functionName);
   }
 
   close(): void {
-    for (const unwatch of this.#unwatch) unwatch();
     for (const timer of this.#timers.values()) clearTimeout(timer);
   }
 

@@ -7,11 +7,21 @@ import type { RoutingTable } from './routing-table.ts';
 import { runnableVersion } from './runnable-version.ts';
 import { requireLayerCode } from './stored-layer.ts';
 import type { UnpackedCode } from './unpacked-code.ts';
-import { ALIASES, FUNCTIONS, TRIGGERS, VERSIONS } from './record-kinds.ts';
+import {
+  ALIASES,
+  CONCURRENCY,
+  FUNCTIONS,
+  PROVISION_CONFIGS,
+  SCALING_CONFIGS,
+  TRIGGERS,
+  VERSIONS,
+} from './record-kinds.ts';
 
 /** Code packages that are looked for, or unpacked, at the same time when the platform starts. */
 const PREPARATIONS_MAX = 32;
 const ROUTED_PREFIXES = [FUNCTIONS, VERSIONS, ALIASES, TRIGGERS].map((kind) => kind.prefix);
+/** Settings that no route is made of, but that change how many instances there are. */
+const SCALING_PREFIXES = [CONCURRENCY, PROVISION_CONFIGS, SCALING_CONFIGS].map((kind) => kind.prefix);
 
 /** The packages that a version runs from. */
 export interface CodeSource {
@@ -26,8 +36,8 @@ export interface RouteKeeperOptions {
   readonly place: AccountPlace;
   /** Told of a function whose LATEST was routed anew or removed. */
   readonly onLatest: (functionName: string, latest: FunctionVersion | undefined) => void;
-  /** Told of a function after something that leads to one of its versions was routed anew or removed. */
-  readonly onRouted: (functionName: string) => void;
+  /** Told of a function after one of its routes, or a setting of its scaling, has changed. */
+  readonly onChanged: (functionName: string) => void;
   /** Told of a version that cannot be routed: its code cannot be unpacked, or the store not be read. */
   readonly onBrokenCode: (error: ThawError) => void;
 }
@@ -54,7 +64,7 @@ export class RouteKeeper {
   /** Routes everything that is stored; from then on follows changes. */
   async open(): Promise<void> {
     const { records } = this.#options;
-    for (const prefix of ROUTED_PREFIXES) {
+    for (const prefix of [...ROUTED_PREFIXES, ...SCALING_PREFIXES]) {
       this.#unwatch.push(
         records.watch(prefix, (change) =>
           this.#follow(change.kind === 'put' ? change.record.key : change.key),
@@ -76,12 +86,14 @@ export class RouteKeeper {
 
   /** Makes the routes of one key as its record is now; nothing for kinds of record that are not routed. */
   refresh(key: string): void {
-    if (this.#isClosed || !ROUTED_PREFIXES.some((prefix) => key.startsWith(prefix))) return;
-    const record = this.#options.records.get(key);
-    if (record === undefined) this.#unroute(key);
-    else if (this.#routed.get(key) !== record.revision) this.#route(record);
-    else return;
-    this.#options.onRouted(key.split('/')[1] ?? '');
+    if (this.#isClosed) return;
+    if (ROUTED_PREFIXES.some((prefix) => key.startsWith(prefix))) {
+      const record = this.#options.records.get(key);
+      if (record === undefined) this.#unroute(key);
+      else if (this.#routed.get(key) !== record.revision) this.#route(record);
+      else return;
+    } else if (!SCALING_PREFIXES.some((prefix) => key.startsWith(prefix))) return;
+    this.#options.onChanged(key.split('/')[1] ?? '');
   }
 
   /** Undefined for a live session's version, whose code is the developer's. */

@@ -70,7 +70,7 @@ export class Instance {
   readonly id: string;
   readonly runnable: RunnableVersion;
   readonly startedAtMs: number;
-  /** Invocations served so far; the one that finds 0 had the cold start. */
+  /** Invocations served so far; one that waited for the start finds 0. */
   served = 0;
 
   readonly #deps: InstanceDeps;

@@ -222,11 +222,16 @@ export class Invocation implements Waiter, CallSink {
 
   #serve(instance: Instance, request: InstanceRequest): void {
     this.#instance = instance;
-    if (instance.served === 0) {
+    if (instance.served === 0 && this.#hasWaitedFor(instance)) {
       this.#coldStart = true;
       Object.assign(this.#phases, instance.timings);
     }
     this.#call = instance.serve(request, this);
+  }
+
+  /** An instance that was ready before this request came was started ahead, or for another one. */
+  #hasWaitedFor({ state }: Instance): boolean {
+    return state.name === 'idle' && state.sinceMs >= this.request.acceptedMs;
   }
 
   /** The runtime got the request when the instance was awake. */

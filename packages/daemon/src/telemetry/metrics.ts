@@ -44,7 +44,7 @@ export class Metrics {
     });
     this.#coldStarts = new Counter({
       name: 'thaw_cold_starts_total',
-      help: 'Invocations that were the first of their instance.',
+      help: 'Invocations that waited for the start of their instance.',
       labelNames: ['function'],
       registers,
     });
