@@ -1,6 +1,7 @@
 import type { RuntimeEvents } from '../transport/runtime-connection.ts';
 import { HttpEndpoint } from './http-endpoint.ts';
 import { LinkEndpoint } from './link-endpoint.ts';
+import { PollEndpoint } from './poll-endpoint.ts';
 import { StdioEndpoint } from './stdio-endpoint.ts';
 import type { EndpointContext, RuntimeEndpoint } from './runtime-endpoint.ts';
 
@@ -11,7 +12,9 @@ export function createEndpoint(context: EndpointContext, events: RuntimeEvents):
     case 'python3':
       return new LinkEndpoint(context, events);
     case 'custom':
-      return new HttpEndpoint(context, events);
+      return context.runnable.server?.mayPoll === true
+        ? new PollEndpoint(context, events)
+        : new HttpEndpoint(context, events);
     case 'hot':
       return new StdioEndpoint(context, events);
   }
