@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { Agent, request as httpRequest } from 'node:http';
+import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import { Readable, type Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { test, type TestContext } from 'node:test';
 import { startPlatform, type Platform } from '@thaw/testkit/platform.ts';
@@ -175,6 +176,18 @@ test('web servers of the user', { concurrency: true }, async (all) => {
         assert.deepEqual(await socket.say('still here'), 'still here');
         const { instances } = await listInstances(platform, 'sockets');
         assert.equal(instances.length, noSandbox === undefined ? 2 : 1);
+      });
+
+      await t.test('a caller that goes away lets the slot go', async () => {
+        const request = httpRequest(`${platform.url}${path}/chat`, { agent: false, headers: WEBSOCKET });
+        const [, socket] = await new Promise<[IncomingMessage, Duplex]>((resolve, reject) => {
+          request.once('upgrade', (answer, upgraded) => resolve([answer, upgraded]));
+          request.once('error', reject);
+          request.end();
+        });
+        await waitFor('a busy instance', () => isBusy(platform, 'sockets'));
+        socket.destroy();
+        await waitFor('an idle instance', async () => !(await isBusy(platform, 'sockets')));
       });
 
       await t.test('the host of the function', async () => {
@@ -350,6 +363,35 @@ test('web servers of the user', { concurrency: true }, async (all) => {
   });
 });
 
+test('without sandboxes a web server has one instance, which takes every request', async (t) => {
+  const platform = await startPlatform(t, { isolation: 'process' });
+  const port = await freePort();
+  const path = await deployServer(platform, 'alone', { concurrency: 1, config: { port } });
+  const answers = await Promise.all(
+    Array.from({ length: 8 }, () =>
+      send(platform.url, { path: `${path}/who`, headers: { host: platform.endpoint } }),
+    ),
+  );
+  for (const { status, body } of answers) assert.equal(status, 200, body.toString());
+  assert.equal(new Set(answers.map(({ headers }) => headers['x-fc-instance-id'])).size, 1);
+  const { stdout } = await platform.thaw(['logs', 'alone']);
+  assert.match(stdout.toString(), /without isolation, port \d+ of the machine is the function's/u);
+});
+
+/** A port that nothing on this machine has at this moment. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const address = server.address();
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  if (address === null || typeof address === 'string') throw new Error('the server had no port');
+  return address.port;
+}
+
 interface Who {
   readonly pid: number;
   readonly url: string;
@@ -372,13 +414,25 @@ async function invokeText(platform: Platform, name: string, event: string): Prom
 async function listInstances(
   platform: Platform,
   name: string,
-): Promise<{ instances: { instanceId: string }[] }> {
+): Promise<{ instances: { instanceId: string; status: string }[] }> {
   const answer = await signedCall(platform, {
     method: 'GET',
     path: `/2023-03-30/functions/${name}/instances`,
   });
   return JSON.parse(answer.body.toString());
 }
+
+async function isBusy(platform: Platform, name: string): Promise<boolean> {
+  const { instances } = await listInstances(platform, name);
+  return instances.some(({ status }) => status === 'Active');
+}
+
+const WEBSOCKET = {
+  connection: 'Upgrade',
+  upgrade: 'websocket',
+  'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+  'sec-websocket-version': '13',
+};
 
 interface OpenSocket {
   readonly opened: Promise<void>;
@@ -430,13 +484,7 @@ function rawUpgrade(platform: Platform, path: string, host: string): Promise<str
       port,
       path,
       agent: false,
-      headers: {
-        host,
-        connection: 'Upgrade',
-        upgrade: 'websocket',
-        'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
-        'sec-websocket-version': '13',
-      },
+      headers: { host, ...WEBSOCKET },
     });
     const headOf = (answer: { statusCode?: number | undefined; rawHeaders: string[] }): string => {
       const lines = answer.rawHeaders.map((text, at) => (at % 2 === 0 ? `\n${text}: ` : text));

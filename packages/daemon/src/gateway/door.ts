@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
+import type { Socket } from 'node:net';
 
 /**
  * A door takes requests under its path prefixes and translates them for the core. It decides nothing and holds no state;
@@ -9,7 +9,7 @@ export interface Door {
   /** Whether the request is this door's. Runs for every request, so it looks at the first characters only. */
   owns(method: string, path: string): boolean;
   /** `socket` is given where the caller asks for an upgrade and the door takes upgrades. */
-  handle(request: IncomingMessage, response: ServerResponse, arrival: Arrival, socket?: Duplex): void;
+  handle(request: IncomingMessage, response: ServerResponse, arrival: Arrival, socket?: Socket): void;
 }
 
 /** What the gateway has already learned of a request. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Duplex, Readable } from 'node:stream';
+import type { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { Invocation, type InvocationDeps } from '../invocation/invocation.ts';
 import type { HttpTrigger } from '../model/trigger.ts';
@@ -42,7 +43,7 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
   }
 
   /** `/http/<function>/<trigger>/rest`; without the slash at the end it is the same as with it. */
-  handle(request: IncomingMessage, response: ServerResponse, arrival: Arrival, socket?: Duplex): void {
+  handle(request: IncomingMessage, response: ServerResponse, arrival: Arrival, socket?: Socket): void {
     const functionEnd = arrival.path.indexOf('/', PREFIX.length);
     const functionName = arrival.path.slice(PREFIX.length, functionEnd === -1 ? undefined : functionEnd);
     const triggerEnd = functionEnd === -1 ? -1 : arrival.path.indexOf('/', functionEnd + 1);
@@ -64,7 +65,7 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
     request: IncomingMessage,
     response: ServerResponse,
     arrival: Arrival,
-    socket?: Duplex,
+    socket?: Socket,
   ): void {
     this.#serve(this.#deps.routes.httpTriggerOfHost(label), label, '', request, response, arrival, socket);
   }
@@ -76,7 +77,7 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
     request: IncomingMessage,
     response: ServerResponse,
     arrival: Arrival,
-    socket: Duplex | undefined,
+    socket: Socket | undefined,
   ): void {
     const method = request.method ?? 'GET';
     const cors = trigger?.http.corsConfig;
@@ -139,7 +140,7 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
     response: ServerResponse,
     arrival: Arrival,
     form: TriggerAnswerForm,
-    socket: Duplex | undefined,
+    socket: Socket | undefined,
   ): void {
     const runnable = this.#deps.routes.resolve(trigger.functionName, trigger.qualifier, Math.random());
     const { sessionAffinity } = runnable;

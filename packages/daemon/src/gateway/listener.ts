@@ -33,7 +33,7 @@ export interface FunctionHosts {
     request: IncomingMessage,
     response: ServerResponse,
     arrival: Arrival,
-    socket?: Duplex,
+    socket?: Socket,
   ): void;
   /** Whether requests to this path may go on with another protocol; on a function's own host all may. */
   takesUpgrades(path: string): boolean;
@@ -120,7 +120,7 @@ export class Listener {
     this.#onRequest(request, responseOn(request, socket), socket);
   }
 
-  #onRequest(request: IncomingMessage, response: ServerResponse, socket?: Duplex): void {
+  #onRequest(request: IncomingMessage, response: ServerResponse, socket?: Socket): void {
     const url = request.url ?? '/';
     const queryAt = url.indexOf('?');
     const arrival: Arrival = {

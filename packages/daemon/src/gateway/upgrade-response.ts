@@ -1,6 +1,5 @@
 import { ServerResponse, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import type { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Invocation, InvocationResponder } from '../invocation/invocation.ts';
 import type { ResponseHead } from '../transport/transport.ts';
@@ -32,12 +31,12 @@ export function responseOn(request: IncomingMessage, socket: Socket): ServerResp
  * both until either ends it, and the slot is taken for as long; any other answer is an ordinary one.
  */
 export class UpgradeResponse implements InvocationResponder {
-  readonly #socket: Duplex;
+  readonly #socket: Socket;
   readonly #form: AnswerForm;
   readonly #answer: InvocationResponse;
   #isSwitched = false;
 
-  constructor(socket: Duplex, response: ServerResponse, form: AnswerForm) {
+  constructor(socket: Socket, response: ServerResponse, form: AnswerForm) {
     this.#socket = socket;
     this.#form = form;
     this.#answer = new InvocationResponse(response, form);
@@ -63,7 +62,7 @@ export class UpgradeResponse implements InvocationResponder {
   }
 
   onEnd(): void {
-    if (this.#isSwitched) this.#socket.end();
+    if (this.#isSwitched) this.#socket.destroySoon();
     else this.#answer.onEnd();
   }
 

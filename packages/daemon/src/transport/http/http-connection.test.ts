@@ -273,6 +273,18 @@ test('an upgraded connection carries bytes both ways until either side ends it',
   assert.deepEqual([sink.text(), sink.calls.at(-1)], ['for /up;first;last', 'end']);
 });
 
+test('a server that does not notice that its caller is gone gives the slot back', async (t) => {
+  const { server, connection } = await serveFor(t, (_request, response) => response.end());
+  server.on('upgrade', (_request: IncomingMessage, socket: Socket) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: none\r\nConnection: Upgrade\r\n\r\n');
+    socket.resume();
+  });
+  const body = new PassThrough();
+  body.end();
+  const sink = await answerTo(connection, httpRequest('GET', '/up', { upgrade: 'none', body }));
+  assert.equal(sink.calls.at(-1), 'end');
+});
+
 test('hooks and the initializer are calls of the platform', async (t) => {
   const seen: string[] = [];
   const { connection } = await serveFor(t, (request, response) => {

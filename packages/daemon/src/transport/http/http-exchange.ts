@@ -8,6 +8,9 @@ import { declaresFailure, InvokeFailure, isInvoke } from './invoke-failure.ts';
 /** Methods that a server may get twice (RFC 9110, section 9.2.2). */
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
+/** A caller that has closed its side of an upgraded connection is taken for gone after this: nobody may hold a slot. */
+const HALF_OPEN_MS_MAX = 2000;
+
 export interface HttpExchangeOwner {
   readonly clients: HttpClients;
   /** Sent with every request, flat. */
@@ -131,7 +134,14 @@ export class HttpExchange implements Exchange, Dispatcher.DispatchHandler {
       if (!this.#sink.onData(chunk)) socket.pause();
     });
     socket.once('end', () => socket.end());
-    socket.once('close', () => this.#end(() => this.#sink.onEnd()));
+    let limit: NodeJS.Timeout | undefined;
+    body.once('end', () => {
+      limit = setTimeout(() => socket.destroy(), HALF_OPEN_MS_MAX);
+    });
+    socket.once('close', () => {
+      clearTimeout(limit);
+      this.#end(() => this.#sink.onEnd());
+    });
     body.pipe(socket);
   }
 
