@@ -22,6 +22,7 @@ import { InstanceOutput } from './instance-output.ts';
 import { inFlightOf, nextState, type InstanceEvent, type InstanceState } from './instance-state.ts';
 import type { Interpreter } from './interpreters.ts';
 import type { RuntimeEndpoint } from './runtime-endpoint.ts';
+import type { Shims } from './shims.ts';
 import { StartPhases, type StartTimings } from './start-phases.ts';
 
 /** Loading the code is given the function's own timeout, and at least this. */
@@ -40,8 +41,7 @@ export interface InstanceDeps {
   readonly driver: SandboxDriver;
   readonly interpreters: readonly Interpreter[];
   readonly runDirectory: string;
-  /** Where `installShims` put them. */
-  readonly shimDirectory: string;
+  readonly shims: Shims;
   readonly log: (line: InstanceLog) => void;
   /** A hook has ended; `requestId` is the invocation before it. */
   readonly onHook: (instance: Instance, run: HookRun, requestId: string) => void;
@@ -104,7 +104,7 @@ export class Instance {
     });
     this.#output = new InstanceOutput(deps.wheel, (source, text) => this.#onOutput(source, text));
     this.#meter = new InstanceMeter(deps.clock, (interval) => deps.onBilled(this, interval));
-    this.#files = instanceFiles(deps.runDirectory, deps.shimDirectory, id);
+    this.#files = instanceFiles(deps.runDirectory, deps.shims.directory, id);
   }
 
   get state(): InstanceState {
@@ -155,6 +155,7 @@ export class Instance {
           runnable: this.runnable,
           instanceId: this.id,
           interpreters,
+          shims: this.#deps.shims,
           files: this.#files,
           driver: driver.name,
           note: (text) => this.#log('', 'platform', text),
@@ -170,6 +171,8 @@ export class Instance {
       this.#phases.onSandbox();
       const { freezeAfterMs } = this.runnable;
       this.#freezer = new Freezer(this.#deps.wheel, sandbox, freezeAfterMs, () => this.#onFreezeDue());
+      // A runtime may be ready, and have served, before the launcher's word that its sandbox is up is here.
+      if (this.#state.name === 'idle') this.#freezer.arm();
       if (this.#killed) sandbox.kill();
       else endpoint.onSandbox(sandbox);
       const exit = await sandbox.exited;
