@@ -100,7 +100,9 @@ for (const language of BOTH) {
     await untilState(platform, hooked, 'frozen');
     await invoke(platform, plain);
     await untilState(platform, plain, 'frozen');
-    await platform.thaw(['function', 'delete', plain, '--yes']);
+    await createFunctionAgain(platform, plain, code, language);
+    await untilState(platform, plain, 'frozen');
+    assert.doesNotMatch(await logOf(platform, plain), /before the|after the/);
 
     const requestId = String(first.headers['x-fc-request-id']);
     const record = await platform.thaw(['invocation', 'get', requestId, '--json']);
