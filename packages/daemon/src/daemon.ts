@@ -24,7 +24,7 @@ import { RequestVerifier } from './gateway/signature/request-verifier.ts';
 import { SignedTokens } from './gateway/signature/signed-token.ts';
 import { Instance, type InstanceDeps, type InstanceLog } from './instance/instance.ts';
 import { findInterpreters } from './instance/interpreters.ts';
-import { installShims } from './instance/shims.ts';
+import { Shims } from './instance/shims.ts';
 import { InvocationRecorder } from './invocation/invocation-recorder.ts';
 import type { Invocation } from './invocation/invocation.ts';
 import { openSandboxes } from './sandbox/sandboxes.ts';
@@ -111,7 +111,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   ]);
   open.defer(() => sandboxes.close());
   const { driver } = sandboxes;
-  const shimDirectory = await installShims(data.path, interpreters, log);
+  const shims = await Shims.install(data.path, interpreters, log);
 
   const instanceDeps: InstanceDeps = {
     clock,
@@ -119,7 +119,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     driver,
     interpreters,
     runDirectory: data.runDirectory,
-    shimDirectory,
+    shims,
     log: (entry) => appendLines(logs, clock.now(), entry),
     onHook: (instance, { hook, ms, failure }, requestId) => {
       metrics.onHook(instance.runnable.functionName, hook, failure !== undefined);

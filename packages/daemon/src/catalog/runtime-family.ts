@@ -3,7 +3,7 @@ import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { RuntimeFamily } from '../model/runnable.ts';
 
 /** FC's other runtimes: known, so that the message can say that the name is right and the version is not. */
-const NOT_IN_THIS_VERSION = ['custom-container', 'java8', 'java11', 'go1', 'php7.2', 'dotnetcore3.1'];
+const NOT_IN_THIS_VERSION = ['custom-container', 'go1', 'php7.2', 'dotnetcore3.1'];
 
 /** What runs a runtime. Throws UNSUPPORTED_RUNTIME. */
 export function runtimeFamily(runtime: string): RuntimeFamily {
@@ -15,5 +15,6 @@ export function runtimeFamily(runtime: string): RuntimeFamily {
   }
   if (runtime === 'hot') return 'hot';
   if (runtime.startsWith('custom')) return 'custom';
+  if (runtime.startsWith('java')) return 'java';
   return runtime.startsWith('nodejs') ? 'nodejs' : 'python3';
 }

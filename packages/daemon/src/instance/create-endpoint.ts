@@ -10,6 +10,7 @@ export function createEndpoint(context: EndpointContext, events: RuntimeEvents):
   switch (context.runnable.family) {
     case 'nodejs':
     case 'python3':
+    case 'java':
       return new LinkEndpoint(context, events);
     case 'custom':
       return context.runnable.server?.mayPoll === true

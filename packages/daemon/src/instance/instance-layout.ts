@@ -3,15 +3,7 @@ import type { RunnableVersion } from '../model/runnable.ts';
 import type { SandboxDriver, SandboxMount, SandboxSpec } from '../sandbox/sandbox.ts';
 import type { Specialization } from '../transport/link/link-messages.ts';
 import { interpreterMount, type Interpreter } from './interpreters.ts';
-
-/** Where an instance finds its things: fixed paths in a mount namespace, the host's own without one. */
-interface Places {
-  readonly code: string;
-  readonly layers: string;
-  readonly shim: string;
-  readonly link: string;
-  readonly interpreter: string;
-}
+import { SHIM_LANGUAGES, type ShimPlaces } from './shim-languages.ts';
 
 export interface InstanceFiles {
   /** Directory on the host for this instance's sockets. */
@@ -28,11 +20,6 @@ export function instanceFiles(runDirectory: string, shims: string, instanceId: s
   return { directory, shims, linkSocket: join(directory, 'link', 's'), outputSocket: join(directory, 'out') };
 }
 
-const SHIM_DIRECTORIES = { nodejs: 'nodejs', python3: 'python' } as const;
-const SHIM_FILES = { nodejs: 'shim.cjs', python3: 'shim.py' } as const;
-/** Of the memory limit, what the JavaScript heap may take; the rest is for buffers, code and stacks. */
-const NODE_HEAP_SHARE = 0.8;
-
 export function sandboxSpec(
   runnable: RunnableVersion,
   instanceId: string,
@@ -41,14 +28,12 @@ export function sandboxSpec(
   driver: SandboxDriver['name'],
 ): SandboxSpec {
   const places = placesOf(runnable, interpreter, files, driver);
-  const flags =
-    interpreter.family === 'nodejs'
-      ? [`--max-old-space-size=${Math.floor(runnable.memoryMb * NODE_HEAP_SHARE)}`]
-      : ['-u', '-B'];
+  const environment = environmentOf(runnable, instanceId, places);
   return {
     id: instanceId,
-    command: [places.interpreter, ...flags, places.shim],
-    environment: { ...environmentOf(runnable, instanceId, places), THAW_LINK: places.link },
+    command: SHIM_LANGUAGES[interpreter.family].command(places, runnable),
+    // A JVM cannot take a variable away, so its shim gets the link as an argument.
+    environment: interpreter.family === 'java' ? environment : { ...environment, THAW_LINK: places.link },
     workingDirectory: places.code,
     mounts: driver === 'process' ? [] : mountsOf(runnable, interpreter, files),
     memoryBytesMax: runnable.memoryMb * 1024 * 1024,
@@ -103,13 +88,13 @@ function placesOf(
   interpreter: Interpreter,
   files: InstanceFiles,
   driver: SandboxDriver['name'],
-): Places {
-  const shimFile = SHIM_FILES[interpreter.family];
+): ShimPlaces {
+  const { directory } = SHIM_LANGUAGES[interpreter.family];
   if (driver === 'process') {
     return {
       code: runnable.codeDirectory,
       layers: runnable.layerDirectory ?? '/nonexistent',
-      shim: join(files.shims, SHIM_DIRECTORIES[interpreter.family], shimFile),
+      shim: join(files.shims, directory),
       link: files.linkSocket,
       interpreter: interpreter.path,
     };
@@ -117,14 +102,14 @@ function placesOf(
   return {
     code: '/code',
     layers: '/opt',
-    shim: `/run/thaw/runtime/${shimFile}`,
+    shim: '/run/thaw/runtime',
     link: '/run/thaw/link/s',
     interpreter: interpreterMount(interpreter)?.command ?? interpreter.path,
   };
 }
 
 function mountsOf(runnable: RunnableVersion, interpreter: Interpreter, files: InstanceFiles): SandboxMount[] {
-  const shims = join(files.shims, SHIM_DIRECTORIES[interpreter.family]);
+  const shims = join(files.shims, SHIM_LANGUAGES[interpreter.family].directory);
   const mounts: SandboxMount[] = [
     { source: runnable.codeDirectory, target: '/code', readOnly: true },
     { source: shims, target: '/run/thaw/runtime', readOnly: true },
@@ -143,7 +128,7 @@ function mountsOf(runnable: RunnableVersion, interpreter: Interpreter, files: In
 function environmentOf(
   runnable: RunnableVersion,
   instanceId: string,
-  places: Places,
+  places: ShimPlaces,
 ): Record<string, string> {
   return {
     PATH: `/var/lang/bin:${places.layers}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`,
@@ -160,7 +145,7 @@ function environmentOf(
  * An interpreter that was moved to `/var/lang` may be a small program around a library of its own, which the loader
  * would look for where it was built, or worse, find another release of in the system.
  */
-function libraryPath({ environment }: RunnableVersion, { code, layers, interpreter }: Places): string {
+function libraryPath({ environment }: RunnableVersion, { code, layers, interpreter }: ShimPlaces): string {
   const path = environment['LD_LIBRARY_PATH'] ?? `${code}:${code}/lib:${layers}/lib`;
   return interpreter.startsWith('/var/lang/') ? `${path}:/var/lang/lib` : path;
 }

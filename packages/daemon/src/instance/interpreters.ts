@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process';
-import { readdirSync, realpathSync } from 'node:fs';
+import { readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { z } from 'zod';
 import type { ShimFamily } from '../model/runnable.ts';
+import { SHIM_LANGUAGES, shimFamilyOf } from './shim-languages.ts';
 
 /** One language interpreter of the machine. */
 export interface Interpreter {
@@ -19,20 +20,22 @@ export interface Interpreter {
   readonly root: string;
 }
 
+/** Where Linux distributions put their JDKs. */
+const JVM_DIRECTORY = '/usr/lib/jvm';
 const PROBE_TIMEOUT_MS = 10_000;
 const run = promisify(execFile);
 /** Full version, executable, and what it needs beside it. */
 const probeSchema = z.tuple([z.string(), z.string(), z.string()]);
 
 /**
- * Every Node (18 and up) and Python (3.9 and up) that can be found: our own engine, `PATH`, and the places where the usual
- * version managers keep theirs.
+ * Every Node (18 and up), Python (3.9 and up) and Java (17 and up) that can be found: our own engine, `PATH`, and the
+ * places where distributions and the usual version managers keep theirs.
  */
 export async function findInterpreters(searchPath: string): Promise<readonly Interpreter[]> {
   const directories = searchPath.split(':').filter((directory) => directory.startsWith('/'));
   const names = directories.flatMap((directory) =>
     listDirectory(directory)
-      .filter((name) => /^(node|python3(\.\d+)?)$/.test(name))
+      .filter((name) => /^(node|python3(\.\d+)?|java)$/.test(name))
       .map((name) => join(directory, name)),
   );
   const home = homedir();
@@ -44,7 +47,8 @@ export async function findInterpreters(searchPath: string): Promise<readonly Int
       join(home, '.pyenv/versions', v, 'bin/python3'),
     ),
   ];
-  const candidates = new Set([process.execPath, ...names, ...managed]);
+  const javas = listDirectory(JVM_DIRECTORY).map((name) => join(JVM_DIRECTORY, name, 'bin/java'));
+  const candidates = new Set([process.execPath, ...names, ...managed, ...javas]);
   const probed = await Promise.all([...candidates].map(probe));
   const byPath = new Map<string, Interpreter>();
   for (const found of probed)
@@ -54,6 +58,7 @@ export async function findInterpreters(searchPath: string): Promise<readonly Int
 
 /** Asks the program itself: its name, or a version manager's stand-in, says too little. */
 async function probe(path: string): Promise<Interpreter | undefined> {
+  if (path.endsWith('/java')) return probeJava(path);
   const family: ShimFamily = path.endsWith('/node') ? 'nodejs' : 'python3';
   const script =
     family === 'nodejs'
@@ -82,46 +87,55 @@ async function probe(path: string): Promise<Interpreter | undefined> {
   }
 }
 
+/** A JDK says what it is in a file; asking the program would start a virtual machine. */
+function probeJava(path: string): Interpreter | undefined {
+  try {
+    const executable = realpathSync(path);
+    const root = dirname(dirname(executable));
+    const fullVersion =
+      /^JAVA_VERSION="([^"]+)"/m.exec(readFileSync(join(root, 'release'), 'utf8'))?.[1] ?? '';
+    const [major = 0, minor = 0] = fullVersion.split('.').map((part) => Number.parseInt(part, 10));
+    if (!(major >= 17)) return undefined;
+    return { family: 'java', version: [major, minor], fullVersion, path: executable, root };
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * The interpreter that a function's runtime runs on: the version it names; where the machine lacks it, the next newer
  * one, then the newest. What was chosen is told wherever runtimes are shown, and in the function's log.
  */
 export function requireInterpreter(interpreters: readonly Interpreter[], runtime: string): Interpreter {
-  const family: ShimFamily = runtime.startsWith('nodejs') ? 'nodejs' : 'python3';
-  const named = runtime.slice(family === 'nodejs' ? 'nodejs'.length : 'python'.length);
-  const [major = 0, minor = 0] = named.split('.').map((part) => Number.parseInt(part, 10) || 0);
-  const wanted = family === 'nodejs' ? major : minor;
-  const rank = (interpreter: Interpreter): number =>
-    family === 'nodejs' ? interpreter.version[0] : interpreter.version[1];
+  const family = shimFamilyOf(runtime);
+  const language = SHIM_LANGUAGES[family];
+  const wanted = language.releaseNamed(runtime);
   const ofFamily = interpreters.filter((interpreter) => interpreter.family === family);
-  const newestFirst = ofFamily.toSorted((a, b) => rank(b) - rank(a));
+  const newestFirst = ofFamily.toSorted((a, b) => language.release(b) - language.release(a));
   const chosen =
-    // `python3` names no minor version: the first one on PATH is the machine's own choice.
-    (family === 'python3' && wanted === 0 ? ofFamily[0] : undefined) ??
-    newestFirst.find((interpreter) => rank(interpreter) === wanted) ??
-    newestFirst.findLast((interpreter) => rank(interpreter) > wanted) ??
+    // `python3` names no release: the first one on PATH is the machine's own choice.
+    (wanted === 0 ? ofFamily[0] : undefined) ??
+    newestFirst.find((interpreter) => language.release(interpreter) === wanted) ??
+    newestFirst.findLast((interpreter) => language.release(interpreter) > wanted) ??
     newestFirst[0];
   if (chosen === undefined) {
-    const program = family === 'nodejs' ? 'Node 18 or newer' : 'Python 3.9 or newer';
     throw new ThawError(
       'RUNTIME_UNAVAILABLE',
-      `runtime ${runtime} needs ${program}, which this machine lacks`,
-      {
-        details: { runtime },
-      },
+      `runtime ${runtime} needs ${language.program}, which this machine lacks`,
+      { details: { runtime } },
     );
   }
   return chosen;
 }
 
-/** Whether the interpreter is the very version that the runtime names. */
+/** Whether the interpreter is the very release that the runtime names, or the runtime names none. */
 export function isExactMatch(interpreter: Interpreter, runtime: string): boolean {
-  const named = runtime.replace(/^[a-z]+/, '');
-  if (interpreter.family === 'nodejs') return named === String(interpreter.version[0]);
-  return named === '3' || named === interpreter.version.join('.');
+  const language = SHIM_LANGUAGES[interpreter.family];
+  const wanted = language.releaseNamed(runtime);
+  return wanted === 0 || wanted === language.release(interpreter);
 }
 
-/** Node is one file; Python needs its library beside it. */
+/** Node is one file; the others need their libraries beside them. */
 export function interpreterMount(
   interpreter: Interpreter,
 ): { source: string; target: string; command: string } | undefined {

@@ -38,6 +38,7 @@ export class LinkEndpoint implements RuntimeEndpoint {
   }
 
   async open(): Promise<void> {
+    await this.#context.shims.prepare(this.#interpreter);
     const { linkSocket } = this.#context.files;
     // Reached by the sandbox's own user through a mount; nobody else gets into the run directory.
     await mkdir(dirname(linkSocket), { recursive: true, mode: 0o755 });

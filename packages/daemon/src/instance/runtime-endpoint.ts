@@ -3,6 +3,7 @@ import type { Sandbox, SandboxDriver, SandboxSpec } from '../sandbox/sandbox.ts'
 import type { RuntimeConnection } from '../transport/runtime-connection.ts';
 import type { InstanceFiles } from './instance-layout.ts';
 import type { Interpreter } from './interpreters.ts';
+import type { Shims } from './shims.ts';
 
 /** How a kind of runtime is started and reached: one object for each instance, from before its sandbox until after it. */
 export interface RuntimeEndpoint {
@@ -27,6 +28,7 @@ export interface EndpointContext {
   readonly runnable: RunnableVersion;
   readonly instanceId: string;
   readonly interpreters: readonly Interpreter[];
+  readonly shims: Shims;
   readonly files: InstanceFiles;
   readonly driver: SandboxDriver['name'];
   /** A line for the function's log. */

@@ -1,82 +1,143 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { PlatformLog } from '../base/platform-log.ts';
 import type { Interpreter } from './interpreters.ts';
+import { JAVA_BUILD } from './java-build.ts';
+import { SHIM_LANGUAGES } from './shim-languages.ts';
 
 /** The shims as this installation has them. */
 const SOURCE = join(dirname(import.meta.dirname), '../../../runtimes');
-const LANGUAGES = ['nodejs', 'python'] as const;
-const COMPILE_MS_MAX = 60_000;
+const DIRECTORIES = Object.values(SHIM_LANGUAGES).map(({ directory }) => directory);
+const COMPILE_MS_MAX = 120_000;
 const run = promisify(execFile);
 
 /**
- * Puts the shims under the data directory, Python's compiled for every interpreter of the machine: sandboxes see them
- * read-only, so without that each cold start would compile them again (about 11 ms). The directory is named after what is
- * in it; an installed one is used as it is, those of other versions are removed.
+ * The shims, copied under the data directory, where what is compiled from them has a place: sandboxes see them
+ * read-only. The directory is named after what is in it; those of other versions are removed.
+ *
+ * Compiling waits for the first function of a language, so that nobody pays for what is not used. Python runs uncompiled
+ * meanwhile (each cold start costs about 11 ms more); Java cannot, so its first start waits.
  */
-export async function installShims(
-  dataDirectory: string,
-  interpreters: readonly Interpreter[],
-  log: PlatformLog,
-): Promise<string> {
-  const pythons = interpreters.filter(({ family }) => family === 'python3');
-  const root = join(dataDirectory, 'runtimes');
-  try {
-    const name = await digestOf(pythons);
-    const installed = join(root, name);
-    for (const other of await readdir(root).catch(() => [])) {
-      if (other !== name) await rm(join(root, other), { recursive: true });
-    }
-    if (await exists(installed)) return installed;
-    const beside = `${installed}.new`;
-    await mkdir(beside, { recursive: true });
-    for (const language of LANGUAGES) {
-      await cp(join(SOURCE, language), join(beside, language), { recursive: true, filter: isNeeded });
-    }
-    await Promise.all(pythons.map((python) => compile(python, join(beside, 'python'), log)));
-    await rename(beside, installed);
-    return installed;
-  } catch (cause) {
-    throw new ThawError('STORE_FAILED', `the runtimes could not be installed under ${root}`, { cause });
+export class Shims {
+  readonly directory: string;
+  readonly #interpreters: readonly Interpreter[];
+  readonly #log: PlatformLog;
+  readonly #pythons = new Set<string>();
+  #java: Promise<void> | undefined;
+
+  private constructor(directory: string, interpreters: readonly Interpreter[], log: PlatformLog) {
+    this.directory = directory;
+    this.#interpreters = interpreters;
+    this.#log = log;
   }
-}
 
-/** Tests and caches stay behind. */
-function isNeeded(path: string): boolean {
-  return !/(\.test\.\w+|\/tests|__pycache__)$/.test(path);
-}
+  static async install(
+    dataDirectory: string,
+    interpreters: readonly Interpreter[],
+    log: PlatformLog,
+  ): Promise<Shims> {
+    const root = join(dataDirectory, 'runtimes');
+    try {
+      const name = await digestOfSources();
+      const installed = join(root, name);
+      for (const other of await readdir(root).catch(() => [])) {
+        if (other !== name) await rm(join(root, other), { recursive: true });
+      }
+      if (!(await exists(installed))) await copyTo(installed);
+      return new Shims(installed, interpreters, log);
+    } catch (cause) {
+      throw new ThawError('STORE_FAILED', `the runtimes could not be installed under ${root}`, { cause });
+    }
+  }
 
-async function compile(python: Interpreter, directory: string, log: PlatformLog): Promise<void> {
-  // Checked against nothing later: what is compiled lies beside its source and never changes.
-  const args = ['-m', 'compileall', '-q', '--invalidation-mode', 'unchecked-hash', directory];
-  try {
-    await run(python.path, args, { timeout: COMPILE_MS_MAX });
-  } catch (error) {
-    log(
-      'warning',
-      `Python ${python.fullVersion} could not compile its runtime; cold starts of it are slower`,
-      error,
+  /** Settles when the shim can be started. Throws RUNTIME_UNAVAILABLE. */
+  async prepare(interpreter: Interpreter): Promise<void> {
+    if (interpreter.family === 'python3') this.#compilePython(interpreter);
+    if (interpreter.family === 'java') {
+      this.#java ??= this.#compileJava();
+      await this.#java;
+    }
+  }
+
+  #compilePython(python: Interpreter): void {
+    if (this.#pythons.has(python.path)) return;
+    this.#pythons.add(python.path);
+    // Checked against nothing later: what is compiled lies beside its source and never changes.
+    const args = ['-m', 'compileall', '-q', '--invalidation-mode', 'unchecked-hash'];
+    run(python.path, [...args, join(this.directory, 'python')], { timeout: COMPILE_MS_MAX }).catch(
+      (error: unknown) => {
+        const what = `Python ${python.fullVersion} could not compile its runtime; its cold starts are slower`;
+        this.#log('warning', what, error);
+      },
     );
   }
+
+  async #compileJava(): Promise<void> {
+    const jdk = this.#interpreters.find(
+      ({ family, root }) => family === 'java' && existsSync(join(root, 'bin', 'javac')),
+    );
+    if (jdk === undefined) {
+      throw new ThawError(
+        'RUNTIME_UNAVAILABLE',
+        'Java functions need a JDK with javac, which this machine lacks',
+      );
+    }
+    const directory = join(this.directory, 'java');
+    const jar = join(directory, 'shim.jar');
+    if (await exists(jar)) return;
+    try {
+      const classes = join(directory, 'classes');
+      const sources = join(directory, JAVA_BUILD.sources);
+      const names = await readdir(sources, { recursive: true });
+      const files = names.filter((name) => name.endsWith('.java')).map((name) => join(sources, name));
+      const options = [...JAVA_BUILD.compile, '-sourcepath', join(directory, JAVA_BUILD.names)];
+      const bin = join(jdk.root, 'bin');
+      await run(join(bin, 'javac'), [...options, '-d', classes, ...files], { timeout: COMPILE_MS_MAX });
+      const beside = `${jar}.new`;
+      await run(join(bin, 'jar'), ['--create', '--file', beside, '-C', classes, '.'], {
+        timeout: COMPILE_MS_MAX,
+      });
+      await rename(beside, jar);
+    } catch (cause) {
+      // The next start tries again.
+      this.#java = undefined;
+      throw new ThawError('RUNTIME_UNAVAILABLE', `Java ${jdk.fullVersion} could not compile its runtime`, {
+        cause,
+      });
+    }
+  }
 }
 
-async function digestOf(pythons: readonly Interpreter[]): Promise<string> {
+async function copyTo(installed: string): Promise<void> {
+  const beside = `${installed}.new`;
+  await mkdir(beside, { recursive: true });
+  for (const directory of DIRECTORIES) {
+    await cp(join(SOURCE, directory), join(beside, directory), { recursive: true, filter: isNeeded });
+  }
+  await rename(beside, installed);
+}
+
+/** Tests, caches and notes stay behind. */
+function isNeeded(path: string): boolean {
+  return !/(\.ts|\.md|\.test\.cjs|\/tests|__pycache__)$/.test(path);
+}
+
+async function digestOfSources(): Promise<string> {
   const hash = createHash('sha256');
-  for (const language of LANGUAGES) {
-    const directory = join(SOURCE, language);
-    const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  for (const language of DIRECTORIES) {
+    const entries = await readdir(join(SOURCE, language), { recursive: true, withFileTypes: true });
     const paths = entries
-      .filter((entry) => entry.isFile())
+      .filter((entry) => entry.isFile() && isNeeded(entry.parentPath))
       .map((entry) => join(entry.parentPath, entry.name));
-    for (const path of paths.filter((one) => isNeeded(one) && !one.includes('__pycache__')).toSorted()) {
+    for (const path of paths.filter(isNeeded).toSorted()) {
       hash.update(path.slice(SOURCE.length)).update(await readFile(path));
     }
   }
-  for (const { path, fullVersion } of pythons) hash.update(`${path} ${fullVersion}\n`);
   return hash.digest('hex').slice(0, 16);
 }
 

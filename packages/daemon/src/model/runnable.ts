@@ -2,7 +2,7 @@ import type { HealthCheck, HotFormat, LifecycleHook } from './function.ts';
 import type { SessionAffinity } from './session-affinity.ts';
 
 /** A language that has a shim of ours. */
-export type ShimFamily = 'nodejs' | 'python3';
+export type ShimFamily = 'nodejs' | 'python3' | 'java';
 
 /** What decides how an instance is started and reached: `custom` is a web server of the user's own, `hot` a program on stdin and stdout. */
 export type RuntimeFamily = ShimFamily | 'custom' | 'hot';
