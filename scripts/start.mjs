@@ -25,7 +25,7 @@ const EVENT_CALLS = [
   },
   { example: 'slow-start', name: 'slow-start', input: ['-d', ''] },
 ];
-const WEB_CALLS = ['express-app', 'flask-app'];
+const WEB_CALLS = ['express-app', 'flask-app', 'custom-go', 'custom-nodejs', 'custom-python'];
 
 const engine = installed();
 const thaw = join(ROOT, 'bin', 'thaw.mjs');
@@ -167,10 +167,10 @@ function get(page) {
 function digestOf(directory) {
   const hash = createHash('sha256');
   const files = readdirSync(directory, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && /\.(yaml|js|json|py|txt|html|css|jpg)$/.test(entry.name))
+    .filter((entry) => entry.isFile() && /\.(yaml|js|json|py|go|mod|txt|html|css|jpg)$/.test(entry.name))
     // Node 20 before 20.12 calls it `path`.
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
-    .filter((path) => !path.includes('node_modules'));
+    .filter((path) => !/node_modules|site-packages/.test(path));
   for (const path of files.toSorted()) {
     // pip installs beside the Flask app's own files.
     const isInstalled =
