@@ -1,8 +1,16 @@
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
 import { Agent } from 'node:http';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from '@alicloud/fc20230330';
-import { fcClient, startPlatform, type FcClient, type Platform } from '@thaw/testkit/platform.ts';
+import {
+  fcClient,
+  startPlatform,
+  temporaryDirectory,
+  type FcClient,
+  type Platform,
+} from '@thaw/testkit/platform.ts';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
 import { API, createFunction, createHttpTrigger, invoke } from './support/functions.ts';
 import { jsonOf, send, type Answer } from './support/http-call.ts';
@@ -281,4 +289,42 @@ test('a session stays on its instance, by header and by cookie', async (t) => {
     assert.equal(instanceOf(again), instanceOf(visit));
     assert.equal(again.headers['set-cookie'], undefined);
   }
+});
+
+test('a file says how many instances its function keeps ready and has at most', async (t) => {
+  const platform = await startPlatform(t);
+  const directory = await temporaryDirectory(t);
+  await writeFile(join(directory, 'index.js'), WHO);
+  await writeFile(
+    join(directory, 's.yaml'),
+    `edition: 3.0.0
+name: scaling
+resources:
+  filed:
+    component: fc3
+    props:
+      functionName: filed
+      runtime: nodejs20
+      handler: index.handler
+      memorySize: 128
+      code: ./
+      concurrencyConfig: { reservedConcurrency: 3 }
+      provisionConfig:
+        defaultTarget: 1
+        targetTrackingPolicies: [{ name: busy, metricType: CPUUtilization }]
+      scalingConfig: { minInstances: 2 }
+`,
+  );
+  const deploy = (): ReturnType<Platform['thaw']> => platform.thaw(['deploy'], { cwd: directory });
+  const deployed = await deploy();
+  assert.equal(deployed.code, 0, deployed.stderr);
+  assert.match(deployed.stderr, /provisionConfig\.targetTrackingPolicies has no effect on this platform/);
+  const client = fcClient(platform);
+  assert.equal((await client.getConcurrencyConfig('filed')).body?.reservedConcurrency, 3);
+  // Of two settings that ask for instances the larger number is kept.
+  await waitFor('two instances', async () => {
+    const { target, current } = await provisionOf(client, 'filed', 'LATEST');
+    return target === 2 && current === 2;
+  });
+  assert.doesNotMatch((await deploy()).stderr, /scalingConfig:|provisionConfig:|concurrencyConfig:/);
 });

@@ -47,6 +47,7 @@ test('1 GB for at least 1 second is 1 CU and little more, however many requests 
   await invoke(platform, 'sleeper', '0');
   const before = (await usageOf(platform, 'functionName=sleeper')).total;
   assert.equal(before.requests, 1);
+  const sentMs = performance.now();
   const answers = await Promise.all(
     ['1000', '1000', '600', '300'].map((ms) => invoke(platform, 'sleeper', ms)),
   );

@@ -8,9 +8,10 @@ export interface SettingsDeployed {
   readonly notes: readonly string[];
 }
 
-/** Settings of a function that are resources of their own: asynchronous invocation and reserved concurrency. */
+/** Settings of a function that are resources of their own: asynchronous invocation, reserved concurrency, provisioned instances. */
 export async function deploySettings(client: Client, resource: Resource): Promise<SettingsDeployed> {
-  const { functionName, asyncInvokeConfig, concurrencyConfig } = resource.props;
+  const { functionName, asyncInvokeConfig, concurrencyConfig, provisionConfig, scalingConfig } =
+    resource.props;
   const changes: Change[] = [];
   const notes: string[] = [];
   if (asyncInvokeConfig !== undefined) {
@@ -22,7 +23,29 @@ export async function deploySettings(client: Client, resource: Resource): Promis
     const path = apiPath('functions', functionName, 'concurrency');
     await putSetting({ client, changes, notes }, 'concurrencyConfig', path, concurrencyConfig, {});
   }
+  if (provisionConfig !== undefined) {
+    const { qualifier, ...wanted } = provisionConfig;
+    const path = apiPath('functions', functionName, 'provision-config');
+    await putSetting({ client, changes, notes }, 'provisionConfig', path, wanted, { qualifier });
+    if (hasEntries(wanted.targetTrackingPolicies))
+      notes.push(unapplied('provisionConfig.targetTrackingPolicies'));
+  }
+  if (scalingConfig !== undefined) {
+    const { qualifier, ...wanted } = scalingConfig;
+    const path = apiPath('functions', functionName, 'scaling-config');
+    await putSetting({ client, changes, notes }, 'scalingConfig', path, wanted, { qualifier });
+    if (hasEntries(wanted.horizontalScalingPolicies))
+      notes.push(unapplied('scalingConfig.horizontalScalingPolicies'));
+  }
   return { changes, notes };
+}
+
+function hasEntries(list: readonly unknown[] | undefined): boolean {
+  return list !== undefined && list.length > 0;
+}
+
+function unapplied(field: string): string {
+  return `${field} has no effect on this platform`;
 }
 
 interface Progress {
@@ -47,6 +70,6 @@ async function putSetting(
   } catch (error) {
     // A file made for another platform still deploys; what it does not get is said.
     if (!(error instanceof ThawError) || error.code !== 'PATH_NOT_SUPPORTED') throw error;
-    progress.notes.push(`${field} has no effect on this platform`);
+    progress.notes.push(unapplied(field));
   }
 }

@@ -54,6 +54,24 @@ export const asyncInvokeConfigSchema = z.strictObject({
   destinationConfig: anyObject.optional(),
 });
 
+/** What is scheduled or tracked is read by the platform, which says what is wrong with it. */
+const provisionConfigSchema = z.strictObject({
+  qualifier: text.default('LATEST'),
+  target: integer.optional(),
+  defaultTarget: integer.optional(),
+  scheduledActions: z.array(anyObject).optional(),
+  targetTrackingPolicies: z.array(anyObject).optional(),
+  alwaysAllocateCPU: flag.optional(),
+  alwaysAllocateGPU: flag.optional(),
+});
+
+const scalingConfigSchema = z.looseObject({
+  qualifier: text.default('LATEST'),
+  minInstances: integer.optional(),
+  scheduledPolicies: z.array(anyObject).optional(),
+  horizontalScalingPolicies: z.array(anyObject).optional(),
+});
+
 export const fc3PropsSchema = z.strictObject({
   region: z.string().optional(),
   functionName: name,
@@ -111,10 +129,10 @@ export const fc3PropsSchema = z.strictObject({
   triggers: z.array(trigger).default([]),
   asyncInvokeConfig: asyncInvokeConfigSchema.optional(),
   concurrencyConfig: z.strictObject({ reservedConcurrency: integer }).optional(),
+  provisionConfig: provisionConfigSchema.optional(),
+  scalingConfig: scalingConfigSchema.optional(),
 
   // The cloud's own; named here so that a file that has them is still read.
-  provisionConfig: z.unknown().optional(),
-  scalingConfig: z.unknown().optional(),
   customDomain: z.unknown().optional(),
   vpcBinding: z.unknown().optional(),
   endpoint: z.unknown().optional(),
@@ -126,8 +144,6 @@ export type TriggerProps = Fc3Props['triggers'][number];
 
 /** Properties that are read and have no effect here, so that `deploy` can say so. */
 export const UNAPPLIED_PROPS = [
-  'provisionConfig',
-  'scalingConfig',
   'customDomain',
   'vpcBinding',
   'invocationRestriction',
