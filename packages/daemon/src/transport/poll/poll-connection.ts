@@ -1,11 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LIMITS } from '@thaw/protocol/limits.ts';
-import type { RunnableVersion } from '../../model/runnable.ts';
 import type { HookName, RuntimeConnection } from '../runtime-connection.ts';
 import type { Exchange, InstanceRequest, LogSource, ReportedError, ResponseSink } from '../transport.ts';
 import { PolledWork } from './polled-work.ts';
 import { reportedError } from './reported-error.ts';
-import { DIALECTS, type RuntimeDialect, type WorkKind } from './runtime-dialect.ts';
+import { DIALECTS, type PolledFunction, type RuntimeDialect, type WorkKind } from './runtime-dialect.ts';
 
 /** More than one runtime asks with at once; a client that leaves its polls behind is stopped here. */
 const POLLS_MAX = 2 * LIMITS.instanceConcurrencyMax;
@@ -29,7 +28,7 @@ export interface PollEvents {
  */
 export class PollConnection implements RuntimeConnection {
   readonly handlerKind = 'event';
-  readonly #runnable: RunnableVersion;
+  readonly #function: PolledFunction;
   readonly #events: PollEvents;
   readonly #queued: PolledWork[] = [];
   readonly #polls: { readonly response: ServerResponse; readonly dialect: RuntimeDialect }[] = [];
@@ -43,25 +42,30 @@ export class PollConnection implements RuntimeConnection {
   #hooks = 0;
   #isClosed = false;
 
-  constructor(runnable: RunnableVersion, events: PollEvents) {
-    this.#runnable = runnable;
+  constructor(polled: PolledFunction, events: PollEvents) {
+    this.#function = polled;
     this.#events = events;
+  }
+
+  /** Polls that are held because there is no work. */
+  get waitingPolls(): number {
+    return this.#polls.length;
   }
 
   exchange(request: InstanceRequest, sink: ResponseSink): Exchange {
     const { requestId, deadlineMs, qualifier, body } = request;
-    const { timeoutMs } = this.#runnable;
+    const { timeoutMs } = this.#function;
     return this.#add('invocation', { id: requestId, deadlineMs, timeoutMs, qualifier }, body, sink);
   }
 
   runHook(hook: HookName, onEnd: (error: ReportedError | undefined) => void): void {
-    const timeoutS = this.#runnable.hooks[hook]?.timeout ?? 0;
+    const timeoutS = this.#function.hooks[hook]?.timeout ?? 0;
     if (hook === 'postThaw' || this.#dialect?.runsHooks !== true) process.nextTick(onEnd, undefined);
     else this.#callHook(hook, timeoutS, onEnd);
   }
 
   initialize(onEnd: (error: ReportedError | undefined) => void): void {
-    this.#callHook('initializer', this.#runnable.initializer?.timeout ?? 0, onEnd);
+    this.#callHook('initializer', this.#function.initializer?.timeout ?? 0, onEnd);
   }
 
   /** One request of the runtime's to its API. */
@@ -107,7 +111,7 @@ export class PollConnection implements RuntimeConnection {
 
   #callHook(kind: WorkKind, timeoutS: number, onEnd: (error: ReportedError | undefined) => void): void {
     this.#hooks += 1;
-    const { versionId } = this.#runnable;
+    const { versionId } = this.#function;
     const head = {
       id: `${kind}-${this.#hooks}`,
       deadlineMs: Date.now() + timeoutS * 1000,
@@ -146,7 +150,7 @@ export class PollConnection implements RuntimeConnection {
     }
     request.resume();
     for (const [work, { error }] of this.#failing) this.#settle(work, error);
-    if (dialect.asksWhenDone && this.#runnable.instanceConcurrency === 1) this.#failForgotten();
+    if (dialect.asksWhenDone && this.#function.instanceConcurrency === 1) this.#failForgotten();
     const poll = { response, dialect };
     this.#polls.push(poll);
     response.once('close', () => {
@@ -185,7 +189,7 @@ export class PollConnection implements RuntimeConnection {
   #deliver(work: PolledWork, response: ServerResponse, dialect: RuntimeDialect): void {
     this.#delivered.set(work.head.id, work);
     const { body } = work;
-    const headers = [...dialect.headers(work.head, this.#runnable)];
+    const headers = [...dialect.headers(work.head, this.#function)];
     response.once('close', () => {
       // Nobody knows how much of it the runtime has, and it cannot be asked.
       if (!response.writableFinished)

@@ -1,5 +1,5 @@
 import type { RunnableVersion } from '../../model/runnable.ts';
-import { platformHeaders } from '../http/platform-headers.ts';
+import { platformHeaders, type ServedFunction } from '../http/platform-headers.ts';
 
 /** What `x-fc-function-type` says of a piece of work (fc-runtime-go-sdk, fc/function.go). */
 export const FUNCTION_TYPES = { invocation: 0, initializer: 1, preStop: 2, preFreeze: 3 } as const;
@@ -15,6 +15,9 @@ export interface WorkHead {
   readonly qualifier: string;
 }
 
+/** What a runtime that polls is told of its function, and how many invocations it may have at once. */
+export type PolledFunction = ServedFunction & Pick<RunnableVersion, 'instanceConcurrency'>;
+
 /** The two long-poll APIs differ in their paths, their headers and how they say yes. */
 export interface RuntimeDialect {
   readonly name: 'lambda' | 'fc';
@@ -24,7 +27,7 @@ export interface RuntimeDialect {
   readonly runsHooks: boolean;
   /** Whether a runtime that asks for more while it owes an answer has forgotten it. FC's asks again at once, always. */
   readonly asksWhenDone: boolean;
-  headers(work: WorkHead, runnable: RunnableVersion): readonly string[];
+  headers(work: WorkHead, polled: PolledFunction): readonly string[];
 }
 
 /** AWS Lambda's runtime API 2018-06-01 (docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html). */
@@ -58,8 +61,8 @@ const fc: RuntimeDialect = {
   acceptedStatus: 200,
   runsHooks: true,
   asksWhenDone: false,
-  headers: ({ id, kind, deadlineMs, timeoutMs, qualifier }, runnable) => {
-    const common = platformHeaders(runnable);
+  headers: ({ id, kind, deadlineMs, timeoutMs, qualifier }, polled) => {
+    const common = platformHeaders(polled);
     const at = common.indexOf('x-fc-function-timeout');
     return [
       'Content-Type',
