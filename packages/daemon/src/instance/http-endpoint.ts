@@ -127,7 +127,7 @@ export class HttpEndpoint implements RuntimeEndpoint {
     if (!this.#isUp && !this.#isClosed) {
       // What the kernel killed for its memory is told of in the same words everywhere.
       if (exit.outOfMemory) this.#events.onBooted();
-      else this.#failStart('ServerExited', `the server ${howItEnded(exit)} before it ${this.#awaited()}`);
+      else this.#failStart('ServerExited', `the server ${howItEnded(exit)} before it ${this.#awaited}`);
     }
     const cause = new Error(`the server ${howItEnded(exit)}`);
     if (this.#isUp && !this.#isClosed) this.#events.onClosed(cause);
@@ -136,22 +136,20 @@ export class HttpEndpoint implements RuntimeEndpoint {
 
   #onStartTimeout(): void {
     this.#stop();
-    this.#failStart(
-      'ServerNotReady',
-      `the server did not ${this.#awaited('infinitive')} in ${LIMITS.serverStartSMax} seconds`,
-    );
+    const message = `the server had not ${this.#awaited} after ${LIMITS.serverStartSMax} seconds`;
+    this.#failStart('ServerNotReady', message);
   }
 
   #failStart(errorType: string, errorMessage: string): void {
     this.#events.onStartFailed({ phase: 'load', error: { errorType, errorMessage, stackTrace: [] } });
   }
 
-  #awaited(form?: 'infinitive'): string {
+  /** What the start waits for, as something that was done or not. */
+  get #awaited(): string {
     const { port, healthCheck } = this.#server;
-    if (this.#health === undefined) {
-      return `${form === 'infinitive' ? 'listen' : 'listened'} on port ${port} of 0.0.0.0`;
-    }
-    return `${form === 'infinitive' ? 'answer' : 'answered'} its health check ${healthCheck?.httpGetUrl}`;
+    return this.#health === undefined
+      ? `listened on port ${port} of 0.0.0.0`
+      : `answered its health check ${healthCheck?.httpGetUrl}`;
   }
 
   #stop(): void {

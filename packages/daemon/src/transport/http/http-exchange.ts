@@ -62,21 +62,20 @@ export class HttpExchange implements Exchange, Dispatcher.DispatchHandler {
 
   /** Breaks the connection, which is the one way to tell an HTTP/1.1 server. When its handler ends cannot be known. */
   cancel(): void {
-    const reason = new Error('the caller does not wait any more');
-    this.#end(() =>
-      this.#sink.onFailure({
-        kind: 'reported',
-        error: { errorType: 'Cancelled', errorMessage: reason.message, handled: true, fatal: false },
-      }),
-    );
-    this.#abort(reason);
+    const errorMessage = 'the caller does not wait any more';
+    this.fail({
+      kind: 'reported',
+      error: { errorType: 'Cancelled', errorMessage, handled: true, fatal: false },
+    });
   }
 
   /** Ends the exchange with a failure, once. */
   fail(failure: ExchangeFailure): void {
+    if (this.#isEnded) return;
+    // The connection goes first: nobody is to get it with this request still on it.
+    this.#isLost = true;
+    this.#abort(new Error('the exchange has failed'));
     this.#end(() => this.#sink.onFailure(failure));
-    const cause = failure.kind === 'broken' && failure.cause instanceof Error ? failure.cause : undefined;
-    this.#abort(cause ?? new Error('the exchange has failed'));
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
