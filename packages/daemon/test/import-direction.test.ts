@@ -48,8 +48,10 @@ test('no folder of the daemon imports what stands above it, and no door another 
       if (!specifier.startsWith('.')) continue;
       const target = relative(DAEMON, join(DAEMON, dirname(file), specifier));
       const [targetLayer = '', targetDoor] = target.split('/');
-      if (LAYERS.indexOf(targetLayer) > height || !target.includes('/')) wrong.push(`${file} imports ${target}`);
-      if (layer === 'doors' && targetLayer === 'doors' && door !== targetDoor) wrong.push(`${file} imports ${target}`);
+      if (LAYERS.indexOf(targetLayer) > height || !target.includes('/'))
+        wrong.push(`${file} imports ${target}`);
+      if (layer === 'doors' && targetLayer === 'doors' && door !== targetDoor)
+        wrong.push(`${file} imports ${target}`);
     }
   }
   assert.deepEqual(wrong, []);
