@@ -40,6 +40,8 @@ export class FunctionPool<I extends PooledInstance> {
   isRetired = false;
   /** How many instances are to be there at any time. */
   target = 0;
+  /** A look for room for sessions that begin is due. */
+  awaitsSessionRoom = false;
   /** Starts and early ends of provisioned instances in a row that went wrong, and what the last one said. */
   failures = 0;
   lastFailure: string | undefined;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import {
-  instanceRoom,
+  functionRoom,
   instancesToStart,
   provisionRetryMs,
   waitersToFail,
@@ -65,8 +65,6 @@ test('a failed start fails the waiters that it alone covered', () => {
 
 test('room is what the tightest limit leaves; reserved concurrency bounds slots', () => {
   const now = {
-    instances: 40,
-    instancesMax: 100,
     functionInstances: 3,
     functionInstancesMax: 50,
     versionInstances: 2,
@@ -75,12 +73,11 @@ test('room is what the tightest limit leaves; reserved concurrency bounds slots'
     reserved: undefined,
     slotsPerInstance: 4,
   };
-  assert.equal(instanceRoom(now), 47);
-  assert.equal(instanceRoom({ ...now, instances: 98 }), 2);
-  assert.equal(instanceRoom({ ...now, versionInstancesMax: 6 }), 4);
-  assert.equal(instanceRoom({ ...now, reserved: 20 }), 2);
-  assert.equal(instanceRoom({ ...now, reserved: 21 }), 3);
-  assert.equal(instanceRoom({ ...now, reserved: 5 }), 0);
+  assert.equal(functionRoom(now), 47);
+  assert.equal(functionRoom({ ...now, versionInstancesMax: 6 }), 4);
+  assert.equal(functionRoom({ ...now, reserved: 20 }), 2);
+  assert.equal(functionRoom({ ...now, reserved: 21 }), 3);
+  assert.equal(functionRoom({ ...now, reserved: 5 }), 0);
 });
 
 test('a provisioned instance that keeps failing is tried ever less often', () => {

@@ -44,11 +44,8 @@ export function waitersToFail(now: PoolCounts): number {
   return Math.min(now.slotsPerInstance, Math.max(0, now.waiting - covered));
 }
 
-export interface LimitsNow {
-  /** Instances of all functions, and how many there may be. */
-  readonly instances: number;
-  readonly instancesMax: number;
-  /** Instances of this function in all its versions, and how many there may be. */
+export interface FunctionLimitsNow {
+  /** Instances of the function in all its versions, and how many there may be. */
   readonly functionInstances: number;
   readonly functionInstancesMax: number;
   /** Instances of this version in all its revisions, and how many the version allows; undefined: any number. */
@@ -60,8 +57,8 @@ export interface LimitsNow {
   readonly slotsPerInstance: number;
 }
 
-/** How many more instances of a function the limits allow. The last one may have more slots than may be used at once. */
-export function instanceRoom(now: LimitsNow): number {
+/** How many more instances a function's own limits allow. The last one may have more slots than may be used at once. */
+export function functionRoom(now: FunctionLimitsNow): number {
   const forReserved =
     now.reserved === undefined
       ? Infinity
@@ -69,7 +66,6 @@ export function instanceRoom(now: LimitsNow): number {
   return Math.max(
     0,
     Math.min(
-      now.instancesMax - now.instances,
       now.functionInstancesMax - now.functionInstances,
       (now.versionInstancesMax ?? Infinity) - now.versionInstances,
       forReserved,

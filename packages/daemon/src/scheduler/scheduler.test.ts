@@ -368,6 +368,23 @@ test('under memory pressure the instance goes that is worth the least, not the o
   assert.deepEqual(simulation.evicted, ['rare', 'popular']);
 });
 
+test('nobody is driven out for instances that a function may not have anyway', () => {
+  using simulation = new Simulation({ memoryMbMax: 128 * 4 });
+  const idle = simulation.request(simulatedFunction('idle'));
+  simulation.settle();
+  ended(idle);
+  simulation.scheduler.reserve('hello', 2);
+  const requests = Array.from({ length: 100 }, () => simulation.request(hello));
+  simulation.settle();
+  const other = simulation.request(simulatedFunction('other'));
+  simulation.settle();
+  ended(other);
+  ended(requests[0]);
+  assert.deepEqual(simulation.evicted, []);
+  assert.deepEqual([simulation.live('idle').length, simulation.live('other').length], [1, 1]);
+  assert.equal(requests.filter(({ isRunning }) => isRunning).length, 3);
+});
+
 test('settings that concern no instance are taken over by the instances that there are', () => {
   using simulation = new Simulation();
   const request = simulation.request(hello);

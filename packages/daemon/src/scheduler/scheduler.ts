@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../base/clock.ts';
 import type { DeadlineWheel } from '../base/deadline-wheel.ts';
@@ -9,7 +10,7 @@ import { FunctionPool } from './function-pool.ts';
 import { IdleSweep } from './idle-sweep.ts';
 import { instancesToEvict } from './keep-alive.ts';
 import {
-  instanceRoom,
+  functionRoom,
   instancesToStart,
   instancesWanted,
   provisionRetryMs,
@@ -46,6 +47,8 @@ export const DEFAULT_WAIT_MS_MAX = 60_000;
 export const DEFAULT_IDLE_MS_MAX = 5 * 60_000;
 /** A provisioned instance that ends sooner than this after its start has failed. */
 const STABLE_MS = 10_000;
+/** How often a request that wants to begin a session looks whether another one is over. */
+const SESSION_ROOM_LOOK_MS = 500;
 /** How often an instance that only sessions hold is looked at again. */
 const SESSION_LOOK_MS = 30_000;
 const RETRY_AFTER_S = 1;
@@ -140,9 +143,9 @@ export class Scheduler<I extends PooledInstance = Instance> {
     }
     for (const pool of group.pools) {
       if (reserved === 0) this.#refuseAll(pool, () => this.#refusedByReservation(functionName));
-      this.#serveWaiters(pool);
-      this.#scale(pool);
     }
+    this.#serveGroup(group);
+    for (const pool of group.pools) this.#scale(pool);
     this.#forgetGroupIfEmpty(group);
   }
 
@@ -257,6 +260,7 @@ export class Scheduler<I extends PooledInstance = Instance> {
       } else if (this.#enqueue(pool, waiter)) {
         sessions.open(sessionId, nowMs);
         this.#scale(pool);
+        this.#awaitSessionRoom(pool);
       }
       return;
     }
@@ -273,9 +277,9 @@ export class Scheduler<I extends PooledInstance = Instance> {
   /** False when it was refused. */
   #enqueue(pool: FunctionPool<I>, waiter: Waiter<I>): boolean {
     if (!this.#mayWait(pool, waiter)) return false;
-    const isQueued = pool.waiters.push(waiter);
-    if (isQueued) this.#watch(pool, waiter);
-    return isQueued;
+    assert(pool.waiters.push(waiter), 'the queue of a version takes as many as the function may have');
+    this.#watch(pool, waiter);
+    return true;
   }
 
   #mayWait(pool: FunctionPool<I>, waiter: Waiter<I>): boolean {
@@ -301,8 +305,7 @@ export class Scheduler<I extends PooledInstance = Instance> {
   #promote(pool: FunctionPool<I>, { sessionId }: Waiter<I>): void {
     if (sessionId === undefined) return;
     const next = pool.sessions?.promote(sessionId);
-    // There is room: one has just left.
-    if (next !== undefined) pool.waiters.push(next);
+    if (next !== undefined) assert(pool.waiters.push(next), 'one has just left the queue');
   }
 
   #scale(pool: FunctionPool<I>): void {
@@ -336,10 +339,11 @@ export class Scheduler<I extends PooledInstance = Instance> {
   }
 
   #roomFor(pool: FunctionPool<I>): number {
-    const { group, runnable } = pool;
-    return instanceRoom({
-      instances: this.#instances,
-      instancesMax: this.#deps.limits.instancesMax,
+    return Math.max(0, Math.min(this.#ownRoomFor(pool), this.#deps.limits.instancesMax - this.#instances));
+  }
+
+  #ownRoomFor({ group, runnable }: FunctionPool<I>): number {
+    return functionRoom({
       functionInstances: group.instances,
       functionInstancesMax: Math.min(
         runnable.instancesMax ?? Infinity,
@@ -368,14 +372,17 @@ export class Scheduler<I extends PooledInstance = Instance> {
   /** Stops idle instances where the pool needs what they hold. What is on its way out already is waited for. */
   #makeRoom(pool: FunctionPool<I>, missing: number): void {
     const { group } = pool;
-    const room = this.#roomFor(pool);
+    const ownRoom = this.#ownRoomFor(pool);
     const others = [...group.pools].filter((other) => other !== pool);
     const spare = others.flatMap((other) => other.spare());
-    for (const instance of spare.slice(0, Math.max(0, missing - room - group.leaving))) instance.drain();
+    for (const instance of spare.slice(0, Math.max(0, missing - ownRoom - group.leaving))) instance.drain();
 
+    // Nobody is driven out for instances that the function's own limits would not let start.
+    const possible = Math.min(missing, ownRoom);
+    if (possible === 0) return;
     const { memoryMbMax, instancesMax } = this.#deps.limits;
-    const shortMb = this.#memoryMb - this.#leavingMb + missing * pool.runnable.memoryMb - memoryMbMax;
-    const short = this.#instances - this.#leaving + missing - instancesMax;
+    const shortMb = this.#memoryMb - this.#leavingMb + possible * pool.runnable.memoryMb - memoryMbMax;
+    const short = this.#instances - this.#leaving + possible - instancesMax;
     if (shortMb <= 0 && short <= 0) return;
     // Where the number is short, each instance counts the same.
     if (shortMb > 0) this.#evict(pool, shortMb, (memoryMb) => memoryMb);
@@ -424,13 +431,13 @@ export class Scheduler<I extends PooledInstance = Instance> {
     pool.relist(instance);
     if (to === 'draining' || to === 'stopped') this.#onLeaving(pool, instance, from);
     if (to === 'stopped') this.#onStopped(pool, instance);
-    else if (instance.hasFreeSlot()) {
+    else if (taken <= 0 && instance.hasFreeSlot()) {
       this.#serveSessions(pool, instance);
       this.#serveWaiters(pool);
       this.#onIdle(pool, instance);
     }
-    // A version without a free slot may run more now that another one runs less.
-    if (taken < 0 && pool.group.reserved !== undefined) this.#serveSiblings(pool);
+    // Others may run more now that this one runs less.
+    if (taken < 0 && pool.group.reserved !== undefined) this.#serveGroup(pool.group);
   }
 
   #onLeaving(pool: FunctionPool<I>, instance: I, from: InstanceState): void {
@@ -489,9 +496,12 @@ export class Scheduler<I extends PooledInstance = Instance> {
     const { memoryMbMax, instancesMax } = this.#deps.limits;
     for (const other of this.#wanting) {
       if (other === pool || other.waiters.size === 0) continue;
+      if (this.#ownRoomFor(other) === 0) {
+        if (other.group === pool.group && other.group.leaving === 0) return true;
+        continue;
+      }
       if (this.#instances - this.#leaving >= instancesMax) return true;
       if (this.#memoryMb - this.#leavingMb + other.runnable.memoryMb > memoryMbMax) return true;
-      if (other.group === pool.group && this.#roomFor(other) + other.group.leaving === 0) return true;
     }
     return false;
   }
@@ -522,14 +532,25 @@ export class Scheduler<I extends PooledInstance = Instance> {
     }
   }
 
-  #serveSiblings(pool: FunctionPool<I>): void {
-    for (const sibling of pool.group.pools) {
-      if (sibling.waiting === 0) continue;
-      if (sibling.sessions !== undefined) {
-        for (const instance of sibling.instances.keys()) this.#serveSessions(sibling, instance);
+  #serveGroup(group: FunctionGroup<I>): void {
+    for (const pool of group.pools) {
+      if (pool.waiting === 0) continue;
+      if (pool.sessions !== undefined) {
+        for (const instance of pool.instances.keys()) this.#serveSessions(pool, instance);
       }
-      this.#serveWaiters(sibling);
+      this.#serveWaiters(pool);
     }
+  }
+
+  /** A session's time passes without any event: while a new one waits, the pool looks whether there is room by now. */
+  #awaitSessionRoom(pool: FunctionPool<I>): void {
+    if (pool.awaitsSessionRoom || pool.waiters.size === 0) return;
+    pool.awaitsSessionRoom = true;
+    this.#deps.wheel.set(SESSION_ROOM_LOOK_MS, () => {
+      pool.awaitsSessionRoom = false;
+      this.#serveWaiters(pool);
+      this.#awaitSessionRoom(pool);
+    });
   }
 
   #onStartFailed(pool: FunctionPool<I>, instance: I, error: ThawError): void {

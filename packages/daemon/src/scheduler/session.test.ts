@@ -77,6 +77,31 @@ test('a session keeps its instance from idling out, but not from making room', (
   assert.equal(simulation.live('chat').length, 0);
 });
 
+test('at the limit, a session that begins waits until another one is over', () => {
+  using simulation = new Simulation();
+  const single = { ...chat, instancesMax: 1 };
+  for (const id of ['a', 'b']) {
+    simulation.request(single, id);
+    simulation.settle();
+    simulation.created[0]?.release();
+  }
+  const third = simulation.request(single, 'c');
+  simulation.advance(5_000);
+  assert.equal(third.isRunning, false);
+  simulation.advance(6_000);
+  assert.equal(third.instance, simulation.created[0]);
+});
+
+test('a bound that is lifted lets go on who waits for its session', () => {
+  using simulation = new Simulation();
+  simulation.scheduler.reserve('chat', 1);
+  const [first, second] = [simulation.request(chat, 'a'), simulation.request(chat, 'a')];
+  simulation.settle();
+  assert.deepEqual([first.isRunning, second.isRunning], [true, false]);
+  simulation.scheduler.reserve('chat', 2);
+  assert.equal(second.instance, first.instance);
+});
+
 test('when the first request of a session gives up, the next one takes its place', () => {
   using simulation = new Simulation();
   const [first, second, third] = [1, 2, 3].map(() => simulation.request(chat, 'a'));
