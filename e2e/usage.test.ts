@@ -83,8 +83,8 @@ exports.preFreeze = async () => { await new Promise((resolve) => setTimeout(reso
   const days = await usageOf(platform);
   const instances = await usageOf(platform, 'by=instance');
   for (const figure of ['requests', 'billedMs', 'cu'] as const) {
-    for (const rows of [days.usage, instances.usage]) {
-      assert.ok(Math.abs(sum(rows, figure) - days.total[figure]) < 1e-6, figure);
+    for (const { usage, total } of [days, instances]) {
+      assert.ok(Math.abs(sum(usage, figure) - total[figure]) < 1e-6, figure);
     }
   }
   assert.deepEqual(new Set(days.usage.map(({ functionName }) => functionName)), new Set(['hooked', 'plain']));
@@ -98,6 +98,23 @@ exports.preFreeze = async () => { await new Promise((resolve) => setTimeout(reso
   const json: Usage = JSON.parse((await platform.thaw(['usage', '--instances', '--json'])).stdout.toString());
   assert.equal(json.total.requests, days.total.requests);
   assert.match((await platform.thaw(['usage', 'nobody'])).stdout.toString(), /^Nothing ran from /);
+});
+
+test('what runs for long is billed while it runs', async (t) => {
+  const platform = await startPlatform(t);
+  await createFunction(platform, 'long', { code: SLEEP });
+  const running = invoke(platform, 'long', '3000');
+  const first = await waitFor('the first part of the bill', async () => {
+    const { total } = await usageOf(platform);
+    return total.billedMs > 0 && total;
+  });
+  assert.equal(first.requests, 1);
+  const next = await usageOf(platform);
+  assert.ok(next.total.billedMs > first.billedMs);
+  assert.equal((await running).status, 200);
+  const { total } = await usageOf(platform);
+  assert.equal(total.requests, 1);
+  assert.ok(total.billedMs >= 2_999, `${total.billedMs} ms`);
 });
 
 test('usage survives kill -9, and a question that makes no sense is refused', async (t) => {

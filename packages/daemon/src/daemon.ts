@@ -71,6 +71,8 @@ const STOP_GRACE_MS = 10_000;
 const MEMORY_SHARE = 0.8;
 /** How often code that no version needs any more is removed. */
 const COLLECT_CODE_MS = 30 * 60_000;
+/** Of work that goes on for long, a crash of the platform loses so much of the bill at most. */
+const REPORT_USAGE_MS = 60_000;
 const INSTANCES_PER_FUNCTION_MAX = 100;
 const PLACE = { region: 'local', accountId: '1000000000000000' } as const;
 
@@ -167,6 +169,13 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   );
   provisioning.open();
   onChanged = (functionName) => provisioning.refresh(functionName);
+  const reportUsage = (): void => {
+    for (const instance of scheduler.instances()) instance.reportUsage();
+    usage.flush();
+  };
+  const reporting = setInterval(reportUsage, REPORT_USAGE_MS);
+  reporting.unref();
+  open.defer(() => clearInterval(reporting));
   const collectCode = (): void => {
     const running = [...scheduler.instances()].map((instance) => instance.runnable);
     catalog
@@ -252,7 +261,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         verifier,
         invocations: history,
         logs,
-        usage: { log: usageLog, flush: () => usage.flush() },
+        usage: { log: usageLog, flush: reportUsage },
         clock,
         live: catalog,
         stopping: stopping.signal,

@@ -214,6 +214,11 @@ export class Instance {
     return call;
   }
 
+  /** Bills what runs as far as it has come, so that long work shows before it ends. */
+  reportUsage(): void {
+    this.#meter.cut(this.#deps.clock.monotonicMs());
+  }
+
   /** No new invocations; ends when the running ones have, and the hook before the stop after them. */
   drain(): void {
     if (this.#state.name === 'stopped' || this.#state.name === 'draining') return;
