@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
-import type { Server as Listener, Socket } from 'node:net';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import type { LoopbackListener } from '../sandbox/loopback-listener.ts';
 import type { Sandbox, SandboxSpec } from '../sandbox/sandbox.ts';
 import { PollConnection } from '../transport/poll/poll-connection.ts';
 import type { RuntimeDialect } from '../transport/poll/runtime-dialect.ts';
@@ -11,7 +11,6 @@ import type { EndpointContext, RuntimeEndpoint } from './runtime-endpoint.ts';
 
 /** Where AWS Lambda's own is, inside. Without isolation it is any free port. */
 const RUNTIME_API_PORT = 9001;
-const CONNECTIONS_MAX = 1024;
 
 /**
  * A program of the user's own that may be a web server or may poll a runtime API: which of the two shows when its port
@@ -25,7 +24,7 @@ export class PollEndpoint implements RuntimeEndpoint {
   readonly #server: HttpEndpoint;
   readonly #poll: PollConnection;
   readonly #api: Server;
-  #listener: Listener | undefined;
+  #listener: LoopbackListener | undefined;
   #chosen: 'server' | 'poll' | undefined;
   #port = RUNTIME_API_PORT;
   #isClosed = false;
@@ -80,8 +79,7 @@ export class PollEndpoint implements RuntimeEndpoint {
       if (listener === undefined)
         throw new ThawError('SANDBOX_FAILED', 'the sandbox came up without its runtime API');
       this.#listener = listener;
-      listener.maxConnections = CONNECTIONS_MAX;
-      listener.on('connection', (socket: Socket) => this.#api.emit('connection', socket));
+      listener.accept((socket) => this.#api.emit('connection', socket));
     }
     void sandbox.exited.then(() => this.#poll.onExit());
     this.#server.onSandbox(sandbox);

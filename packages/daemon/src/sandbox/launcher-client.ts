@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Server } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { LoopbackListener } from './loopback-listener.ts';
 import type { LauncherEvent, LauncherOptions, LauncherRequest, SignalVerb } from './launcher/messages.ts';
 import type { Sandbox, SandboxExit, SandboxSpec, ServerAddress } from './sandbox.ts';
 
@@ -34,7 +35,7 @@ export class LauncherClient {
   readonly #starts = new Map<string, Settle<Sandbox>>();
   readonly #signals = new Map<number, Settle<void>>();
   /** Sockets that came before their sandbox's `started`. */
-  readonly #listeners = new Map<string, Server>();
+  readonly #listeners = new Map<string, LoopbackListener>();
   readonly #running = new Map<string, LaunchedSandbox>();
   #nextRequest = 1;
   #isGone = false;
@@ -140,13 +141,10 @@ export class LauncherClient {
     });
   }
 
-  #receive(
-    event: Exclude<LauncherEvent, { type: 'opened' | 'refused' }>,
-    handle: Server | undefined,
-  ): void {
+  #receive(event: Exclude<LauncherEvent, { type: 'opened' | 'refused' }>, handle: Server | undefined): void {
     switch (event.type) {
       case 'listener':
-        if (handle !== undefined) this.#listeners.set(event.id, handle);
+        if (handle !== undefined) this.#listeners.set(event.id, new LoopbackListener(handle));
         return;
       case 'started': {
         const sandbox = new LaunchedSandbox(this, event, this.#listeners.get(event.id));
@@ -207,7 +205,7 @@ export class LaunchedSandbox implements Sandbox {
   readonly pid: number;
   readonly exited: Promise<SandboxExit>;
   readonly serverAddress: ServerAddress | undefined;
-  readonly listener: Server | undefined;
+  readonly listener: LoopbackListener | undefined;
   readonly #launcher: LauncherClient;
   readonly #memoryPeakFile: string | undefined;
   #settle: (exit: SandboxExit) => void = () => undefined;
@@ -216,7 +214,7 @@ export class LaunchedSandbox implements Sandbox {
   constructor(
     launcher: LauncherClient,
     { id, pid, memoryPeakFile, serverAddress }: Extract<LauncherEvent, { type: 'started' }>,
-    listener: Server | undefined,
+    listener: LoopbackListener | undefined,
   ) {
     this.listener = listener;
     this.id = id;
@@ -253,6 +251,8 @@ export class LaunchedSandbox implements Sandbox {
   }
 
   settle(exit: SandboxExit): void {
+    // Nobody can connect any more, and whoever started the sandbox may not have taken it.
+    this.listener?.close();
     this.#settle(exit);
   }
 }

@@ -13,6 +13,7 @@ import {
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text as textOf } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -84,6 +85,48 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     await assert.rejects(at().start(['true'], { outputSocket: join(directory, 'nobody') }), {
       code: 'SANDBOX_FAILED',
     });
+  });
+
+  test(named('8 stdin and stdout are one connection, stderr is not part of it'), { skip }, async (t) => {
+    const stdioSocket = join(directory, 'stdio.sock');
+    const answer = Promise.withResolvers<string>();
+    const server = createServer((socket) => {
+      // All of it is there before the command runs; none may be lost to whoever holds the connection meanwhile.
+      socket.end('one\ntwo\n');
+      answer.resolve(textOf(socket));
+    });
+    t.after(() => server.close());
+    await new Promise<void>((resolve) => {
+      server.listen(stdioSocket, resolve);
+    });
+    const script = 'read first; echo "got $first" >&2; cat; echo end';
+    const { sandbox, output } = await at().start(['/bin/sh', '-c', script], { stdioSocket });
+    assert.equal((await sandbox.exited).code, 0);
+    assert.equal(await answer.promise, 'two\nend\n');
+    assert.equal(await output('stderr'), 'got one\n');
+  });
+
+  test(named('8 a port of the sandbox alone leads to the daemon'), { skip }, async (t) => {
+    if (driver === 'process') {
+      await assert.rejects(at().start(['true'], { loopbackPort: 9001 }), { code: 'SANDBOX_FAILED' });
+      return;
+    }
+    const bash = ['bash', '-c', 'exec 3<>/dev/tcp/127.0.0.1/9001 && cat <&3'] as const;
+    const both = await Promise.all(
+      ['first', 'second'].map(async (name) => {
+        const { sandbox, output } = await at().start(bash, { loopbackPort: 9001 });
+        const { listener } = sandbox;
+        assert.ok(listener !== undefined);
+        t.after(() => listener.close());
+        listener.accept((socket) => socket.end(`for ${name}`));
+        await sandbox.exited;
+        return output('stdout');
+      }),
+    );
+    assert.deepEqual(both, ['for first', 'for second']);
+    const { sandbox, output } = await at().start(bash);
+    assert.notEqual((await sandbox.exited).code, 0);
+    assert.match(await output('stderr'), /refused/iu);
   });
 
   test(named('1 names that are not plain are refused'), { skip }, async () => {

@@ -1,4 +1,4 @@
-import type { Server } from 'node:net';
+import type { LoopbackListener } from './loopback-listener.ts';
 
 /**
  * What holds an instance's processes. A driver starts sandboxes; the launcher process does the work, so that the
@@ -96,8 +96,8 @@ export interface Sandbox {
   /** Process id on the host of the sandbox's outermost process. */
   readonly pid: number;
   readonly exited: Promise<SandboxExit>;
-  /** Listens at the specification's `loopbackPort`; whoever started the sandbox closes it. */
-  readonly listener?: Server | undefined;
+  /** Listens at the specification's `loopbackPort`, until the exit at the latest. */
+  readonly listener?: LoopbackListener | undefined;
   /** Of `spec.server`; undefined where there is none or this machine has no way to it. */
   readonly serverAddress: ServerAddress | undefined;
   freeze(): Promise<void>;
