@@ -22,6 +22,8 @@ export interface TemporaryCatalog extends AsyncDisposable {
   readonly blobs: FileBlobs;
   readonly store: CodeStore;
   readonly brokenCode: ThawError[];
+  /** Told of every change of a function; for tests to add to. */
+  readonly listeners: ((functionName: string) => void)[];
   catalog: Catalog;
   /** Closes everything and opens it again on the same directory. */
   reopen(): Promise<TemporaryCatalog>;
@@ -40,11 +42,15 @@ async function openIn(directory: string, clock: ManualClock): Promise<TemporaryC
   const blobs = new FileBlobs(join(directory, 'blobs'));
   const store = await CodeStore.open({ dataDirectory: directory, blobs, clock, collectGraceMs: 0 });
   const brokenCode: ThawError[] = [];
+  const listeners: ((functionName: string) => void)[] = [];
   const catalog = await Catalog.open({
     records,
     packages: store,
     clock,
     place: TEST_PLACE,
+    onChanged: (functionName) => {
+      for (const listener of listeners) listener(functionName);
+    },
     onBrokenCode: (error) => brokenCode.push(error),
   });
   const close = async (): Promise<void> => {
@@ -58,6 +64,7 @@ async function openIn(directory: string, clock: ManualClock): Promise<TemporaryC
     blobs,
     store,
     brokenCode,
+    listeners,
     catalog,
     reopen: async () => {
       await close();
