@@ -296,7 +296,11 @@ test('what the client sends wrong comes back as a typed error that names the fie
     [{ memorySize: 100 }, /memorySize must be a multiple of 64/],
     [{ timeout: 0 }, /timeout must be a whole number of seconds from 1 to 86400/],
     [{ functionName: '1st' }, /functionName must be/],
-    [{ runtime: 'java11' }, /'java11' is not supported by this version; these are: nodejs8/],
+    [{ runtime: 'go1' }, /'go1' is not supported by this version; these are: nodejs8/],
+    [
+      { customRuntimeConfig: new fcModule.CustomRuntimeConfig({ port: 70_000 }) },
+      /customRuntimeConfig.port must be a port from 1 to 65535/,
+    ],
     [{ runtime: 'cobol' }, /'cobol' does not exist/],
     [{ environmentVariables: { FC_X: '1' } }, /environmentVariables/],
     [{ cpu: 4, memorySize: 128 }, /cpu must be between/],
