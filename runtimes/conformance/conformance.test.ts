@@ -1,4 +1,4 @@
-/** Every case against every interpreter on the machine: docs/RUNTIMES.md, section 8. */
+/** Every case against every interpreter on the machine: docs/RUNTIMES.md, section 11. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
