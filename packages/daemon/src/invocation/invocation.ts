@@ -226,6 +226,9 @@ export class Invocation implements Waiter, CallSink {
       this.#coldStart = true;
       Object.assign(this.#phases, instance.timings);
     }
+    if (this.sessionId !== undefined) {
+      this.#deps.scheduler.enterSession(this.request.runnable, this.sessionId, instance);
+    }
     this.#call = instance.serve(request, this);
   }
 
@@ -348,6 +351,9 @@ export class Invocation implements Waiter, CallSink {
   #finish(error: ThawError | undefined): void {
     if (this.#isFinished) return;
     this.#isFinished = true;
+    if (this.sessionId !== undefined && this.#instance !== undefined) {
+      this.#deps.scheduler.leaveSession(this.request.runnable, this.sessionId, this.#instance);
+    }
     this.#deps.onFinished(this, error);
   }
 }

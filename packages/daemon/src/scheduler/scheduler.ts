@@ -124,6 +124,18 @@ export class Scheduler<I extends PooledInstance = Instance> {
     else if (this.#enqueue(pool, waiter)) this.#scale(pool);
   }
 
+  /**
+   * A request of a session runs on the instance that it was given, until `leaveSession`: the session is not over
+   * meanwhile, and idles from the end on.
+   */
+  enterSession(runnable: RunnableVersion, sessionId: string, instance: I): void {
+    this.#countRunning(runnable, sessionId, instance, 1);
+  }
+
+  leaveSession(runnable: RunnableVersion, sessionId: string, instance: I): void {
+    this.#countRunning(runnable, sessionId, instance, -1);
+  }
+
   /** The caller is gone before it got a slot. */
   withdraw(runnable: RunnableVersion, waiter: Waiter<I>): void {
     const pool = this.#pools.get(runnable.key);
@@ -241,6 +253,11 @@ export class Scheduler<I extends PooledInstance = Instance> {
     pool.isRetired = true;
     if (pool.waiting === 0) for (const instance of pool.instances.keys()) instance.drain();
     this.#forgetIfEmpty(pool);
+  }
+
+  #countRunning(runnable: RunnableVersion, sessionId: string, instance: I, change: 1 | -1): void {
+    const sessions = this.#pools.get(runnable.key)?.sessions;
+    sessions?.countRunning(sessionId, instance, change, this.#deps.clock.monotonicMs());
   }
 
   #acquireInSession(
@@ -425,6 +442,7 @@ export class Scheduler<I extends PooledInstance = Instance> {
     if (wasStarting && to !== 'initializing') {
       pool.endStarting();
       if (to === 'idle' && standing !== undefined) {
+        pool.lastFailure = undefined;
         pool.coldStartMs = Math.max(1, this.#deps.clock.monotonicMs() - standing.startedMs);
       }
     }
@@ -579,7 +597,8 @@ export class Scheduler<I extends PooledInstance = Instance> {
   #watch(pool: FunctionPool<I>, waiter: Waiter<I>): void {
     waiter.deadline = this.#deps.wheel.set(this.#deps.limits.waitMsMax, () => {
       // A start under way has deadlines of its own and ends with an answer for its waiters.
-      if (pool.hasStarting) {
+      const isBound = waiter.sessionId !== undefined && pool.sessions?.isBound(waiter.sessionId) === true;
+      if (pool.hasStarting && !isBound) {
         this.#watch(pool, waiter);
       } else if (this.#dequeue(pool, waiter)) {
         const waited = `no slot came free in ${this.#deps.limits.waitMsMax / 1000} seconds`;

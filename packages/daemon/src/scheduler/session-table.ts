@@ -19,6 +19,8 @@ export interface Session<I extends PooledInstance> {
   usedMs: number;
   /** Undefined while its first request waits in the function's queue for an instance. */
   instance: I | undefined;
+  /** Requests that run. */
+  running: number;
   /** Requests that wait for a slot of its instance, or for its first request to get one. */
   readonly waiters: Waiter<I>[];
 }
@@ -61,7 +63,14 @@ export class SessionTable<I extends PooledInstance> {
 
   open(id: string, nowMs: number): Session<I> {
     if (this.#sessions.size >= this.#sessionsMax) this.#forgetOne();
-    const session: Session<I> = { id, openedMs: nowMs, usedMs: nowMs, instance: undefined, waiters: [] };
+    const session: Session<I> = {
+      id,
+      openedMs: nowMs,
+      usedMs: nowMs,
+      instance: undefined,
+      running: 0,
+      waiters: [],
+    };
     this.#sessions.set(id, session);
     return session;
   }
@@ -71,6 +80,19 @@ export class SessionTable<I extends PooledInstance> {
     const bound = this.#byInstance.get(instance);
     if (bound === undefined) this.#byInstance.set(instance, new Set([session]));
     else bound.add(session);
+  }
+
+  /** A request of the session begins to run on the instance, or has ended there. */
+  countRunning(id: string, instance: I, change: 1 | -1, atMs: number): void {
+    const session = this.#sessions.get(id);
+    if (session?.instance !== instance) return;
+    session.running += change;
+    session.usedMs = atMs;
+  }
+
+  /** Whether a request of the session waits for one instance and no other. */
+  isBound(id: string): boolean {
+    return this.#sessions.get(id)?.instance !== undefined;
   }
 
   /** How many further sessions the instance can take. */
@@ -155,15 +177,15 @@ export class SessionTable<I extends PooledInstance> {
     return waiters;
   }
 
-  /** One with requests that wait is in use. */
-  #isOver({ openedMs, usedMs, waiters, instance }: Session<I>, nowMs: number): boolean {
-    if (waiters.length > 0 || instance === undefined) return false;
+  /** One with requests that run or wait is in use. */
+  #isOver({ openedMs, usedMs, running, waiters, instance }: Session<I>, nowMs: number): boolean {
+    if (running > 0 || waiters.length > 0 || instance === undefined) return false;
     return nowMs - openedMs >= this.rules.ttlMs || nowMs - usedMs >= this.rules.idleMs;
   }
 
   #forgetOne(): void {
     for (const session of this.#sessions.values()) {
-      if (session.waiters.length > 0 || session.instance === undefined) continue;
+      if (session.running > 0 || session.waiters.length > 0 || session.instance === undefined) continue;
       this.#forget(session);
       return;
     }

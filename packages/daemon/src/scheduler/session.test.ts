@@ -64,6 +64,30 @@ test('a session whose instance is gone, or whose time is over, begins anew', () 
   for (const id of ['b', 'c']) assert.equal(simulation.request(chat, id).instance, simulation.created[1]);
 });
 
+test('a session is not over while a request of it runs, and idles from its end on', () => {
+  using simulation = new Simulation();
+  const { scheduler } = simulation;
+  simulation.request(chat, 'a');
+  simulation.settle();
+  const [only] = simulation.created;
+  assert.ok(only !== undefined);
+  scheduler.enterSession(chat, 'a', only);
+  simulation.advance(20_000);
+  only.release();
+  scheduler.leaveSession(chat, 'a', only);
+  simulation.advance(9_000);
+  const again = simulation.request(chat, 'a');
+  assert.equal(again.instance, only);
+  only.release();
+  simulation.advance(11_000);
+  // Nothing of it ran for ten seconds: two other sessions have its place.
+  for (const id of ['b', 'c']) {
+    assert.equal(simulation.request(chat, id).instance, only);
+    only.release();
+  }
+  assert.equal(simulation.request(chat, 'a').isRunning, false);
+});
+
 test('a session keeps its instance from idling out, but not from making room', () => {
   using simulation = new Simulation({ idleMsMax: 1_000, memoryMbMax: 128 });
   simulation.request(chat, 'a');
