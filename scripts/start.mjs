@@ -2,7 +2,7 @@
  * `npm start`: installs what is missing, starts the platform, deploys the examples, calls each once and stays up.
  * Options after `--` go to `thaw serve` (`npm start -- --port 0`).
  */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
@@ -23,6 +23,9 @@ const EVENT_CALLS = [
     input: ['-f', 'examples/thumbnail/picture.jpg'],
     isBinary: true,
   },
+  { example: 'hot-go', name: 'hot-go', input: ['-d', 'Go'] },
+  { example: 'hot-shell', name: 'hot-shell', input: ['-d', 'shell'] },
+  { example: 'lambda-bootstrap', name: 'lambda-bootstrap', input: ['-d', '{"name":"curl"}'] },
   { example: 'slow-start', name: 'slow-start', input: ['-d', ''] },
 ];
 const WEB_CALLS = ['express-app', 'flask-app', 'custom-go', 'custom-nodejs', 'custom-python'];
@@ -45,12 +48,13 @@ forwardSignals(server, () => {
 
 const url = await started();
 const stamp = join(dataDir, 'examples.sha256');
-const wanted = digestOf(examples);
+const lacking = lackingExamples();
+const wanted = `${digestOf(examples)} without ${[...lacking.keys()].join(',')}`;
 if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) {
   process.stdout.write('The examples are deployed already.\n');
 } else {
   const failed = await deployAll();
-  await callAll(failed);
+  await callAll(new Set([...failed, ...lacking.keys()]));
   if (failed.size === 0 && !isStopping) writeFileSync(stamp, wanted);
 }
 if (!isStopping) tellHow();
@@ -77,14 +81,40 @@ async function started() {
   }
 }
 
+function exampleNames() {
+  return readdirSync(examples)
+    .filter((name) => existsSync(join(examples, name, 's.yaml')))
+    .toSorted();
+}
+
+/** Examples that are made with a program which this machine lacks; the first line of their `s.yaml` names it. */
+function lackingExamples() {
+  const lacking = new Map();
+  for (const name of exampleNames()) {
+    const program = /^# needs: (\S+)/.exec(readFileSync(join(examples, name, 's.yaml'), 'utf8'))?.[1];
+    if (program !== undefined && !hasProgram(program)) lacking.set(name, program);
+  }
+  return lacking;
+}
+
+function hasProgram(name) {
+  const [file, ...args] = { pip: ['python3', '-m', 'pip', '--version'], go: ['go', 'version'] }[name] ?? [
+    name,
+    '--version',
+  ];
+  return spawnSync(file, args, { stdio: 'ignore' }).status === 0;
+}
+
 /** Gives the examples that could not be deployed; why is on the terminal. */
 async function deployAll() {
   const failed = new Set();
-  for (const name of readdirSync(examples).toSorted()) {
-    const file = join(examples, name, 's.yaml');
-    if (!existsSync(file) || isStopping) continue;
+  for (const [name, program] of lacking) {
+    process.stdout.write(`\nLeaving out examples/${name}: ${program} is not on this machine\n`);
+  }
+  for (const name of exampleNames()) {
+    if (lacking.has(name) || isStopping) continue;
     process.stdout.write(`\nDeploying examples/${name}\n`);
-    if ((await run(['deploy', '-t', file], 'inherit')) !== 0) failed.add(name);
+    if ((await run(['deploy', '-t', join(examples, name, 's.yaml')], 'inherit')) !== 0) failed.add(name);
   }
   return failed;
 }

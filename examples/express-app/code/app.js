@@ -8,7 +8,9 @@ app.use(express.urlencoded({ extended: false }));
 app.use('/static', express.static(`${__dirname}/public`));
 
 app.get('/', (req, res) => {
-  res.type('html').send('<h1>Notes</h1><form method="post" action="notes"><input name="text"><button>Add</button></form>');
+  res
+    .type('html')
+    .send('<h1>Notes</h1><form method="post" action="notes"><input name="text"><button>Add</button></form>');
 });
 
 app.get('/notes/:id', (req, res) => {

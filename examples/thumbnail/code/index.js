@@ -8,7 +8,11 @@ exports.handler = async (req, resp) => {
   for await (const chunk of req) chunks.push(chunk);
   let picture;
   try {
-    picture = await sharp(Buffer.concat(chunks)).rotate().resize({ width: WIDTH }).jpeg({ quality: 80 }).toBuffer();
+    picture = await sharp(Buffer.concat(chunks))
+      .rotate()
+      .resize({ width: WIDTH })
+      .jpeg({ quality: 80 })
+      .toBuffer();
   } catch (error) {
     resp.setStatusCode(415);
     resp.send(`that is no picture: ${error.message}\n`);
