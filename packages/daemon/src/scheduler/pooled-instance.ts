@@ -2,7 +2,8 @@ import type { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { InstanceState } from '../instance/instance-state.ts';
 
 /**
- * What the scheduler needs of an instance. Contract, which `Instance` and the simulated one of the tests keep:
+ * What the scheduler needs of an instance. Contract, which `Instance` and `SimulatedInstance` keep
+ * (`pooled-instance-contract.ts`):
  *  1. `start` is called once, by the scheduler. It tells `onStartFailed` at most once, and before the change to
  *     `draining`; then the instance stops.
  *  2. Every change of `state` is told to `onChange` at once, after it happened, with the state before it.
