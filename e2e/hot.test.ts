@@ -64,13 +64,20 @@ function hot(
   });
 }
 
-function shell(platform: Platform, name: string, script: string, hotConfig = {}): Promise<string> {
+function shell(
+  platform: Platform,
+  name: string,
+  script: string,
+  hotConfig = {},
+  fields = {},
+): Promise<string> {
   return createFunction(platform, name, {
     code: { script },
     fields: {
       runtime: 'hot',
       customRuntimeConfig: { command: ['/bin/sh', 'script'] },
       hotConfig: { format: 'default', maxConcurrency: 4, ...hotConfig },
+      ...fields,
     },
   });
 }
@@ -155,9 +162,9 @@ test('hot functions', { concurrency: 4 }, async (t) => {
     }),
 
     t.test('format default: payload on stdin, answer on stdout, the rest in variables', async () => {
-      const script = 'read line; echo "$line|$METHOD|$ROUTE|$HEADER_X_ODD|$PARAM_A"; cat >&2';
-      await shell(platform, 'script', script);
-      assert.equal(text(await invoke(platform, 'script', 'one\ntwo')), 'one|POST|/invoke||\n');
+      const script = 'read line; echo "$line|$METHOD|$ROUTE|$HEADER_X_ODD|$PARAM_A$MY_KEY"; cat >&2';
+      await shell(platform, 'script', script, {}, { environmentVariables: { my_key: '!', path: 'not it' } });
+      assert.equal(text(await invoke(platform, 'script', 'one\ntwo')), 'one|POST|/invoke||!\n');
       const base = new URL(await createHttpTrigger(platform, 'script')).pathname.replace(/\/$/u, '');
       const answer = await send(platform.url, {
         method: 'PUT',
@@ -165,7 +172,7 @@ test('hot functions', { concurrency: 4 }, async (t) => {
         headers: { 'x-odd': '$(id) "quoted"' },
         body: 'payload\n',
       });
-      assert.equal(text(answer), `payload|PUT|/x/y|$(id) "quoted"|it's $HOME\nme\n`);
+      assert.equal(text(answer), `payload|PUT|/x/y|$(id) "quoted"|it's $HOME\nme!\n`);
       assert.equal(answer.headers['content-type'], 'text/plain; charset=utf-8');
     }),
 

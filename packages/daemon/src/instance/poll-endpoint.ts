@@ -66,7 +66,8 @@ export class PollEndpoint implements RuntimeEndpoint {
     await this.#server.open();
     if (this.#context.driver !== 'process') return;
     await new Promise<void>((resolve, reject) => {
-      this.#api.once('error', reject);
+      // Settled, it stands for connections that cannot be taken.
+      this.#api.on('error', reject);
       this.#api.listen(0, '127.0.0.1', resolve);
     });
     const address = this.#api.address();

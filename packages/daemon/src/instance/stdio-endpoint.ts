@@ -5,6 +5,7 @@ import type { Sandbox, SandboxSpec } from '../sandbox/sandbox.ts';
 import type { RuntimeConnection, RuntimeEvents } from '../transport/runtime-connection.ts';
 import { HotConnection } from '../transport/stdio/hot-connection.ts';
 import { ProcessConnection } from '../transport/stdio/process-connection.ts';
+import { configVariables } from '../transport/stdio/request-variables.ts';
 import { waitingCommand } from '../transport/stdio/request-starter.ts';
 import { listenOn } from './listen-on.ts';
 import { inCode, programSpec } from './program-layout.ts';
@@ -44,8 +45,11 @@ export class StdioEndpoint implements RuntimeEndpoint {
       inCode(program, driver === 'process' ? runnable.codeDirectory : '/code'),
       ...args,
     ];
+    const spec = programSpec(context, format === 'default' ? waitingCommand(own) : own);
     this.spec = {
-      ...programSpec(context, format === 'default' ? waitingCommand(own) : own),
+      ...spec,
+      // What is set already means what it means.
+      environment: { ...Object.fromEntries(configVariables(runnable.environment)), ...spec.environment },
       stdioSocket: this.#stdioSocket,
     };
   }
@@ -66,6 +70,8 @@ export class StdioEndpoint implements RuntimeEndpoint {
       this.#connected.resolve(socket);
     });
     this.#server = server;
+    // A connection that cannot be taken is one that the start waits for in vain, and that has a bound.
+    server.on('error', () => undefined);
     await listenOn(server, this.#stdioSocket);
   }
 
@@ -77,7 +83,7 @@ export class StdioEndpoint implements RuntimeEndpoint {
       this.#connection =
         this.#hot.format === 'http'
           ? new HotConnection(stdio, environment, events)
-          : new ProcessConnection(stdio, sandbox.exited, environment, events);
+          : new ProcessConnection(stdio, sandbox.exited, events);
       this.#events.onBooted();
       this.#events.onReady('http');
     });

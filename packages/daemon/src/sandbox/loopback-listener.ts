@@ -14,6 +14,8 @@ export class LoopbackListener {
   constructor(server: Server) {
     this.#server = server;
     server.maxConnections = CONNECTIONS_MAX;
+    // A connection that cannot be taken (no more descriptors) is lost to whoever asked for it.
+    server.on('error', () => undefined);
     server.on('connection', (socket) => {
       if (this.#onConnection !== undefined) {
         this.#onConnection(socket);

@@ -3,6 +3,8 @@ import { LIMITS } from '@thaw/protocol/limits.ts';
 import type { HookName, RuntimeConnection } from '../runtime-connection.ts';
 import type { Exchange, InstanceRequest, LogSource, ReportedError, ResponseSink } from '../transport.ts';
 import { PolledWork } from './polled-work.ts';
+import { HookSink } from './hook-sink.ts';
+import { accept, collect, refuse, trailingError } from './runtime-messages.ts';
 import { reportedError } from './reported-error.ts';
 import { DIALECTS, type PolledFunction, type RuntimeDialect, type WorkKind } from './runtime-dialect.ts';
 
@@ -283,90 +285,6 @@ export class PollConnection implements RuntimeConnection {
 }
 
 const EMPTY = Buffer.alloc(0);
-
-/** A hook's answer has no content; all that counts is that it came. */
-class HookSink implements ResponseSink {
-  readonly #onEnd: (error: ReportedError | undefined) => void;
-
-  constructor(onEnd: (error: ReportedError | undefined) => void) {
-    this.#onEnd = onEnd;
-  }
-
-  onHead(): void {
-    // Nobody reads it.
-  }
-
-  onData(): boolean {
-    return true;
-  }
-
-  onEnd(): void {
-    this.#onEnd(undefined);
-  }
-
-  onFailure(failure: Parameters<ResponseSink['onFailure']>[0]): void {
-    if (failure.kind === 'reported') this.#onEnd(failure.error);
-    else
-      this.#onEnd({
-        errorType: 'ProcessExited',
-        errorMessage: 'its process ended',
-        handled: false,
-        fatal: true,
-      });
-  }
-
-  onLog(): void {
-    // These APIs carry no logs.
-  }
-}
-
-/** The error that Lambda's streaming mode sends behind the body: its type in one trailer, JSON in base64 in another. */
-function trailingError(request: IncomingMessage): ReportedError | undefined {
-  const type = request.trailers['lambda-runtime-function-error-type'];
-  if (type === undefined) return undefined;
-  const body = Buffer.from(request.trailers['lambda-runtime-function-error-body'] ?? '', 'base64');
-  return reportedError({ 'lambda-runtime-function-error-type': type }, body);
-}
-
-/** Calls back once, with a whole body or with why there is none. */
-function collect(
-  request: IncomingMessage,
-  bytesMax: number,
-  onDone: (body: Buffer | 'too large' | 'broken') => void,
-): void {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  request.on('data', (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes <= bytesMax) chunks.push(chunk);
-  });
-  request.once('end', () => onDone(bytes > bytesMax ? 'too large' : Buffer.concat(chunks, bytes)));
-  request.once('close', () => {
-    if (!request.readableEnded) onDone('broken');
-  });
-  request.once('error', () => undefined);
-}
-
-function accept(response: ServerResponse, { acceptedStatus }: RuntimeDialect): void {
-  send(response, acceptedStatus, { status: 'OK' });
-}
-
-function refuse(
-  request: IncomingMessage,
-  response: ServerResponse,
-  status: number,
-  errorType: string,
-  errorMessage: string,
-): void {
-  request.resume();
-  send(response, status, { errorMessage, errorType });
-}
-
-function send(response: ServerResponse, status: number, body: Readonly<Record<string, string>>): void {
-  const text = `${JSON.stringify(body)}\n`;
-  const headers = ['Content-Type', 'application/json', 'Content-Length', String(Buffer.byteLength(text))];
-  response.writeHead(status, headers).end(text);
-}
 
 function decode(id: string): string {
   try {

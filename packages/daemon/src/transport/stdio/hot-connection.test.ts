@@ -102,6 +102,22 @@ test('the request is what IronFunctions writes, variables as headers', async (t)
   assert.deepEqual([sink.head?.status, sink.text()], [418, 'hello']);
 });
 
+test('variables named like headers of HTTP itself change nothing', async (t) => {
+  const environment = {
+    HOST: 'x',
+    trailer: 'y',
+    CONNECTION: 'close',
+    EXPECT: '100-continue',
+    upgrade: 'z',
+    __proto: 'p',
+  };
+  const world = await open(t, environment);
+  assert.equal((await exchanged(world, response('hello'))).text(), 'hello');
+  const [head = ''] = world.read().split('\r\n\r\n');
+  const names = head.split('\r\n').slice(1, 5);
+  assert.deepEqual(names, ['Host: ', 'Content-Length: 7', '__PROTO: p', 'METHOD: PUT']);
+});
+
 test('one process serves one after the other, whatever it says of its connection', async (t) => {
   const world = await open(t);
   const closing = 'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\na';

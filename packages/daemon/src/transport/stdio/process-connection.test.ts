@@ -20,14 +20,9 @@ function open(): World {
   const [stdio, program] = duplexPair();
   const exited = Promise.withResolvers<SandboxExit>();
   const events: string[] = [];
-  const connection = new ProcessConnection(
-    stdio,
-    exited.promise,
-    { KEY: 'value' },
-    {
-      onClosed: () => events.push('closed'),
-    },
-  );
+  const connection = new ProcessConnection(stdio, exited.promise, {
+    onClosed: () => events.push('closed'),
+  });
   return { connection, program, exit: exited.resolve, events };
 }
 
@@ -61,7 +56,7 @@ test('the program gets one line of variables and its payload to the end', async 
   assert.equal(payload, 'payload');
   assert.equal(
     line,
-    "KEY='value'; METHOD='POST'; ROUTE='/invoke'; REQUEST_URL='/invoke'; export KEY METHOD ROUTE REQUEST_URL",
+    "METHOD='POST'; ROUTE='/invoke'; REQUEST_URL='/invoke'; export METHOD ROUTE REQUEST_URL",
   );
 });
 

@@ -4,7 +4,7 @@ import { LIMITS } from '@thaw/protocol/limits.ts';
 import type { SandboxExit } from '../../sandbox/sandbox.ts';
 import type { HookName, RuntimeConnection } from '../runtime-connection.ts';
 import type { Exchange, InstanceRequest, ReportedError, ResponseSink } from '../transport.ts';
-import { configVariables, isInvokeCall, requestVariables } from './request-variables.ts';
+import { isInvokeCall, requestVariables } from './request-variables.ts';
 import { requestLine } from './request-starter.ts';
 import { wholeBody } from './whole-body.ts';
 
@@ -22,7 +22,6 @@ export class ProcessConnection implements RuntimeConnection {
   readonly handlerKind = 'http';
   readonly #stdio: Duplex;
   readonly #events: ProcessEvents;
-  readonly #config: ReadonlyMap<string, string>;
   readonly #settled = Promise.withResolvers<void>();
   readonly #answer: Buffer[] = [];
   #answerBytes = 0;
@@ -32,15 +31,9 @@ export class ProcessConnection implements RuntimeConnection {
   #exit: SandboxExit | undefined;
   #isClosed = false;
 
-  constructor(
-    stdio: Duplex,
-    exited: Promise<SandboxExit>,
-    environment: Readonly<Record<string, string>>,
-    events: ProcessEvents,
-  ) {
+  constructor(stdio: Duplex, exited: Promise<SandboxExit>, events: ProcessEvents) {
     this.#stdio = stdio;
     this.#events = events;
-    this.#config = configVariables(environment);
     stdio.on('data', (chunk: Buffer) => this.#onData(chunk));
     // A program need not read its payload: it may well have ended before.
     stdio.on('error', () => stdio.destroy());
@@ -72,7 +65,7 @@ export class ProcessConnection implements RuntimeConnection {
         this.#fail({ ...refusal, fatal: true });
         return;
       }
-      this.#stdio.write(requestLine(new Map([...this.#config, ...requestVariables(request)])));
+      this.#stdio.write(requestLine(requestVariables(request)));
       this.#stdio.end(body);
     });
     return NOTHING_TO_STEER;
