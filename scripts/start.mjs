@@ -201,11 +201,14 @@ function digestOf(directory) {
     // Node 20 before 20.12 calls it `path`.
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
     .filter((path) => !/node_modules|site-packages/.test(path));
+  // pip installs beside the Flask app's own files.
+  const flask = join(directory, 'flask-app', 'code');
+  const own = ['app.py', 'requirements.txt', join('templates', 'index.html')].map((name) =>
+    join(flask, name),
+  );
   for (const path of files.toSorted()) {
-    // pip installs beside the Flask app's own files.
-    const isInstalled =
-      path.includes(join('flask-app', 'code')) && !/(app\.py|requirements\.txt|index\.html)$/.test(path);
-    if (!isInstalled) hash.update(path.slice(directory.length)).update(readFileSync(path));
+    if (path.startsWith(flask) && !own.includes(path)) continue;
+    hash.update(path.slice(directory.length)).update(readFileSync(path));
   }
   return hash.digest('hex');
 }
