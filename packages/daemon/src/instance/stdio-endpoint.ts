@@ -13,6 +13,8 @@ import type { EndpointContext, RuntimeEndpoint } from './runtime-endpoint.ts';
 import { requireCommand } from './server-command.ts';
 
 const BOOT_MS_MAX = 30_000;
+/** From the exit until the caller has read what is left of its answer. */
+const LAST_ANSWER_MS_MAX = 5_000;
 
 /**
  * A program that speaks on its stdin and stdout: hot functions of IronFunctions. It has no way to say that it is ready, so
@@ -29,7 +31,7 @@ export class StdioEndpoint implements RuntimeEndpoint {
   readonly #connected = Promise.withResolvers<Socket>();
   #server: Server | undefined;
   #stdio: Socket | undefined;
-  #connection: RuntimeConnection | undefined;
+  #connection: HotConnection | ProcessConnection | undefined;
   #isClosed = false;
 
   constructor(context: EndpointContext, events: RuntimeEvents) {
@@ -89,9 +91,13 @@ export class StdioEndpoint implements RuntimeEndpoint {
     });
   }
 
-  /** The end of stdout follows the end of the process on another channel, and neither is an answer without the other. */
+  /** The end of stdout is told on another channel than the end of the process, and an answer may wait for its reader. */
   async ended(): Promise<void> {
-    if (this.#connection instanceof ProcessConnection) await this.#connection.settled;
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    const limit = setTimeout(() => connection.close(), LAST_ANSWER_MS_MAX);
+    await connection.settled;
+    clearTimeout(limit);
   }
 
   close(): void {

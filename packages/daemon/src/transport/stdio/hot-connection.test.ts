@@ -181,13 +181,28 @@ test('6 an exchange breaks with its process, also in the middle of the answer', 
   }
 });
 
+test('6 a connection that is closed breaks an answer that waits for its reader', async (t) => {
+  const world = await open(t);
+  const sink = new RecordingSink({ pausesAtFirst: true });
+  world.connection.exchange(request(), sink);
+  world.program.end(response('x'.repeat(150_000)));
+  await settled('the first of it', () => sink.bytes);
+  world.connection.close();
+  await Promise.all([sink.ended, world.connection.settled]);
+  assert.equal(sink.failure?.kind, 'broken');
+});
+
 test('an answer whose process ends right after it is whole', async (t) => {
   const world = await open(t);
-  const sink = new RecordingSink();
-  world.connection.exchange(request(), sink);
-  world.program.end(response('hello'));
-  await sink.ended;
-  assert.deepEqual([sink.calls, sink.text()], [['head', 'data', 'end'], 'hello']);
+  const sink = new RecordingSink({ pausesAtFirst: true });
+  const exchange = world.connection.exchange(request(), sink);
+  const body = 'x'.repeat(150_000);
+  world.program.end(response(body));
+  await settled('the first of it', () => sink.bytes);
+  sink.flow();
+  exchange.resume();
+  await world.connection.settled;
+  assert.deepEqual([sink.calls, sink.text() === body], [['head', 'data', 'end'], true]);
 });
 
 test('3 a large answer waits for a reader that asked for a pause', async (t) => {

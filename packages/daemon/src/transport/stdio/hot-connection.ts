@@ -24,6 +24,7 @@ export class HotConnection implements RuntimeConnection {
   readonly #stdio: Duplex;
   readonly #events: HotEvents;
   readonly #config: ReadonlyMap<string, string>;
+  readonly #settled = Promise.withResolvers<void>();
   #exchange: HotExchange | undefined;
   #isClosed = false;
 
@@ -38,12 +39,18 @@ export class HotConnection implements RuntimeConnection {
     stdio.resume();
   }
 
+  /** Settles when the process is gone and what it wrote last has been told. */
+  get settled(): Promise<void> {
+    return this.#settled.promise;
+  }
+
   exchange(request: InstanceRequest, sink: ResponseSink): Exchange {
     if (this.#exchange !== undefined) throw new Error('a hot function takes one request at a time');
     const exchange = new HotExchange(sink, isInvokeCall(request), () => {
       this.#exchange = undefined;
       // It may have been paused for a caller that read slowly and is gone.
       this.#stdio.resume();
+      this.#settleIfOver();
     });
     if (this.#isClosed) {
       process.nextTick(() => exchange.break(new Error('the program is gone')));
@@ -62,8 +69,12 @@ export class HotConnection implements RuntimeConnection {
     process.nextTick(onEnd, undefined);
   }
 
+  /** Also an answer that waits for its reader ends here. */
   close(): void {
+    const cause = new Error('the connection was closed');
     this.#stdio.destroy();
+    this.#onClosed(cause);
+    this.#exchange?.giveUp(cause);
   }
 
   #headersOf(request: InstanceRequest): Map<string, string> {
@@ -88,6 +99,11 @@ export class HotConnection implements RuntimeConnection {
     this.#isClosed = true;
     this.#events.onClosed(cause);
     this.#exchange?.break(cause);
+    this.#settleIfOver();
+  }
+
+  #settleIfOver(): void {
+    if (this.#isClosed && this.#exchange === undefined) this.#settled.resolve();
   }
 }
 

@@ -77,6 +77,11 @@ export class HotExchange implements Exchange {
     else this.#lent.push(null);
   }
 
+  giveUp(cause: unknown): void {
+    this.#broken = { cause };
+    this.#onBroken(cause);
+  }
+
   #onResponse(response: IncomingMessage): void {
     this.#response = response;
     const { statusCode = 200, rawHeaders } = response;
