@@ -89,12 +89,12 @@ function exampleNames() {
 
 /** Examples that are made with a program which this machine lacks; the first line of their `s.yaml` names it. */
 function lackingExamples() {
-  const lacking = new Map();
+  const found = new Map();
   for (const name of exampleNames()) {
     const program = /^# needs: (\S+)/.exec(readFileSync(join(examples, name, 's.yaml'), 'utf8'))?.[1];
-    if (program !== undefined && !hasProgram(program)) lacking.set(name, program);
+    if (program !== undefined && !hasProgram(program)) found.set(name, program);
   }
-  return lacking;
+  return found;
 }
 
 function hasProgram(name) {

@@ -6,18 +6,20 @@ import { createServer } from 'node:http';
 
 const spans = [];
 
-const server = createServer(async (request, response) => {
+const server = createServer((request, response) => {
   const chunks = [];
-  for await (const chunk of request) chunks.push(chunk);
-  response.setHeader('content-type', 'application/json');
-  if (request.url === '/spans') {
-    response.end(JSON.stringify(spans));
-    return;
-  }
-  const { resourceSpans } = JSON.parse(Buffer.concat(chunks).toString());
+  request.on('data', (chunk) => chunks.push(chunk));
+  request.on('end', () => {
+    response.setHeader('content-type', 'application/json');
+    response.end(request.url === '/spans' ? JSON.stringify(spans) : take(Buffer.concat(chunks)));
+  });
+});
+
+function take(body) {
+  const { resourceSpans } = JSON.parse(body.toString());
   for (const { scopeSpans } of resourceSpans)
     for (const scope of scopeSpans) spans.push(...scope.spans.map(({ spanId }) => spanId));
-  response.end('{}');
-});
+  return '{}';
+}
 server.keepAliveTimeout = 60_000;
 server.listen(0, '0.0.0.0', () => console.log(`port ${server.address().port}`));

@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 /** What the platform says to its operator. Functions' own output never goes here. */
 export type PlatformLog = (level: 'info' | 'warning' | 'error', message: string, cause?: unknown) => void;
 
@@ -8,6 +10,6 @@ export const logToStderr: PlatformLog = (level, message, cause) => {
 
 function causes(cause: unknown): string {
   if (cause === undefined) return '';
-  if (!(cause instanceof Error)) return `: ${String(cause)}`;
+  if (!(cause instanceof Error)) return `: ${inspect(cause)}`;
   return `: ${cause.message}${causes(cause.cause)}`;
 }
