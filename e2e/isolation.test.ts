@@ -234,7 +234,7 @@ test('a function reaches nothing that is not its own', async (all) => {
 test('without a sandbox there is a warning that cannot be missed', async (t) => {
   const platform = await startPlatform(t, { isolation: 'process' });
   const frame = '!'.repeat(80);
-  assert.ok(platform.output().includes(`${frame}\n!!! WARNING: `), platform.output());
+  await waitFor('the warning', () => platform.output().includes(`${frame}\n!!! WARNING: `));
   const info: { warnings: readonly string[] } = JSON.parse(
     (await platform.thaw(['info', '--json'])).stdout.toString(),
   );

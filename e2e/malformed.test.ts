@@ -65,7 +65,7 @@ const WRONG_FIELDS: Record<string, readonly unknown[]> = {
     'a b',
     'h\u00e9',
   ],
-  runtime: [undefined, 7, '', 'cobol85', 'java8', 'nodejs', 'x'.repeat(300), '__proto__'],
+  runtime: [undefined, 7, '', 'cobol85', 'php7.2', 'nodejs', 'x'.repeat(300), '__proto__'],
   handler: [undefined, 5, '', 'x'.repeat(200)],
   memorySize: [0, -128, 100, 127, 1e9, 128.5, '128', {}, true],
   timeout: [0, -1, 1.5, 86_401, 1e300, '3'],

@@ -88,7 +88,8 @@ export function bubblewrapArguments(
     String(SECCOMP_FD),
     '--json-status-fd',
     String(STATUS_FD),
-    ...(spec.loopbackPort === undefined ? [] : ['--block-fd', String(GO_FD)]),
+    '--block-fd',
+    String(GO_FD),
     '--chdir',
     spec.workingDirectory,
   ];

@@ -112,7 +112,6 @@ class BubblewrapDriver implements LaunchDriver {
         ...this.#launch(spec, identity, lease),
         directory: undefined,
         reportsStatus: true,
-        waitsForGo: spec.loopbackPort !== undefined,
         enterNetwork: (pid) => [this.#programs.nsenter, '--target', String(pid), ...this.#joinOptions()],
         ownProcesses: OWN_PROCESSES,
         reach: this.#reach(spec, lease),

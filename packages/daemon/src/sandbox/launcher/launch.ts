@@ -6,7 +6,10 @@ export type ServerReach =
   /** By a process of ours in the sandbox's network: `nsenter` with these options joins it, given the sandbox's pid. */
   | { readonly kind: 'relay'; readonly nsenter: string; readonly options: readonly string[] };
 
-/** What a driver makes ready for one start. */
+/**
+ * What a driver makes ready for one start. Its program reads one descriptor more (after the files, and after the status if
+ * it reports one) and holds the command back until a line has come: limits and listeners must stand first.
+ */
 export interface Launch {
   readonly program: string;
   readonly args: readonly string[];
@@ -16,11 +19,6 @@ export interface Launch {
   readonly files: readonly number[];
   /** bwrap's status, on the descriptor after `files`: which process is the first one inside, and how it ended. */
   readonly reportsStatus: boolean;
-  /**
-   * bwrap reads the descriptor after its status and runs the command when a byte has come: present where something must
-   * be made inside the sandbox before.
-   */
-  readonly waitsForGo: boolean;
   /** What runs a program in the network of the sandbox whose outermost process is this one. */
   readonly enterNetwork: ((pid: number) => readonly [string, ...string[]]) | undefined;
   /** Processes of the driver's own that live as long as the sandbox does. */

@@ -150,6 +150,7 @@ export class Launcher {
       this.#forget(sandbox);
     });
     await this.#passListener(sandbox);
+    sandbox.go();
     await sandbox.waitUntilRunning();
     const { pid, memoryPeakFile } = sandbox;
     const serverAddress = sandbox.reachServer();
@@ -168,7 +169,6 @@ export class Launcher {
     } finally {
       listener.close();
     }
-    sandbox.go();
   }
 
   /** Where no cgroup remembers a sandbox, a file does, for the launcher that comes after a crash. */

@@ -75,9 +75,7 @@ export class RunningSandbox {
       const stdin = both ?? 'ignore';
       const stdout = both ?? (await connected(connectOutput(spec.outputSocket, 'stdout', spec.id)));
       const stderr = await connected(connectOutput(spec.outputSocket, 'stderr', spec.id));
-      const pipes = [launch.reportsStatus, launch.waitsForGo].flatMap((has) =>
-        has ? ['pipe' as const] : [],
-      );
+      const pipes = launch.reportsStatus ? (['pipe', 'pipe'] as const) : (['pipe'] as const);
       cgroup = cgroups.create(spec.id, spec);
       const child = cgroups.inside(cgroup, () =>
         spawn(launch.program, launch.args, {
@@ -138,9 +136,10 @@ export class RunningSandbox {
     }
   }
 
-  /** Lets a command run that waits for it. */
+  /** Lets the command run, which waits for this. */
   go(): void {
-    const pipe = this.#child.stdio[this.#launch.files.length + 4];
+    const { reportsStatus, files } = this.#launch;
+    const pipe = this.#child.stdio[3 + files.length + (reportsStatus ? 1 : 0)];
     // A sandbox that has been killed meanwhile reads no more.
     pipe?.on('error', () => undefined);
     if (pipe !== null && pipe !== undefined && 'end' in pipe) pipe.end('\n');

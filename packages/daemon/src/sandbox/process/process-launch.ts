@@ -1,6 +1,13 @@
 import { findProgram } from '../launcher/run-program.ts';
-import { innerCommand } from '../launcher/inner-command.ts';
+import { innerCommand, startMark } from '../launcher/inner-command.ts';
 import type { LaunchDriver } from '../launcher/launch.ts';
+
+const SHELL = '/bin/sh';
+/**
+ * The limit on processes can only be set when the launcher is out of the new group again; until then the command waits,
+ * or it could make as many as it likes. A pipe that ends without the word means that the launcher is gone.
+ */
+const WAIT_FOR_GO = 'read -r _ <&3 || exit 1; exec 3<&-; exec "$@"';
 
 /**
  * Starts the command as a plain process of the platform's own user: for machines where no sandbox works. Mounts,
@@ -27,15 +34,15 @@ export function openProcessDriver(): LaunchDriver {
         throw new Error('plain processes have no network of their own to listen in');
       }
       const inner = innerCommand(spec, env);
-      const [program = env, ...args] =
+      const command =
         setpriv === undefined ? inner : [setpriv, '--pdeathsig', 'KILL', '--no-new-privs', ...inner];
+      const [program, ...args] = [SHELL, '-c', WAIT_FOR_GO, startMark(spec.id), ...command];
       return Promise.resolve({
         program,
         args,
         directory: spec.workingDirectory,
         files: [],
         reportsStatus: false,
-        waitsForGo: false,
         enterNetwork: undefined,
         ownProcesses: 0,
         reach:
