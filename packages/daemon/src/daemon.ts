@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { TIMELINE_PHASES } from '@thaw/protocol/timeline.ts';
 import { systemClock } from './base/clock.ts';
 import { DataDirectory, type Credentials } from './base/data-directory.ts';
 import { DeadlineWheel } from './base/deadline-wheel.ts';
@@ -41,6 +42,7 @@ import { SqliteInvocations } from './store/sqlite/sqlite-invocations.ts';
 import { SqliteRecords } from './store/sqlite/sqlite-records.ts';
 import { SqliteUsage } from './store/sqlite/sqlite-usage.ts';
 import { UsageRecorder } from './store/usage-recorder.ts';
+import type { LogLine } from './telemetry/log-store/log-line.ts';
 import { LogStore } from './telemetry/log-store/log-store.ts';
 import { Metrics, type FinishedInvocation } from './telemetry/metrics.ts';
 import { VERSION } from './version.ts';
@@ -213,6 +215,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     onFinished: (finished: Invocation, error: ThawError | undefined): void => {
       recorder.add(finished, error);
       metrics.onFinished(summaryOf(finished, error));
+      // A line for each warm success would push out what functions say; those are in the records.
+      if (finished.isColdStart || error !== undefined) logs.append(timelineLine(finished, clock.now()));
     },
   };
   const keys = singleAccessKey(credentials.accessKeyId, credentials.accessKeySecret);
@@ -310,6 +314,24 @@ function appendLines(logs: LogStore, time: number, { instance, requestId, source
   for (const line of lines) {
     logs.append({ time, functionName, versionId, requestId, instanceId: instance.id, source, text: line });
   }
+}
+
+/** What an invocation's time went into, for whoever reads the log of its function. */
+function timelineLine(invocation: Invocation, time: number): LogLine {
+  const { requestId, runnable } = invocation.request;
+  const phases = TIMELINE_PHASES.flatMap((phase) => {
+    const ms = invocation.timeline[phase];
+    return ms === undefined ? [] : [`${phase} ${ms.toFixed(2)} ms`];
+  });
+  return {
+    time,
+    functionName: runnable.functionName,
+    versionId: runnable.versionId,
+    requestId,
+    instanceId: invocation.instanceId,
+    source: 'platform',
+    text: `timeline: ${phases.join(', ')}`,
+  };
 }
 
 function summaryOf(invocation: Invocation, error: ThawError | undefined): FinishedInvocation {
