@@ -83,6 +83,8 @@ export class Listener {
       this.#server.once('error', onError);
       this.#server.listen(port, host, () => {
         this.#server.off('error', onError);
+        // A connection that cannot be accepted (no more descriptors) is its caller's loss, not the platform's end.
+        this.#server.on('error', ignore);
         resolve(urlOf(this.#server.address()));
       });
     });
