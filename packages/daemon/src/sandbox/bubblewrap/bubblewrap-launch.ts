@@ -4,6 +4,7 @@ import { innerCommandAdding } from '../launcher/inner-command.ts';
 import type { Launch, LaunchDriver, ServerReach } from '../launcher/launch.ts';
 import { findProgram } from '../launcher/run-program.ts';
 import { NetworkPool, type NetworkLease } from '../network/network-pool.ts';
+import { UserNetwork, uplinkDirectory } from '../network/user-network.ts';
 import type { SandboxSpec } from '../sandbox.ts';
 import { buildBaseRoot, nameServersForSandboxes, type BaseRoot } from './base-root.ts';
 import { ARGUMENTS_FD, bubblewrapArguments, type Identity } from './bubblewrap-arguments.ts';
@@ -48,6 +49,8 @@ class BubblewrapDriver implements LaunchDriver {
   /** Present where the platform is root. */
   readonly #userIds: UserIds | undefined;
   #networks: NetworkPool | undefined;
+  /** The way out where the platform is an ordinary user. */
+  #userNetwork: UserNetwork | undefined;
   /**
    * Where no network is leased: makes one with a loopback that processes outside the sandbox can join. Nobody but root
    * can join one that bwrap makes, because bwrap goes on into a second user namespace, in which nobody has rights over
@@ -85,22 +88,24 @@ class BubblewrapDriver implements LaunchDriver {
   }
 
   async openNetworks(): Promise<void> {
-    if (this.#userIds === undefined) {
-      this.shortcomings.push('functions have no network: only root can give sandboxes a way out');
-      return;
-    }
     try {
+      if (this.#userIds === undefined) {
+        this.#userNetwork = await UserNetwork.open(uplinkDirectory(this.#options.directory));
+        return;
+      }
       this.#networks = await NetworkPool.open(this.#options.hash, this.#nameServers);
       if (this.#networks.note !== undefined) this.#options.note(this.#networks.note);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      this.shortcomings.push(`functions have no network: ${reason}`);
+      const whose = this.#userIds === undefined ? 'an ordinary user cannot give one: ' : '';
+      this.shortcomings.push(`functions have no network: ${whose}${reason}`);
     }
   }
 
   async prepare(spec: SandboxSpec): Promise<Launch> {
     const hasWayOut = spec.network === 'private';
     const lease = hasWayOut || isJoined(spec) ? await this.#networks?.lease(hasWayOut) : undefined;
+    const userNetwork = hasWayOut ? this.#userNetwork : undefined;
     const uid = this.#userIds?.take();
     const identity: Identity = uid === undefined ? { kind: 'userNamespace' } : { kind: 'hostUser', uid };
     const release = (): void => {
@@ -109,10 +114,11 @@ class BubblewrapDriver implements LaunchDriver {
     };
     try {
       return {
-        ...this.#launch(spec, identity, lease),
+        ...this.#launch(spec, identity, lease, userNetwork),
         directory: undefined,
         reportsStatus: true,
         enterNetwork: (pid) => [this.#programs.nsenter, '--target', String(pid), ...this.#joinOptions()],
+        connectNetwork: userNetwork === undefined ? undefined : (pid) => userNetwork.attach(spec.id, pid),
         ownProcesses: OWN_PROCESSES,
         reach: this.#reach(spec, lease),
         release,
@@ -139,9 +145,11 @@ class BubblewrapDriver implements LaunchDriver {
     spec: SandboxSpec,
     identity: Identity,
     lease: NetworkLease | undefined,
+    userNetwork: UserNetwork | undefined,
   ): Pick<Launch, 'program' | 'args' | 'files'> {
     const { bwrap, nsenter, env } = this.#programs;
-    const ownNetwork = lease === undefined && isJoined(spec) ? this.#ownNetwork : undefined;
+    const joined = lease === undefined && isJoined(spec) ? this.#ownNetwork : undefined;
+    const ownNetwork = userNetwork?.enterNew() ?? joined;
     const makesNetwork = lease === undefined && ownNetwork === undefined;
     const setting = { baseRoot: this.#baseRoot, identity, makesNetwork };
     const variables = Object.entries(spec.environment);

@@ -6,6 +6,12 @@ export type ServerReach =
   /** By a process of ours in the sandbox's network: `nsenter` with these options joins it, given the sandbox's pid. */
   | { readonly kind: 'relay'; readonly nsenter: string; readonly options: readonly string[] };
 
+/** What carries the packets of one sandbox to the world. */
+export interface Uplink {
+  /** Resolves when its process is gone. */
+  end(): Promise<void>;
+}
+
 /**
  * What a driver makes ready for one start. Its program reads one descriptor more (after the files, and after the status if
  * it reports one) and holds the command back until a line has come: limits and listeners must stand first.
@@ -21,6 +27,8 @@ export interface Launch {
   readonly reportsStatus: boolean;
   /** What runs a program in the network of the sandbox whose outermost process is this one. */
   readonly enterNetwork: ((pid: number) => readonly [string, ...string[]]) | undefined;
+  /** Connects the network of the sandbox whose outermost process is this one, where it does not come connected. */
+  readonly connectNetwork: ((pid: number) => Promise<Uplink>) | undefined;
   /** Processes of the driver's own that live as long as the sandbox does. */
   readonly ownProcesses: number;
   /** How the host reaches `spec.server`. */

@@ -14,6 +14,7 @@ import { openBubblewrapDriver } from '../bubblewrap/bubblewrap-launch.ts';
 import { CgroupTree } from '../cgroup/cgroup-tree.ts';
 import { clearNetworksOf } from '../network/network-pool.ts';
 import { openProcessDriver } from '../process/process-launch.ts';
+import { clearUplinks, uplinkDirectory } from '../network/user-network.ts';
 import type { SandboxSpec } from '../sandbox.ts';
 import { invalidSpec } from './inner-command.ts';
 import type { LaunchDriver } from './launch.ts';
@@ -72,6 +73,7 @@ export class Launcher {
     rmSync(join(directory, 'root'), { recursive: true, force: true });
     rmSync(join(directory, 'launch'), { recursive: true, force: true });
     await clearNetworksOf(hash);
+    await clearUplinks(uplinkDirectory(directory));
     const warnings: string[] = [];
     let driver: LaunchDriver | undefined;
     if (isolation !== 'process') {
@@ -149,6 +151,7 @@ export class Launcher {
       this.#sandboxes.delete(spec.id);
       this.#forget(sandbox);
     });
+    await sandbox.connectNetwork();
     await this.#passListener(sandbox);
     sandbox.go();
     await sandbox.waitUntilRunning();

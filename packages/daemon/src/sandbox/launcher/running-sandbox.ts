@@ -7,7 +7,7 @@ import type { CgroupTree } from '../cgroup/cgroup-tree.ts';
 import { startRelay } from '../network/relay.ts';
 import type { SandboxExit, SandboxSpec, ServerAddress } from '../sandbox.ts';
 import { startMark } from './inner-command.ts';
-import type { Launch } from './launch.ts';
+import type { Launch, Uplink } from './launch.ts';
 import { listenInside } from './listen-inside.ts';
 import { connectOutput, connectStdio } from './output-sockets.ts';
 import { processStat, ProcessTree } from './process-table.ts';
@@ -32,6 +32,7 @@ export class RunningSandbox {
   readonly #tree: ProcessTree | undefined;
   readonly #launch: Launch;
   #relay: ChildProcess | undefined;
+  #uplink: Promise<Uplink> | undefined;
   #status: BubblewrapStatus = {};
   #ended: { readonly code: number | null; readonly signal: NodeJS.Signals | null } | undefined;
   #failure: Error | undefined;
@@ -118,17 +119,35 @@ export class RunningSandbox {
     return this.#cgroup.memoryPeakFile;
   }
 
+  /** Makes the way out, where one is needed, while the command waits for `go`. Rejects after everything is gone. */
+  async connectNetwork(): Promise<void> {
+    const { connectNetwork } = this.#launch;
+    if (connectNetwork === undefined) return;
+    await this.#whileMade(async () => {
+      this.#uplink = connectNetwork(this.pid);
+      await this.#uplink;
+    });
+  }
+
   /**
    * Listens at this port of the sandbox's own loopback while its command waits for `go`. Rejects after everything is gone.
    */
   async openListener(port: number): Promise<Server> {
+    return await this.#whileMade(async () => {
+      const enter = this.#launch.enterNetwork?.(this.pid);
+      if (enter === undefined) throw new Error('its network cannot be entered');
+      return await listenInside(enter, port);
+    });
+  }
+
+  /** Does something to the sandbox's network once that is there, before the command runs in it. */
+  async #whileMade<T>(act: () => Promise<T>): Promise<T> {
     try {
       await until(() => this.#ended !== undefined || this.#status.childPid !== undefined, START_TIMEOUT_MS);
       // bwrap runs by now, in the network that is to be entered.
       const isMade = this.#ended === undefined && this.#status.childPid !== undefined;
-      const enter = isMade ? this.#launch.enterNetwork?.(this.pid) : undefined;
-      if (enter === undefined) throw new Error(this.#whyNotStarted() ?? 'its network cannot be entered');
-      return await listenInside(enter, port);
+      if (!isMade) throw new Error(this.#whyNotStarted() ?? 'its network cannot be entered');
+      return await act();
     } catch (error) {
       this.kill();
       await this.exited;
@@ -255,6 +274,9 @@ export class RunningSandbox {
         END_TIMEOUT_MS,
       );
     }
+    // One that could not be made has ended by itself.
+    const uplink = await this.#uplink?.catch(() => undefined);
+    await uplink?.end();
     const outOfMemory = this.#cgroup.hasRunOutOfMemory();
     await until(() => this.#cgroup.tryRemove(), END_TIMEOUT_MS);
     this.#launch.release();

@@ -44,6 +44,7 @@ export function openProcessDriver(): LaunchDriver {
         files: [],
         reportsStatus: false,
         enterNetwork: undefined,
+        connectNetwork: undefined,
         ownProcesses: 0,
         reach:
           spec.server === undefined
