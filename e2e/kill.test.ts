@@ -130,7 +130,7 @@ for (const [kind, victims] of [
   test(`${kind}: kill -9 of ${victims} in every phase`, { concurrency: 3 }, async (t) => {
     const platform = await startPlatform(t);
     // The processes of an instance are found by its cgroup.
-    const missing = (await missingSandbox(platform)) ?? (await missingLimit(platform, 'processes'));
+    const missing = (await missingSandbox(platform)) ?? (await missingLimit(platform, 'memory'));
     if (missing !== undefined) {
       t.skip(missing);
       return;

@@ -36,11 +36,13 @@ export async function openBubblewrapDriver(options: BubblewrapOptions): Promise<
 class BubblewrapDriver implements LaunchDriver {
   readonly name = 'bubblewrap';
   readonly shortcomings: string[] = [];
+  readonly limitsProcesses = process.getuid?.() !== 0;
   readonly #options: BubblewrapOptions;
   readonly #programs: {
     readonly bwrap: string;
     readonly setpriv: string;
     readonly env: string;
+    readonly prlimit: string;
     readonly nsenter: string;
   };
   readonly #baseRoot: BaseRoot;
@@ -67,6 +69,7 @@ class BubblewrapDriver implements LaunchDriver {
       bwrap: requireProgram('bwrap'),
       setpriv: requireProgram('setpriv'),
       env: requireProgram('env'),
+      prlimit: requireProgram('prlimit'),
       nsenter: requireProgram('nsenter'),
     };
     const nameServers = nameServersForSandboxes();
@@ -158,7 +161,7 @@ class BubblewrapDriver implements LaunchDriver {
       '--args',
       String(ARGUMENTS_FD),
       '--',
-      ...this.#becomeUser(identity),
+      ...this.#becomeUser(identity, spec),
       ...innerCommandAdding(
         spec,
         env,
@@ -175,8 +178,9 @@ class BubblewrapDriver implements LaunchDriver {
   }
 
   /** Ends with no capability in any set, so that nothing a program does inside can bring one back. */
-  #becomeUser(identity: Identity): string[] {
-    if (identity.kind === 'userNamespace') return [];
+  #becomeUser(identity: Identity, { processesMax }: SandboxSpec): string[] {
+    // Counted in the user namespace, so it bounds this sandbox alone, and holds where no cgroup does.
+    if (identity.kind === 'userNamespace') return [this.#programs.prlimit, `--nproc=${processesMax}`];
     const id = String(identity.uid);
     const nothing = ['--clear-groups', '--inh-caps=-all', '--bounding-set=-all', '--no-new-privs'];
     return [this.#programs.setpriv, '--reuid', id, '--regid', id, ...nothing];

@@ -137,15 +137,17 @@ function wantedControllers(directory: string): string[] {
   return ['memory', 'cpu', 'pids'].filter((controller) => available.includes(controller));
 }
 
+/** A shortcoming that a driver with a limit of its own takes away. */
+export const PROCESSES_UNLIMITED =
+  'the number of processes is not limited: no writable cgroup with the pids controller';
+
 function missing(hierarchies: readonly OpenHierarchy[]): string[] {
   const has = (controller: string): boolean =>
     hierarchies.some(({ controllers }) => controllers.includes(controller));
   const absent = [
     has('memory') ? undefined : 'memory is not limited: no writable cgroup with the memory controller',
     has('cpu') ? undefined : 'CPU is not limited: no writable cgroup with the cpu controller',
-    has('pids')
-      ? undefined
-      : 'the number of processes is not limited: no writable cgroup with the pids controller',
+    has('pids') ? undefined : PROCESSES_UNLIMITED,
     hierarchies.some(({ version }) => version === 2)
       ? undefined
       : 'sandboxes are frozen by SIGSTOP, which their processes can see: no writable version 2 cgroup',

@@ -41,6 +41,8 @@ export interface Launch {
 export interface LaunchDriver {
   readonly name: DriverName;
   readonly shortcomings: readonly string[];
+  /** Whether it bounds the processes of a sandbox without a cgroup. */
+  readonly limitsProcesses: boolean;
   prepare(spec: SandboxSpec): Promise<Launch>;
   close(): Promise<void>;
 }

@@ -11,7 +11,7 @@ import {
 import type { Server } from 'node:net';
 import { join } from 'node:path';
 import { openBubblewrapDriver } from '../bubblewrap/bubblewrap-launch.ts';
-import { CgroupTree } from '../cgroup/cgroup-tree.ts';
+import { PROCESSES_UNLIMITED, CgroupTree } from '../cgroup/cgroup-tree.ts';
 import { clearNetworksOf } from '../network/network-pool.ts';
 import { openProcessDriver } from '../process/process-launch.ts';
 import { clearUplinks, uplinkDirectory } from '../network/user-network.ts';
@@ -95,7 +95,9 @@ export class Launcher {
       }
     }
     driver ??= openProcessDriver();
-    const shortcomings = [...driver.shortcomings, ...cgroups.shortcomings];
+    const shortcomings = [...driver.shortcomings, ...cgroups.shortcomings].filter(
+      (text) => !driver.limitsProcesses || text !== PROCESSES_UNLIMITED,
+    );
     const launcher = new Launcher(driver, cgroups, recordDirectory, send, sendListener);
     send({ type: 'opened', driver: driver.name, shortcomings, warnings });
     return launcher;

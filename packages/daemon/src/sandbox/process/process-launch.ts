@@ -29,6 +29,7 @@ export function openProcessDriver(): LaunchDriver {
   return {
     name: 'process',
     shortcomings,
+    limitsProcesses: false,
     prepare(spec) {
       if (spec.loopbackPort !== undefined) {
         throw new Error('plain processes have no network of their own to listen in');
