@@ -80,7 +80,9 @@ async function openIn(directory: string, clock: ManualClock): Promise<TemporaryC
 /** A zip with these files. */
 export async function zipOf(files: Readonly<Record<string, string>>): Promise<Buffer> {
   const zip = new ZipFile();
-  for (const [name, content] of Object.entries(files)) zip.addBuffer(Buffer.from(content), name);
+  // One time for all, or the same files would make another zip two seconds later.
+  const mtime = new Date(0);
+  for (const [name, content] of Object.entries(files)) zip.addBuffer(Buffer.from(content), name, { mtime });
   zip.end();
   return await buffer(zip.outputStream);
 }

@@ -33,8 +33,12 @@ function zipOf(files: Readonly<Record<string, string>>): Promise<Buffer> {
   const zip = new ZipFile();
   for (const [name, text] of Object.entries(files)) {
     if (text.startsWith('-> '))
-      zip.addBuffer(Buffer.from(text.slice(3)), name, { mode: 0o120777, compress: false });
-    else zip.addBuffer(Buffer.from(text), name);
+      zip.addBuffer(Buffer.from(text.slice(3)), name, {
+        mode: 0o120777,
+        compress: false,
+        mtime: new Date(0),
+      });
+    else zip.addBuffer(Buffer.from(text), name, { mtime: new Date(0) });
   }
   zip.end();
   return buffer(zip.outputStream);
