@@ -368,8 +368,8 @@ class ProcessTest(unittest.TestCase):
                 raise Ring
             signal.signal(signal.SIGALRM, ring)
             def handler(event, context):
-                signal.setitimer(signal.ITIMER_REAL, 0.001)
                 try:
+                    signal.setitimer(signal.ITIMER_REAL, 0.001)
                     while True:
                         print("x" * 100)
                 except Ring:
