@@ -252,7 +252,12 @@ test('web servers of the user', { concurrency: true }, async (all) => {
       const crash = await get(`${path}/crash`);
       assert.equal(crash.status, 502);
       assert.match(functionErrorOf(crash).errorMessage, /exited with code 3/u);
-      await assert.rejects(get(`${path}/half`), { code: 'ECONNRESET' });
+      // Broken off where its head was on its way already; where the kernel dropped even that, an error like any other.
+      const half = await get(`${path}/half`).then(
+        ({ status }) => status,
+        ({ code }: { code: string }) => code,
+      );
+      assert.ok(half === 'ECONNRESET' || half === 502, String(half));
       await t.test('serves the next one with a new instance', async () => {
         assert.equal((await get(`${path}/x`)).status, 200);
       });
