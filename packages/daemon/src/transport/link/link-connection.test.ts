@@ -19,6 +19,7 @@ import {
   STREAM_WINDOW_BYTES,
 } from './frame.ts';
 import { LinkConnection } from './link-connection.ts';
+import { SAMPLE_SPECIALIZATION } from './sample-specialization.ts';
 
 /** Both ends of a link: the daemon's connection, ready to serve, and the raw socket on which the test plays the runtime. */
 interface Pair {
@@ -39,7 +40,7 @@ async function openPair(
   const server = createServer((socket) => {
     server.close();
     const link: LinkConnection = new LinkConnection(socket, {
-      onHello: () => link.specialize(SPECIALIZATION),
+      onHello: () => link.specialize(SAMPLE_SPECIALIZATION),
       onInitializing: () => undefined,
       onReady: () => ready.resolve({ link, runtime, closed: closed.promise }),
       onStartFailed: () => undefined,
@@ -60,32 +61,6 @@ async function openPair(
   runtime.write(encodeJsonFrame(FRAME.hello, 0, { protocol: 1, runtime: 'test', version: '1', pid: 1 }));
   return ready.promise;
 }
-
-const SPECIALIZATION = {
-  instanceId: 'c-1',
-  function: {
-    name: 'f',
-    handler: 'index.handler',
-    memory: 128,
-    timeout: 3,
-    initializer: null,
-    initializationTimeout: 0,
-    preFreeze: null,
-    preStop: null,
-    postThaw: null,
-    versionId: 'LATEST',
-    qualifier: 'LATEST',
-  },
-  handlerType: 'auto',
-  codePath: '/code',
-  layerPath: '/opt',
-  environment: {},
-  concurrency: 1,
-  region: 'local',
-  accountId: '1',
-  logProject: '',
-  logStore: '',
-} as const;
 
 function eventRequest(body: Buffer | Readable): InstanceRequest {
   return { kind: 'event', requestId: '1-a-b', deadlineMs: 1, qualifier: 'LATEST', versionId: 'LATEST', body };

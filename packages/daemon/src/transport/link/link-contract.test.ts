@@ -18,6 +18,7 @@ import {
   STREAM_WINDOW_BYTES,
 } from './frame.ts';
 import { LinkConnection } from './link-connection.ts';
+import { SAMPLE_SPECIALIZATION } from './sample-specialization.ts';
 
 transportContract('link', async (t): Promise<TransportWorld> => {
   const { link, runtime } = await openLink(t);
@@ -188,28 +189,4 @@ async function openLink(t: TestContext): Promise<{ link: LinkConnection; runtime
   return { link: await ready.promise, runtime };
 }
 
-const SPECIALIZATION = {
-  instanceId: 'c-1',
-  function: {
-    name: 'f',
-    handler: 'index.handler',
-    memory: 128,
-    timeout: 3,
-    initializer: null,
-    initializationTimeout: 0,
-    preFreeze: null,
-    preStop: null,
-    postThaw: null,
-    versionId: 'LATEST',
-    qualifier: 'LATEST',
-  },
-  handlerType: 'http',
-  codePath: '/code',
-  layerPath: '/opt',
-  environment: {},
-  concurrency: 20,
-  region: 'local',
-  accountId: '1',
-  logProject: '',
-  logStore: '',
-} as const;
+const SPECIALIZATION = { ...SAMPLE_SPECIALIZATION, handlerType: 'http', concurrency: 20 } as const;

@@ -1,0 +1,26 @@
+/** What a runtime is told when what it is does not matter: for tests of the link. */
+export const SAMPLE_SPECIALIZATION = {
+  instanceId: 'c-1',
+  function: {
+    name: 'f',
+    handler: 'index.handler',
+    memory: 128,
+    timeout: 3,
+    initializer: null,
+    initializationTimeout: 0,
+    preFreeze: null,
+    preStop: null,
+    postThaw: null,
+    versionId: 'LATEST',
+    qualifier: 'LATEST',
+  },
+  handlerType: 'auto',
+  codePath: '/code',
+  layerPath: '/opt',
+  environment: {},
+  concurrency: 1,
+  region: 'local',
+  accountId: '1',
+  logProject: '',
+  logStore: '',
+} as const;
