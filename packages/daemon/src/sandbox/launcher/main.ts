@@ -3,8 +3,11 @@
  * to the memory of the process that forks. It lives exactly as long as the daemon's channel to it.
  */
 import type { Server } from 'node:net';
+import { closeInheritedDescriptors } from './inherited-descriptors.ts';
 import { Launcher } from './launcher.ts';
 import type { LauncherEvent, LauncherRequest } from './messages.ts';
+
+closeInheritedDescriptors();
 
 let launcher: Launcher | undefined;
 
