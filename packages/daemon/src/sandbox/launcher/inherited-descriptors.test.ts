@@ -10,17 +10,17 @@ const LIST = `(await import('node:child_process')).spawnSync('ls', ['/proc/self/
 
 const namesIn = (output: string): string[] => output.split('\n').filter((name) => name !== '');
 
+/** 99 lies behind the first gap, and only up to there does Node itself close what it inherited. */
 async function descriptorsAfter(script: string): Promise<string[]> {
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
-    // 7 is far behind the last one that `ls` opens itself.
-    stdio: ['ignore', 'pipe', 'inherit', 'ignore', 'ignore', 'ignore', 'ignore', 'pipe'],
+  const command = 'exec 99</dev/null && exec "$0" --input-type=module -e "$1"';
+  const child = spawn('bash', ['-c', command, process.execPath, script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
   });
-  assert.ok(child.stdout !== null);
   return namesIn(await text(child.stdout));
 }
 
 test('what the starter left open reaches no program that is started', async () => {
-  assert.ok((await descriptorsAfter(LIST)).includes('7'), 'the test hands a descriptor down');
+  assert.ok((await descriptorsAfter(LIST)).includes('99'), 'the test hands a descriptor down');
   const after = await descriptorsAfter(
     `const { closeInheritedDescriptors } = await import(${JSON.stringify(MODULE)});
      closeInheritedDescriptors();
