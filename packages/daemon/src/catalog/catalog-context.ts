@@ -2,6 +2,7 @@ import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { ErrorCode } from '@thaw/protocol/error-code.ts';
 import type { Clock } from '../base/clock.ts';
 import type { FunctionRecord } from '../model/function.ts';
+import type { EventTrigger } from '../model/trigger.ts';
 import type { Records, RecordWrite } from '../store/records.ts';
 import type { AccountPlace } from './arn.ts';
 import type { CodePackages } from './code-intake.ts';
@@ -19,6 +20,8 @@ export interface CatalogContext {
   readonly unpacked: UnpackedCode;
   readonly clock: Clock;
   readonly place: AccountPlace;
+  /** Throws INVALID_ARGUMENT for a trigger whose configuration its source could not work with. */
+  readonly checkTrigger: (trigger: EventTrigger) => void;
 }
 
 export interface StoredFunction {

@@ -281,6 +281,43 @@ test('lists give every function exactly once under any limit and prefix', async 
   );
 });
 
+test('an event trigger has the configuration of its type, is judged before it is stored, and no request comes through it', async () => {
+  await using temporary = await openTemporaryCatalog();
+  const { catalog } = temporary;
+  await createFunction(catalog, 'f');
+  const input = {
+    triggerName: 'tick',
+    triggerType: 'timer',
+    triggerConfig: '{"cronExpression":"@every 5m"}',
+    qualifier: 'LATEST',
+    description: '',
+    invocationRole: '',
+    sourceArn: '',
+  };
+  const created = catalog.triggers.create('f', input);
+  assert(created.triggerType === 'timer');
+  assert.equal(created.config.cronExpression, '@every 5m');
+  assert.equal(created.isPaused, false);
+  assert.equal(catalog.routes.httpTrigger('f', 'tick'), undefined);
+  assert.equal(catalog.routes.httpTriggerOf('f'), undefined);
+  const paused = catalog.triggers.setPaused('f', 'tick', true);
+  assert(paused.triggerType === 'timer' && paused.isPaused);
+  const changed = catalog.triggers.update('f', 'tick', { triggerConfig: '{"cronExpression":"0 0 8 * * *"}' });
+  assert(changed.triggerType === 'timer' && changed.isPaused, 'a change does not resume it');
+  assert.equal(changed.config.cronExpression, '0 0 8 * * *');
+  throwsCode(() => catalog.triggers.update('f', 'tick', { triggerConfig: '{}' }), 'INVALID_ARGUMENT');
+  throwsCode(
+    () => catalog.triggers.create('f', { ...input, triggerName: 'x', triggerType: 'cdn_events' }),
+    'INVALID_ARGUMENT',
+  );
+  createTrigger(catalog, 'f', 'web');
+  throwsCode(() => catalog.triggers.setPaused('f', 'web', true), 'INVALID_ARGUMENT');
+  catalog.triggers.delete('f', 'web');
+  // Another type under the name of a trigger that requests came through takes its route away.
+  catalog.triggers.create('f', { ...input, triggerName: 'web' });
+  assert.equal(catalog.routes.httpTrigger('f', 'web'), undefined);
+});
+
 function createTrigger(catalog: Catalog, functionName: string, triggerName: string): void {
   catalog.triggers.create(functionName, {
     triggerName,

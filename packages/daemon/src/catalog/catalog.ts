@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Collected } from '../code/code-store.ts';
 import type { CodeRef, FunctionVersion } from '../model/function.ts';
 import type { RunnableVersion } from '../model/runnable.ts';
+import type { EventTrigger } from '../model/trigger.ts';
 import type { Records } from '../store/records.ts';
 import { Aliases } from './aliases.ts';
 import type { AccountPlace } from './arn.ts';
@@ -27,6 +28,8 @@ export interface CatalogOptions {
   readonly place: AccountPlace;
   /** Told of a function after one of its routes, or a setting of its scaling, has changed. */
   readonly onChanged?: (functionName: string) => void;
+  /** Asked before an event trigger is stored; throws INVALID_ARGUMENT where its source could not work with it. */
+  readonly checkTrigger?: (trigger: EventTrigger) => void;
   /** Told of a stored version that cannot be routed: its code cannot be unpacked, or the store not be read. */
   readonly onBrokenCode: (error: ThawError) => void;
 }
@@ -80,6 +83,7 @@ export class Catalog {
       unpacked: this.#unpacked,
       clock,
       place,
+      checkTrigger: (trigger) => options.checkTrigger?.(trigger),
     };
     this.functions = new Functions(context);
     this.versions = new Versions(context);

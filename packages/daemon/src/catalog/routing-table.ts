@@ -28,7 +28,8 @@ interface FunctionRoute {
   live: RunnableVersion | undefined;
   readonly versions: Map<string, Resolution>;
   readonly aliases: Map<string, AliasRoute>;
-  readonly triggers: Map<string, Trigger>;
+  /** Those that requests come through; the others have sources of their own. */
+  readonly triggers: Map<string, HttpTrigger>;
 }
 
 /**
@@ -170,7 +171,9 @@ export class RoutingTable {
   }
 
   setTrigger(trigger: Trigger): void {
-    this.#routeOf(trigger.functionName).triggers.set(trigger.triggerName, trigger);
+    if (trigger.triggerType === 'http') {
+      this.#routeOf(trigger.functionName).triggers.set(trigger.triggerName, trigger);
+    } else this.removeTrigger(trigger.functionName, trigger.triggerName);
   }
 
   removeTrigger(functionName: string, triggerName: string): void {

@@ -1,21 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { parseFc } from '@thaw/protocol/fc/parse.ts';
-import {
-  httpTriggerConfig,
-  type CreateTriggerInput,
-  type UpdateTriggerInput,
-} from '@thaw/protocol/fc/trigger.ts';
+import type { CreateTriggerInput, UpdateTriggerInput } from '@thaw/protocol/fc/trigger.ts';
 import { LIMITS } from '@thaw/protocol/limits.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
-import type { HttpTriggerConfig, Trigger } from '../model/trigger.ts';
+import type { Trigger, TriggerBase } from '../model/trigger.ts';
 import { requireFunction, timeStamp, write, writeNew, type CatalogContext } from './catalog-context.ts';
 import { pageOf, type Page, type PageRequest } from './page.ts';
+import { configuredTrigger, requireTriggerType } from './trigger-config.ts';
 import { requireVersion } from './versions.ts';
 import { TRIGGERS } from './record-kinds.ts';
 
-const OTHER_TYPES = ['timer', 'oss', 'log', 'tablestore', 'cdn_events', 'mns_topic', 'eventbridge'];
-
-/** Triggers: what invokes a function. This version has HTTP triggers. */
+/** Triggers: what invokes a function. What an event trigger's source alone can judge is asked of `checkTrigger`. */
 export class Triggers {
   readonly #context: CatalogContext;
 
@@ -27,8 +21,7 @@ export class Triggers {
   create(functionName: string, input: CreateTriggerInput): Trigger {
     const { records, clock } = this.#context;
     requireFunction(records, functionName);
-    requireSupportedType(input.triggerType);
-    const http = parseHttpConfig(input.triggerConfig);
+    const triggerType = requireTriggerType(input.triggerType);
     requireVersion(records, functionName, input.qualifier);
     const key = TRIGGERS.key(functionName, input.triggerName);
     const exists = `trigger '${input.triggerName}' of function '${functionName}' already exists`;
@@ -40,20 +33,24 @@ export class Triggers {
       );
     }
     const now = timeStamp(clock);
-    const trigger: Trigger = {
-      triggerId: randomUUID(),
-      functionName,
-      triggerName: input.triggerName,
-      triggerType: 'http',
-      qualifier: input.qualifier,
-      description: input.description,
-      sourceArn: input.sourceArn,
-      invocationRole: input.invocationRole,
-      triggerConfigText: input.triggerConfig,
-      http,
-      createdTime: now,
-      lastModifiedTime: now,
-    };
+    const trigger = this.#checked(
+      configuredTrigger(
+        triggerType,
+        {
+          triggerId: randomUUID(),
+          functionName,
+          triggerName: input.triggerName,
+          qualifier: input.qualifier,
+          description: input.description,
+          sourceArn: input.sourceArn,
+          invocationRole: input.invocationRole,
+          triggerConfigText: input.triggerConfig,
+          createdTime: now,
+          lastModifiedTime: now,
+        },
+        false,
+      ),
+    );
     writeNew(
       this.#context,
       [{ kind: 'put', key, value: trigger, expectedRevision: 0 }],
@@ -66,18 +63,36 @@ export class Triggers {
   update(functionName: string, triggerName: string, input: UpdateTriggerInput): Trigger {
     const { trigger, storeRevision } = this.#require(functionName, triggerName);
     if (input.qualifier !== undefined) requireVersion(this.#context.records, functionName, input.qualifier);
-    const changed: Trigger = {
-      ...trigger,
+    const changes = {
       qualifier: input.qualifier ?? trigger.qualifier,
       description: input.description ?? trigger.description,
       invocationRole: input.invocationRole ?? trigger.invocationRole,
       triggerConfigText: input.triggerConfig ?? trigger.triggerConfigText,
-      http: input.triggerConfig === undefined ? trigger.http : parseHttpConfig(input.triggerConfig),
       lastModifiedTime: timeStamp(this.#context.clock),
     };
-    const key = TRIGGERS.key(functionName, triggerName);
-    write(this.#context, [{ kind: 'put', key, value: changed, expectedRevision: storeRevision }]);
-    return changed;
+    const changed =
+      input.triggerConfig === undefined
+        ? { ...trigger, ...changes }
+        : this.#checked(
+            configuredTrigger(trigger.triggerType, { ...baseOf(trigger), ...changes }, isPaused(trigger)),
+          );
+    return this.#replace(changed, storeRevision);
+  }
+
+  /** Throws INVALID_ARGUMENT for an HTTP trigger, which waits for nothing that could be held back. */
+  setPaused(functionName: string, triggerName: string, paused: boolean): Trigger {
+    const { trigger, storeRevision } = this.#require(functionName, triggerName);
+    if (trigger.triggerType === 'http') {
+      throw new ThawError(
+        'INVALID_ARGUMENT',
+        `trigger '${triggerName}' of function '${functionName}' is an HTTP trigger, which cannot be paused; delete it, or disable the function`,
+      );
+    }
+    if (trigger.isPaused === paused) return trigger;
+    return this.#replace(
+      { ...trigger, isPaused: paused, lastModifiedTime: timeStamp(this.#context.clock) },
+      storeRevision,
+    );
   }
 
   require(functionName: string, triggerName: string): Trigger {
@@ -97,6 +112,17 @@ export class Triggers {
     write(this.#context, [{ kind: 'delete', key, expectedRevision: storeRevision }]);
   }
 
+  #checked(trigger: Trigger): Trigger {
+    if (trigger.triggerType !== 'http') this.#context.checkTrigger(trigger);
+    return trigger;
+  }
+
+  #replace(trigger: Trigger, expectedRevision: number): Trigger {
+    const key = TRIGGERS.key(trigger.functionName, trigger.triggerName);
+    write(this.#context, [{ kind: 'put', key, value: trigger, expectedRevision }]);
+    return trigger;
+  }
+
   #require(functionName: string, triggerName: string): { trigger: Trigger; storeRevision: number } {
     const { records } = this.#context;
     requireFunction(records, functionName);
@@ -112,31 +138,24 @@ export class Triggers {
   }
 }
 
-function requireSupportedType(triggerType: string): void {
-  if (triggerType === 'http') return;
-  const reason = OTHER_TYPES.includes(triggerType) ? 'is not supported by this version' : 'does not exist';
-  throw new ThawError('INVALID_ARGUMENT', `triggerType '${triggerType}' ${reason}; this one is: http`, {
-    details: { field: 'triggerType' },
-  });
+function isPaused(trigger: Trigger): boolean {
+  return trigger.triggerType !== 'http' && trigger.isPaused;
 }
 
-function parseHttpConfig(text: string): HttpTriggerConfig {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new ThawError('INVALID_ARGUMENT', 'triggerConfig must be the text of a JSON object', {
-      cause: error,
-      details: { field: 'triggerConfig' },
-    });
-  }
-  try {
-    const { corsConfig, ...rest } = parseFc(httpTriggerConfig, value);
-    return corsConfig === undefined ? rest : { ...rest, corsConfig };
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : 'is not valid';
-    throw new ThawError('INVALID_ARGUMENT', `triggerConfig: ${reason}`, {
-      details: { field: 'triggerConfig' },
-    });
-  }
+/** Without what belongs to the type, so that a configuration that has changed leaves nothing of the old one. */
+function baseOf(trigger: Trigger): TriggerBase {
+  const { triggerId, functionName, triggerName, sourceArn, createdTime } = trigger;
+  const { qualifier, description, invocationRole, triggerConfigText, lastModifiedTime } = trigger;
+  return {
+    triggerId,
+    functionName,
+    triggerName,
+    qualifier,
+    description,
+    sourceArn,
+    invocationRole,
+    triggerConfigText,
+    createdTime,
+    lastModifiedTime,
+  };
 }

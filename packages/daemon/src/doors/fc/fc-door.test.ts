@@ -323,13 +323,13 @@ test('what the client sends wrong comes back as a typed error that names the fie
     );
   }
   await client.createFunction(await newFunction('f'));
-  const timer = new fcModule.CreateTriggerInput({
+  const foreign = new fcModule.CreateTriggerInput({
     triggerName: 't',
-    triggerType: 'timer',
+    triggerType: 'tablestore',
     triggerConfig: '{}',
   });
   await refused(
-    client.createTrigger('f', new fcModule.CreateTriggerRequest({ body: timer })),
+    client.createTrigger('f', new fcModule.CreateTriggerRequest({ body: foreign })),
     400,
     'InvalidArgument',
   );

@@ -51,6 +51,7 @@ export function aliasBody(alias: Alias): object {
 
 export function triggerBody(trigger: Trigger, place: AccountPlace, publicUrl: string): object {
   const url = `${publicUrl}/http/${trigger.functionName}/${trigger.triggerName}/`;
+  const isHttp = trigger.triggerType === 'http';
   return {
     triggerId: trigger.triggerId,
     triggerName: trigger.triggerName,
@@ -61,10 +62,10 @@ export function triggerBody(trigger: Trigger, place: AccountPlace, publicUrl: st
     sourceArn: trigger.sourceArn,
     targetArn: functionArn(place, trigger.functionName),
     invocationRole: trigger.invocationRole,
-    status: 'Active',
+    status: isHttp || !trigger.isPaused ? 'Active' : 'Paused',
     createdTime: trigger.createdTime,
     lastModifiedTime: trigger.lastModifiedTime,
-    httpTrigger: { urlInternet: url, urlIntranet: url },
+    ...(isHttp ? { httpTrigger: { urlInternet: url, urlIntranet: url } } : {}),
   };
 }
 
