@@ -35,6 +35,11 @@ export const ERROR_TRAITS = {
   METHOD_NOT_ALLOWED: caller(405),
   UNSUPPORTED_RUNTIME: caller(400),
   LIMIT_EXCEEDED: caller(400),
+  INVALID_IMAGE: caller(400),
+  IMAGE_CORRUPT: caller(400),
+  IMAGE_TOO_LARGE: caller(400),
+  IMAGE_NOT_FOUND: caller(404),
+  IMAGE_ACCESS_DENIED: caller(403),
 
   // The caller may not.
   SIGNATURE_MISSING: caller(403),
@@ -83,6 +88,7 @@ export const ERROR_TRAITS = {
   LINK_BROKEN: platform(502),
   RUNTIME_UNAVAILABLE: platform(503, false),
   STORE_FAILED: platform(503),
+  REGISTRY_FAILED: platform(503),
   SHUTTING_DOWN: platform(503),
   PLATFORM_UNREACHABLE: platform(503),
   INTERNAL: platform(500),
