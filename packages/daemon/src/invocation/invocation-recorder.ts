@@ -64,7 +64,7 @@ function recordOf(invocation: Invocation, error: ThawError | undefined): Invocat
     versionId: runnable.versionId,
     qualifier,
     instanceId: invocation.instanceId,
-    kind: 'sync',
+    kind: invocation.request.kind ?? 'sync',
     trigger,
     startedAt: invocation.startedAtMs,
     status: error === undefined ? 'succeeded' : 'failed',

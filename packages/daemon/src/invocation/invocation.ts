@@ -6,6 +6,7 @@ import type { Clock } from '../base/clock.ts';
 import type { CallSink, InstanceCall } from '../instance/instance-call.ts';
 import type { Instance } from '../instance/instance.ts';
 import type { RunnableVersion } from '../model/runnable.ts';
+import type { InvocationKind, TriggerKind } from '../model/trigger-kind.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 import type { Waiter } from '../scheduler/waiter.ts';
 import type { HttpRequest, InstanceRequest, LogSource, ResponseHead } from '../transport/transport.ts';
@@ -15,8 +16,6 @@ import { LogTail } from './log-tail.ts';
 
 /** An invocation whose instance dies before it gets it is served by another so many times: a dying function must end. */
 const HANDED_BACK_MAX = 2;
-
-export type TriggerKind = 'api' | 'http';
 
 type HttpPayload = Pick<
   HttpRequest,
@@ -31,6 +30,10 @@ export interface InvocationRequest {
   readonly runnable: RunnableVersion;
   readonly qualifier: string;
   readonly trigger: TriggerKind;
+  /** Absent: `sync`. */
+  readonly kind?: InvocationKind;
+  /** How often an asynchronous invocation has been tried before; the runtime is told. */
+  readonly retryCount?: number;
   readonly payload: Payload;
   /** Monotonic milliseconds at which the gateway accepted it. */
   readonly acceptedMs: number;
@@ -41,6 +44,8 @@ export interface InvocationRequest {
 
 /** Who gets the answer. Ends with exactly one of `onEnd` or `onFailure`; after a head `onFailure` means a broken answer. */
 export interface InvocationResponder {
+  /** The request is with an instance. */
+  onStarted?(invocation: Invocation): void;
   onHead(head: ResponseHead, invocation: Invocation): void;
   /** False asks for a pause until `resume`. */
   onData(chunk: Buffer): boolean;
@@ -57,7 +62,7 @@ export interface InvocationDeps {
 }
 
 /**
- * One synchronous invocation from accept to answer: waits for a slot, hands the request to the instance in the form that
+ * One run of a function from accept to answer: waits for a slot, hands the request to the instance in the form that
  * its handler takes, streams the answer back and measures each phase where it happens.
  */
 export class Invocation implements Waiter, CallSink {
@@ -140,6 +145,19 @@ export class Invocation implements Waiter, CallSink {
     if (this.#instance === undefined) this.#deps.scheduler.withdraw(this.request.runnable, this);
     this.#call?.abandon();
     this.#finish(error);
+  }
+
+  /**
+   * Ends it with `error`, whatever it does. A handler that runs cannot be made to stop, so its instance is ended, as
+   * after a timeout, and with it whatever else runs there.
+   */
+  stop(error: ThawError): void {
+    if (this.#isFinished) return;
+    const instance = this.#instance;
+    if (instance === undefined) this.#deps.scheduler.withdraw(this.request.runnable, this);
+    this.#call?.abandon();
+    this.#fail(error);
+    instance?.kill();
   }
 
   onSlot(instance: Instance): void {
@@ -230,6 +248,7 @@ export class Invocation implements Waiter, CallSink {
       this.#deps.scheduler.enterSession(this.request.runnable, this.sessionId, instance);
     }
     this.#call = instance.serve(request, this);
+    this.#responder.onStarted?.(this);
   }
 
   /** An instance that was ready before this request came was started ahead, or for another one. */
@@ -298,18 +317,24 @@ export class Invocation implements Waiter, CallSink {
     return { ...common, kind: 'event', body: httpEvent(source, payload.body) };
   }
 
-  #commonFields(): { requestId: string; deadlineMs: number; qualifier: string; versionId: string } {
-    const { requestId, qualifier, runnable } = this.request;
+  #commonFields(): Pick<
+    InstanceRequest,
+    'requestId' | 'deadlineMs' | 'qualifier' | 'versionId' | 'retryCount'
+  > {
+    const { requestId, qualifier, runnable, retryCount = 0 } = this.request;
     return {
       requestId,
       deadlineMs: this.#deps.clock.now() + runnable.timeoutMs,
       qualifier,
       versionId: runnable.versionId,
+      retryCount,
     };
   }
 
   #controlHeaders(path: string): string[] {
-    return ['x-fc-request-id', this.request.requestId, 'x-fc-control-path', path];
+    const { requestId, retryCount } = this.request;
+    const retry = retryCount === undefined ? [] : ['x-fc-retry-count', String(retryCount)];
+    return ['x-fc-request-id', requestId, ...retry, 'x-fc-control-path', path];
   }
 
   #answerTranslated(result: readonly Buffer[]): boolean {

@@ -1,4 +1,5 @@
 import type { Timeline } from '@thaw/protocol/timeline.ts';
+import type { InvocationKind, TriggerKind } from '../model/trigger-kind.ts';
 
 /** What is kept of one finished invocation for later reading. Unknown optional facts are absent. */
 export interface InvocationRecord {
@@ -7,8 +8,8 @@ export interface InvocationRecord {
   readonly versionId: string;
   readonly qualifier: string;
   readonly instanceId: string;
-  readonly kind: 'sync' | 'async';
-  readonly trigger: 'api' | 'http';
+  readonly kind: InvocationKind;
+  readonly trigger: TriggerKind;
   /** Wall time in milliseconds. */
   readonly startedAt: number;
   readonly status: 'succeeded' | 'failed';

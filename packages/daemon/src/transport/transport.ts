@@ -27,6 +27,8 @@ interface RequestBase {
   readonly deadlineMs: number;
   readonly qualifier: string;
   readonly versionId: string;
+  /** How often it has been tried before; absent: 0. */
+  readonly retryCount?: number;
   readonly body: Buffer | Readable;
 }
 

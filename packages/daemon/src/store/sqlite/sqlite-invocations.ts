@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { triggerKindOf } from '../../model/trigger-kind.ts';
 import type { InvocationLog, InvocationPage, InvocationQuery, InvocationRecord } from '../invocation-log.ts';
 import { inTransaction, openInvocationDatabase, storeFailure } from './sqlite-database.ts';
 
@@ -154,7 +155,7 @@ function recordOf(row: Record<string, unknown>): InvocationRecord {
     qualifier: String(row['qualifier']),
     instanceId: String(row['instance_id']),
     kind: row['kind'] === 'async' ? 'async' : 'sync',
-    trigger: row['source'] === 'http' ? 'http' : 'api',
+    trigger: triggerKindOf(row['source']),
     startedAt: Number(row['started_at']),
     status: row['status'] === 'failed' ? 'failed' : 'succeeded',
     ...(typeof row['error_code'] === 'string' ? { errorCode: row['error_code'] } : {}),

@@ -206,10 +206,10 @@ export class LinkExchange implements Exchange {
 function ignore(): void {}
 
 function requestHead(request: InstanceRequest): string {
-  const { requestId, deadlineMs, qualifier, versionId } = request;
+  const { requestId, deadlineMs, qualifier, versionId, retryCount: retry = 0 } = request;
   const deadline = Math.round(deadlineMs);
   if (request.kind === 'event') {
-    return `{"id":"${requestId}","kind":"event","deadline":${deadline},"qualifier":"${qualifier}","versionId":"${versionId}"}`;
+    return `{"id":"${requestId}","kind":"event","deadline":${deadline},"qualifier":"${qualifier}","versionId":"${versionId}","retry":${retry}}`;
   }
   return JSON.stringify({
     id: requestId,
@@ -217,6 +217,7 @@ function requestHead(request: InstanceRequest): string {
     deadline,
     qualifier,
     versionId,
+    retry,
     method: request.method,
     url: request.url,
     base: request.base,

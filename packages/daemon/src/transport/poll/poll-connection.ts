@@ -6,7 +6,13 @@ import { PolledWork } from './polled-work.ts';
 import { HookSink } from './hook-sink.ts';
 import { accept, collect, refuse, trailingError } from './runtime-messages.ts';
 import { reportedError } from './reported-error.ts';
-import { DIALECTS, type PolledFunction, type RuntimeDialect, type WorkKind } from './runtime-dialect.ts';
+import {
+  DIALECTS,
+  type PolledFunction,
+  type RuntimeDialect,
+  type WorkHead,
+  type WorkKind,
+} from './runtime-dialect.ts';
 
 /** More than one runtime asks with at once; a client that leaves its polls behind is stopped here. */
 const POLLS_MAX = 2 * LIMITS.instanceConcurrencyMax;
@@ -55,9 +61,10 @@ export class PollConnection implements RuntimeConnection {
   }
 
   exchange(request: InstanceRequest, sink: ResponseSink): Exchange {
-    const { requestId, deadlineMs, qualifier, body } = request;
+    const { requestId, deadlineMs, qualifier, retryCount = 0, body } = request;
     const { timeoutMs } = this.#function;
-    return this.#add('invocation', { id: requestId, deadlineMs, timeoutMs, qualifier }, body, sink);
+    const head = { id: requestId, deadlineMs, timeoutMs, qualifier, retryCount };
+    return this.#add('invocation', head, body, sink);
   }
 
   runHook(hook: HookName, onEnd: (error: ReportedError | undefined) => void): void {
@@ -119,13 +126,14 @@ export class PollConnection implements RuntimeConnection {
       deadlineMs: Date.now() + timeoutS * 1000,
       timeoutMs: timeoutS * 1000,
       qualifier: versionId,
+      retryCount: 0,
     };
     this.#add(kind, head, EMPTY, new HookSink(onEnd));
   }
 
   #add(
     kind: WorkKind,
-    head: { id: string; deadlineMs: number; timeoutMs: number; qualifier: string },
+    head: Omit<WorkHead, 'kind'>,
     body: PolledWork['body'],
     sink: ResponseSink,
   ): PolledWork {

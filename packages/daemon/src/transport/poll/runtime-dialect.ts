@@ -13,6 +13,8 @@ export interface WorkHead {
   readonly deadlineMs: number;
   readonly timeoutMs: number;
   readonly qualifier: string;
+  /** How often it has been tried before. */
+  readonly retryCount: number;
 }
 
 /** What a runtime that polls is told of its function, and how many invocations it may have at once. */
@@ -61,7 +63,7 @@ const fc: RuntimeDialect = {
   acceptedStatus: 200,
   runsHooks: true,
   asksWhenDone: false,
-  headers: ({ id, kind, deadlineMs, timeoutMs, qualifier }, polled) => {
+  headers: ({ id, kind, deadlineMs, timeoutMs, qualifier, retryCount }, polled) => {
     const common = platformHeaders(polled);
     const at = common.indexOf('x-fc-function-timeout');
     return [
@@ -78,6 +80,8 @@ const fc: RuntimeDialect = {
       String(Math.ceil(timeoutMs / 1000)),
       'x-fc-qualifier',
       qualifier,
+      'x-fc-retry-count',
+      String(retryCount),
       ...common.slice(0, at),
       ...common.slice(at + 2),
     ];
