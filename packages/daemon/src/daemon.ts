@@ -263,6 +263,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       new FcControlDoor(fcDoor),
       new ThawDoor({
         verifier,
+        keys,
+        resources: [],
         invocations: history,
         logs,
         usage: { log: usageLog, flush: reportUsage },

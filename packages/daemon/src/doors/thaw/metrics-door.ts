@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AccessKeys } from '../../gateway/signature/access-keys.ts';
-import { isEqualText } from '../../gateway/signature/equal-text.ts';
+import { basicAccessKey } from '../../gateway/signature/basic-authorization.ts';
 import type { Arrival, Door } from '../../gateway/door.ts';
 import { answerPlainly } from '../../gateway/listener.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
@@ -21,7 +21,7 @@ export class MetricsDoor implements Door {
 
   handle(request: IncomingMessage, response: ServerResponse, arrival: Arrival): void {
     request.resume();
-    if (!this.#isAuthorized(request.headers.authorization)) {
+    if (basicAccessKey(this.#keys, request.headers.authorization) === undefined) {
       response.setHeader('WWW-Authenticate', 'Basic realm="thaw"');
       answerPlainly(
         response,
@@ -39,14 +39,5 @@ export class MetricsDoor implements Door {
       },
       () => answerPlainly(response, 500, arrival.requestId, 'InternalError', 'the metrics could not be read'),
     );
-  }
-
-  #isAuthorized(authorization: string | undefined): boolean {
-    if (authorization?.startsWith('Basic ') !== true) return false;
-    const [id = '', ...rest] = Buffer.from(authorization.slice('Basic '.length), 'base64')
-      .toString('utf8')
-      .split(':');
-    const secret = this.#keys.secretOf(id);
-    return secret !== undefined && isEqualText(rest.join(':'), secret);
   }
 }

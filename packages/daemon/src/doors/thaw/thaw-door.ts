@@ -5,16 +5,22 @@ import type { Clock } from '../../base/clock.ts';
 import type { Arrival, Door } from '../../gateway/door.ts';
 import { endAnswer } from '../../gateway/end-answer.ts';
 import { plainHeaders } from '../../gateway/plain-headers.ts';
-import type { RequestVerifier } from '../../gateway/signature/request-verifier.ts';
+import { accessKeyOf, isBasic } from '../../gateway/signature/basic-authorization.ts';
+import type { AccessKeys } from '../../gateway/signature/access-keys.ts';
+import type { RequestVerifier, VerifiedHead } from '../../gateway/signature/request-verifier.ts';
 import { collectBody } from '../../invocation/collect-body.ts';
 import type { InvocationLog } from '../../store/invocation-log.ts';
 import type { LogStore } from '../../telemetry/log-store/log-store.ts';
 import { serveLive, type LiveFunctions } from './live.ts';
 import { serveLogs } from './logs.ts';
+import type { ThawCall, ThawResource } from './thaw-resource.ts';
 import { usageAnswer, type UsageSource } from './usage.ts';
 
 export interface ThawDoorDeps {
   readonly verifier: RequestVerifier;
+  readonly keys: AccessKeys;
+  /** Asked in this order, before the door's own. */
+  readonly resources: readonly ThawResource[];
   readonly invocations: InvocationLog;
   readonly logs: LogStore;
   readonly usage: UsageSource;
@@ -27,6 +33,7 @@ export interface ThawDoorDeps {
 }
 
 const PREFIX = '/thaw/v1/';
+const NOTHING = Buffer.alloc(0);
 
 /**
  * Thaw's own API, for what FC's has no words for: logs, records of invocations, usage, live development, facts about
@@ -55,8 +62,18 @@ export class ThawDoor implements Door {
   #route(request: IncomingMessage, response: ServerResponse, arrival: Arrival): void {
     const method = request.method ?? 'GET';
     const { path, query } = arrival;
-    const head = this.#deps.verifier.verifyAcs3({ method, path, query, headers: plainHeaders(request) });
+    const headers = plainHeaders(request);
     const segments = path.slice(PREFIX.length).split('/').map(decodeSegment);
+    const resource = this.#deps.resources.find((each) => each.owns(segments));
+    const { verifier } = this.#deps;
+    if (resource !== undefined) {
+      const takesBasic = resource.takesBasic === true && isBasic(headers['authorization']);
+      const head = takesBasic ? undefined : verifier.verifyAcs3({ method, path, query, headers });
+      const accessKeyId = head?.accessKeyId ?? accessKeyOf(this.#deps.keys, headers['authorization']);
+      this.#ask(resource, { method, segments, headers, accessKeyId }, head, request, response, arrival);
+      return;
+    }
+    const head = verifier.verifyAcs3({ method, path, query, headers });
     const parameters = new URLSearchParams(query);
     const [collection, name = '', action] = segments;
     if (method === 'POST' && collection === 'functions' && action === 'live') {
@@ -86,6 +103,36 @@ export class ThawDoor implements Door {
       } catch (error) {
         answerError(response, arrival.requestId, ThawError.from(error, 'serving the platform API'));
       }
+    });
+  }
+
+  #ask(
+    resource: ThawResource,
+    call: Pick<ThawCall, 'method' | 'segments' | 'headers' | 'accessKeyId'>,
+    head: VerifiedHead | undefined,
+    request: IncomingMessage,
+    response: ServerResponse,
+    { path, query, requestId }: Arrival,
+  ): void {
+    const ask = async (body: Buffer): Promise<void> => {
+      if (head !== undefined) this.#deps.verifier.requireBody(head, body);
+      const gone = new AbortController();
+      const onClose = (): void => gone.abort();
+      response.once('close', onClose);
+      try {
+        const signal = AbortSignal.any([gone.signal, this.#deps.stopping]);
+        const parameters = new URLSearchParams(query);
+        const answer = await resource.handle({ ...call, path, parameters, body, requestId, signal });
+        write(response, answer.status ?? 200, requestId, answer.json, []);
+      } finally {
+        response.off('close', onClose);
+      }
+    };
+    collectBody(request, resource.bodyBytesMax ?? LIMITS.controlBodyBytesMax, (tooLarge, body) => {
+      const asked = tooLarge === undefined ? ask(body) : Promise.reject(tooLarge);
+      asked.catch((thrown: unknown) => {
+        answerError(response, requestId, ThawError.from(thrown, 'serving the platform API'));
+      });
     });
   }
 
@@ -152,10 +199,9 @@ function write(
   value: unknown,
   more: string[],
 ): void {
-  const body = Buffer.from(JSON.stringify(value));
+  const body = value === undefined ? NOTHING : Buffer.from(JSON.stringify(value));
   response.writeHead(status, [
-    'Content-Type',
-    'application/json',
+    ...(value === undefined ? [] : ['Content-Type', 'application/json']),
     'Content-Length',
     String(body.length),
     'x-fc-request-id',
