@@ -45,7 +45,7 @@ function createContext(specialization, head) {
   const { function: settings } = specialization;
   return {
     requestId: head.id,
-    credentials: { accessKeyId: '', accessKeySecret: '', securityToken: '' },
+    credentials: credentials(),
     function: {
       name: settings.name,
       handler: settings.handler,
@@ -64,6 +64,15 @@ function createContext(specialization, head) {
     tracing: { openTracingSpanContext: '', openTracingSpanBaggages: {}, jaegerEndpoint: '' },
     retryCount: head.retry ?? 0,
     logger: new Logger(head.id),
+  };
+}
+
+/** Those of what the function was granted of the platform, or the user's own; empty where there are none. */
+function credentials() {
+  return {
+    accessKeyId: process.env.ALIBABA_CLOUD_ACCESS_KEY_ID ?? '',
+    accessKeySecret: process.env.ALIBABA_CLOUD_ACCESS_KEY_SECRET ?? '',
+    securityToken: process.env.ALIBABA_CLOUD_SECURITY_TOKEN ?? '',
   };
 }
 

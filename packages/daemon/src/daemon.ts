@@ -9,6 +9,7 @@ import { DeadlineWheel } from './base/deadline-wheel.ts';
 import { newInstanceId } from './base/ids.ts';
 import type { PlatformLog } from './base/platform-log.ts';
 import { Catalog } from './catalog/catalog.ts';
+import { FunctionGrants } from './catalog/function-grants.ts';
 import { Provisioning } from './catalog/provisioning.ts';
 import { FUNCTIONS } from './catalog/record-kinds.ts';
 import { UploadStore } from './catalog/upload-store.ts';
@@ -18,6 +19,9 @@ import { createFcDoor, type FcDoor } from './doors/fc/fc-door.ts';
 import { FcInvokeDoor } from './doors/fc/fc-invoke.ts';
 import { MetricsDoor } from './doors/thaw/metrics-door.ts';
 import { ThawDoor } from './doors/thaw/thaw-door.ts';
+import type { Door } from './gateway/door.ts';
+import { FunctionAccess } from './gateway/function-access.ts';
+import { FunctionEndpoint } from './gateway/function-endpoint.ts';
 import { HttpTriggerDoor } from './gateway/http-trigger-door.ts';
 import { Listener } from './gateway/listener.ts';
 import { singleAccessKey } from './gateway/signature/access-keys.ts';
@@ -117,6 +121,27 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { driver } = sandboxes;
   const shims = await Shims.install(data.path, interpreters, log);
 
+  let url = '';
+  // What functions may use themselves, by credentials of their own.
+  const functionDoors: Door[] = [];
+  const grants = open.adopt(
+    new FunctionGrants(records, (functionName) => {
+      // Those that started before have no way to it.
+      for (const instance of scheduler.instances()) {
+        const isOf = instance.runnable.functionName === functionName;
+        if (isOf && !functionAccess.isOpen(instance.id)) instance.drain();
+      }
+    }),
+    (opened) => opened.close(),
+  );
+  const functionAccess = new FunctionAccess({
+    tokens: new SignedTokens(randomBytes(32), clock),
+    grantOf: (runnable) => grants.grantOf(runnable),
+    endpoint: new FunctionEndpoint({ clock, doors: functionDoors }),
+    platformUrl: () => url,
+    region: PLACE.region,
+  });
+
   const instanceDeps: InstanceDeps = {
     clock,
     wheel,
@@ -124,6 +149,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     interpreters,
     runDirectory: data.runDirectory,
     shims,
+    openAccess: (runnable, instanceId) => functionAccess.open(runnable, instanceId),
     log: (entry) => appendLines(logs, clock.now(), entry),
     onHook: (instance, { hook, ms, failure }, requestId) => {
       metrics.onHook(instance.runnable.functionName, hook, failure !== undefined);
@@ -154,6 +180,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     onEvicted: (functionName) => metrics.onEvicted(functionName),
   });
   open.defer(() => scheduler.close(STOP_GRACE_MS));
+  grants.open();
 
   let onChanged = (_functionName: string): void => undefined;
   const catalog = await Catalog.open({
@@ -253,7 +280,6 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     onPlatformError: (error, requestId) => log('error', `request ${requestId} failed`, error),
   });
 
-  let url = '';
   const stopping = new AbortController();
   const listener = new Listener({
     clock,

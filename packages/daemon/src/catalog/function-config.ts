@@ -12,6 +12,7 @@ import type {
   InstanceLifecycleConfig,
   LifecycleHook,
 } from '../model/function.ts';
+import { BUCKETS_VARIABLE, parseBuckets } from '../model/function-grant.ts';
 import { sessionAffinityOf } from './keeping.ts';
 import { runtimeFamily } from './runtime-family.ts';
 
@@ -145,6 +146,7 @@ function requireConsistent(config: FunctionConfig): void {
       { details: { field: 'environmentVariables.THAW_HANDLER_TYPE' } },
     );
   }
+  parseBuckets(config.environmentVariables[BUCKETS_VARIABLE] ?? '');
   const freezeAfter = config.environmentVariables[FREEZE_AFTER_VARIABLE];
   if (freezeAfter !== undefined && freezeAfter !== 'never' && !/^\d{1,8}$/.test(freezeAfter)) {
     throw new ThawError(

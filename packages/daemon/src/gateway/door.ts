@@ -21,4 +21,11 @@ export interface Arrival {
   readonly path: string;
   /** Without the `?`; empty when there is none. */
   readonly query: string;
+  /** The instance that sends it, where it came through that instance's own port. */
+  readonly from?: CallingInstance;
+}
+
+export interface CallingInstance {
+  readonly functionName: string;
+  readonly instanceId: string;
 }

@@ -17,6 +17,8 @@ import { InstanceMeter, type MeteredInterval } from './instance-meter.ts';
 import { runHook, type HookRun } from './run-hook.ts';
 import { exitError, timeoutError } from './exit-error.ts';
 import { InstanceCall, type CallSink } from './instance-call.ts';
+import { accessPort } from './access-endpoint.ts';
+import type { InstanceAccess } from './instance-access.ts';
 import { instanceFiles, type InstanceFiles } from './instance-layout.ts';
 import { InstanceOutput } from './instance-output.ts';
 import { inFlightOf, nextState, type InstanceEvent, type InstanceState } from './instance-state.ts';
@@ -43,6 +45,8 @@ export interface InstanceDeps {
   readonly runDirectory: string;
   readonly shims: Shims;
   readonly log: (line: InstanceLog) => void;
+  /** What an instance of this version may use of the platform, for as long as it lives; undefined: nothing. */
+  readonly openAccess?: (runnable: RunnableVersion, instanceId: string) => InstanceAccess | undefined;
   /** A hook has ended; `requestId` is the invocation before it. */
   readonly onHook: (instance: Instance, run: HookRun, requestId: string) => void;
   /** A stretch of time in which the instance worked: overlapping requests and hooks once. */
@@ -86,6 +90,7 @@ export class Instance {
   #isExiting = false;
   #sandbox: Sandbox | undefined;
   #endpoint: RuntimeEndpoint | undefined;
+  #access: InstanceAccess | undefined;
   #lastRequest = { id: '', endedMs: 0 };
   #freezer: Freezer | undefined;
   /** Invocations that came while the instance was frozen, in their order. */
@@ -150,9 +155,11 @@ export class Instance {
   async start(): Promise<void> {
     const { driver, interpreters } = this.#deps;
     try {
+      this.#access = this.#deps.openAccess?.(this.runnable, this.id);
       const endpoint = createEndpoint(
         {
-          runnable: this.runnable,
+          runnable: withAccess(this.runnable, this.#access, driver.name),
+          access: this.#access,
           instanceId: this.id,
           interpreters,
           shims: this.#deps.shims,
@@ -456,6 +463,7 @@ export class Instance {
     this.#freezer?.disarm();
     this.#meter.stop(this.#deps.clock.monotonicMs());
     this.#endpoint?.close();
+    this.#access?.close();
     this.#output.close();
     try {
       await rm(this.#files.directory, { recursive: true, force: true });
@@ -465,4 +473,16 @@ export class Instance {
     this.#apply({ type: 'exited' });
     this.#stopped.resolve();
   }
+}
+
+/** The version as this instance runs it: where its services answer and its credentials are in the environment. */
+function withAccess(
+  runnable: RunnableVersion,
+  access: InstanceAccess | undefined,
+  driver: SandboxDriver['name'],
+): RunnableVersion {
+  if (access === undefined) return runnable;
+  const url = driver === 'process' ? access.platformUrl : `http://127.0.0.1:${accessPort(runnable)}`;
+  const { environment } = runnable;
+  return { ...runnable, environment: { ...environment, ...access.variables(url, environment) } };
 }

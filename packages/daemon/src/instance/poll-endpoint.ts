@@ -44,7 +44,10 @@ export class PollEndpoint implements RuntimeEndpoint {
     });
     // A poll waits as long as there is no work, and an instance may be frozen over it.
     this.#api = createServer({ requestTimeout: 0, keepAliveTimeout: 0 }, (request, response) => {
-      this.#poll.handle(request, response);
+      const { access } = this.#context;
+      const [path = '/'] = (request.url ?? '/').split('?', 1);
+      if (access?.owns(request.method ?? 'GET', path) === true) access.handle(request, response);
+      else this.#poll.handle(request, response);
     });
   }
 

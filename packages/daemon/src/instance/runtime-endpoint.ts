@@ -1,6 +1,7 @@
 import type { RunnableVersion } from '../model/runnable.ts';
 import type { Sandbox, SandboxDriver, SandboxSpec } from '../sandbox/sandbox.ts';
 import type { RuntimeConnection } from '../transport/runtime-connection.ts';
+import type { InstanceAccess } from './instance-access.ts';
 import type { InstanceFiles } from './instance-layout.ts';
 import type { Interpreter } from './interpreters.ts';
 import type { Shims } from './shims.ts';
@@ -31,6 +32,8 @@ export interface EndpointContext {
   readonly shims: Shims;
   readonly files: InstanceFiles;
   readonly driver: SandboxDriver['name'];
+  /** What the function may use of the platform; `runnable.environment` names it already. */
+  readonly access: InstanceAccess | undefined;
   /** A line for the function's log. */
   readonly note: (text: string) => void;
 }

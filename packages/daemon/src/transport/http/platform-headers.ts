@@ -15,6 +15,12 @@ export type ServedFunction = Pick<
   | 'logStore'
 >;
 
+const CREDENTIAL_HEADERS = [
+  ['x-fc-access-key-id', 'ALIBABA_CLOUD_ACCESS_KEY_ID'],
+  ['x-fc-access-key-secret', 'ALIBABA_CLOUD_ACCESS_KEY_SECRET'],
+  ['x-fc-security-token', 'ALIBABA_CLOUD_SECURITY_TOKEN'],
+] as const;
+
 /** What FC tells a server of its function with every request (FC 3.0, "common headers of custom runtimes"). */
 export function platformHeaders(runnable: ServedFunction): readonly string[] {
   const { initializer, hooks, environment } = runnable;
@@ -34,6 +40,11 @@ export function platformHeaders(runnable: ServedFunction): readonly string[] {
     'x-fc-version-id',
     runnable.versionId,
   ];
+  for (const [header, variable] of CREDENTIAL_HEADERS) {
+    const value = environment[variable];
+    // A user's own value may be anything, and what is no header would end every request.
+    if (value !== undefined && /^[\x21-\x7e]+$/.test(value)) headers.push(header, value);
+  }
   if (initializer !== undefined) {
     headers.push('x-fc-function-initializer', initializer.handler);
     headers.push('x-fc-initialization-timeout', String(initializer.timeout));
