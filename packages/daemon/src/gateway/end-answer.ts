@@ -2,6 +2,8 @@ import type { ServerResponse } from 'node:http';
 
 /** A caller that still sends so long after its answer has had the time to read it. */
 const LINGER_MS_MAX = 10_000;
+/** Up to this size a body is joined to its head and leaves as one string: half the cost of a write of two buffers. */
+const JOINED_BYTES_MAX = 16 * 1024;
 
 /**
  * Ends an answer whose head is written. Where the connection closes with it while the request is still coming, the end
@@ -11,7 +13,8 @@ const LINGER_MS_MAX = 10_000;
 export function endAnswer(response: ServerResponse, body: Buffer): void {
   const request = response.req;
   if (response.shouldKeepAlive || request.complete || request.destroyed) {
-    response.end(body);
+    if (body.length > JOINED_BYTES_MAX) response.end(body);
+    else response.end(body.toString('latin1'), 'latin1');
     return;
   }
   response.flushHeaders();

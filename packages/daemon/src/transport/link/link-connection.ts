@@ -22,6 +22,7 @@ import {
   readByte,
 } from './frame.ts';
 import { LinkExchange, type ExchangeChannel } from './link-exchange.ts';
+import { LinkOutbox } from './link-outbox.ts';
 import {
   parseError,
   parseHello,
@@ -53,6 +54,7 @@ const SOURCES: readonly (LogSource | undefined)[] = [undefined, 'stdout', 'stder
 /** The daemon's side of one link: start of the runtime, then any number of exchanges at once. */
 export class LinkConnection implements RuntimeConnection, ExchangeChannel {
   readonly #socket: Socket;
+  readonly #outbox: LinkOutbox;
   readonly #events: LinkEvents;
   readonly #exchanges = new Map<number, LinkExchange>();
   readonly #hooks = new Map<number, (error: ReportedError | undefined) => void>();
@@ -62,6 +64,7 @@ export class LinkConnection implements RuntimeConnection, ExchangeChannel {
 
   constructor(socket: Socket, events: LinkEvents) {
     this.#socket = socket;
+    this.#outbox = new LinkOutbox(socket);
     this.#events = events;
     const reader = new FrameReader(this.#onFrame);
     let cause: unknown = new LinkProtocolError('the runtime closed the link');
@@ -86,7 +89,7 @@ export class LinkConnection implements RuntimeConnection, ExchangeChannel {
   specialize(specialization: Specialization): void {
     if (this.#stage !== 'generic') throw new Error(`a link that is ${this.#stage} was specialised`);
     this.#stage = 'loading';
-    this.#socket.write(encodeJsonFrame(FRAME.specialize, 0, specialization));
+    this.#outbox.sendNow(encodeJsonFrame(FRAME.specialize, 0, specialization));
   }
 
   exchange(request: InstanceRequest, sink: ResponseSink): Exchange {
@@ -101,7 +104,7 @@ export class LinkConnection implements RuntimeConnection, ExchangeChannel {
     if (this.#stage !== 'ready') throw new Error(`a link that is ${this.#stage} was asked to run a hook`);
     const stream = this.#nextStream();
     this.#hooks.set(stream, onEnd);
-    this.#socket.write(encodeJsonFrame(FRAME.hook, stream, { hook }));
+    this.#outbox.sendNow(encodeJsonFrame(FRAME.hook, stream, { hook }));
   }
 
   close(): void {
@@ -109,22 +112,23 @@ export class LinkConnection implements RuntimeConnection, ExchangeChannel {
   }
 
   sendRequest(stream: number, head: string, body: Buffer, isEnd: boolean): void {
-    this.#socket.write(encodeRequest(stream, head, body, isEnd));
+    const frame = encodeRequest(stream, head, body, isEnd);
+    // A runtime that has nothing to do gets it at once; a busy one, with what else comes in this turn.
+    if (this.#exchanges.size === 0) this.#outbox.sendNow(frame);
+    else this.#outbox.send(frame);
   }
 
   sendData(stream: number, body: Buffer, isEnd: boolean): void {
-    this.#socket.cork();
-    this.#socket.write(encodeDataPrefix(stream, body.length, isEnd));
-    this.#socket.write(body);
-    this.#socket.uncork();
+    this.#outbox.send(encodeDataPrefix(stream, body.length, isEnd));
+    if (body.length > 0) this.#outbox.send(body);
   }
 
   sendCredit(stream: number, bytes: number): void {
-    this.#socket.write(encodeCredit(stream, bytes));
+    this.#outbox.send(encodeCredit(stream, bytes));
   }
 
   sendCancel(stream: number): void {
-    this.#socket.write(encodeFrame(FRAME.cancel, stream, EMPTY));
+    this.#outbox.send(encodeFrame(FRAME.cancel, stream, EMPTY));
   }
 
   forget(stream: number): void {
