@@ -12,6 +12,10 @@ export const LIMITS = {
   /** All files of a zip, unpacked. */
   codeUnpackedBytesMax: 2 * 1024 * 1024 * 1024,
   codeEntriesMax: 200_000,
+  /** All layers of an image as they come, and all files of it unpacked. */
+  imageBytesMax: 16 * 1024 ** 3,
+  imageEntriesMax: 1_000_000,
+  imageLayersMax: 128,
   requestHeaderBytesMax: 16 * 1024,
   urlBytesMax: 8 * 1024,
   functionTimeoutSMax: 86_400,
