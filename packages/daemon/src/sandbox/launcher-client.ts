@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { LoopbackListener } from './loopback-listener.ts';
 import type { LauncherEvent, LauncherOptions, LauncherRequest, SignalVerb } from './launcher/messages.ts';
-import type { Sandbox, SandboxExit, SandboxSpec, ServerAddress } from './sandbox.ts';
+import type { Sandbox, SandboxChange, SandboxExit, SandboxSpec, ServerAddress } from './sandbox.ts';
 
 const OPEN_TIMEOUT_MS = 60_000;
 const CLOSE_TIMEOUT_MS = 20_000;
@@ -84,10 +84,19 @@ export class LauncherClient {
 
   signal(type: SignalVerb, id: string): Promise<void> {
     if (this.#isGone || !this.#running.has(id)) return Promise.resolve();
+    return this.#ask((request) => ({ type, request, id }));
+  }
+
+  specialize(id: string, change: SandboxChange): Promise<void> {
+    if (this.#isGone || !this.#running.has(id)) return Promise.reject(launcherEnded(id));
+    return this.#ask((request) => ({ type: 'specialize', request, id, change }));
+  }
+
+  #ask(message: (request: number) => LauncherRequest): Promise<void> {
     const request = this.#nextRequest++;
     return new Promise((resolve, reject) => {
       this.#signals.set(request, { resolve, reject });
-      this.#send({ type, request, id });
+      this.#send(message(request));
     });
   }
 
@@ -171,7 +180,7 @@ export class LauncherClient {
         const { resolve, reject } = this.#signals.get(event.request) ?? {};
         this.#signals.delete(event.request);
         if (event.failure === undefined) resolve?.();
-        else reject?.(new ThawError('SANDBOX_FAILED', `stopping a sandbox: ${event.failure}`));
+        else reject?.(new ThawError('SANDBOX_FAILED', `changing a sandbox: ${event.failure}`));
         return;
       }
       case 'note':
@@ -235,6 +244,10 @@ export class LaunchedSandbox implements Sandbox {
     return this.#launcher.signal('thaw', this.id);
   }
 
+  specialize(change: SandboxChange): Promise<void> {
+    return this.#launcher.specialize(this.id, change);
+  }
+
   kill(): void {
     this.#launcher.kill(this.id);
   }
@@ -262,7 +275,8 @@ function launcherEnded(id: string): ThawError {
 }
 
 function startLauncher(hostNetwork: string | undefined): ChildProcess {
-  const nodeOptions = [`--max-old-space-size=${HEAP_MEGABYTES_MAX}`];
+  // The one experimental module that it uses says so once in each process otherwise.
+  const nodeOptions = [`--max-old-space-size=${HEAP_MEGABYTES_MAX}`, '--disable-warning=ExperimentalWarning'];
   if (hostNetwork === undefined) {
     return fork(LAUNCHER_FILE, {
       execArgv: nodeOptions,

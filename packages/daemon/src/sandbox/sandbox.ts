@@ -16,11 +16,15 @@ import type { LoopbackListener } from './loopback-listener.ts';
  *  7. When the launcher or the daemon dies, every sandbox dies; what a dead launcher left is cleared by the next.
  *  8. Where the specification asks for them, stdin and stdout are one connection to the daemon, and the daemon listens
  *     inside the sandbox's network, from before the command runs.
+ *  9. `specialize` gives a sandbox with late targets its directories, read-only, and its limits while it runs; it resolves
+ *     when both are in force. A driver that cannot says why in `cannotSpecialize`, and refuses late targets.
  */
 export interface SandboxDriver {
   readonly name: 'bubblewrap' | 'process';
   /** What holds here and what does not, in words for the operator; empty when everything does. */
   readonly shortcomings: readonly string[];
+  /** Why sandboxes cannot be changed once they run; undefined where they can. */
+  readonly cannotSpecialize: string | undefined;
   start(spec: SandboxSpec): Promise<Sandbox>;
 }
 
@@ -30,6 +34,24 @@ export interface SandboxMount {
   /** Path inside. */
   readonly target: string;
   readonly readOnly: boolean;
+}
+
+/** A directory that comes into a running sandbox, read-only. */
+export interface LateMount {
+  /** Path on the host. */
+  readonly source: string;
+  /** One of the specification's `lateTargets`. */
+  readonly target: string;
+}
+
+/** What turns a sandbox that was made for nobody in particular into a function's own. */
+export interface SandboxChange {
+  readonly mounts: readonly LateMount[];
+  /** The limits of `SandboxSpec` by their names there. The memory must not be less than what the sandbox started with. */
+  readonly memoryBytesMax: number;
+  readonly cpu: number | undefined;
+  readonly cpuShare: number;
+  readonly temporaryBytesMax: number;
 }
 
 export interface SandboxSpec {
@@ -77,6 +99,8 @@ export interface SandboxSpec {
    * their own refuse it.
    */
   readonly loopbackPort?: number | undefined;
+  /** Directories inside that are empty until `specialize` fills them. Absent: there will be no such call. */
+  readonly lateTargets?: readonly string[] | undefined;
 }
 
 export interface SandboxServer {
@@ -102,6 +126,8 @@ export interface Sandbox {
   readonly serverAddress: ServerAddress | undefined;
   freeze(): Promise<void>;
   thaw(): Promise<void>;
+  /** Once, and only where the specification has late targets. Rejects with SANDBOX_FAILED; then it is only to be killed. */
+  specialize(change: SandboxChange): Promise<void>;
   kill(): void;
   /** Most memory in use at any time so far, in bytes; undefined where nothing measures it. */
   memoryBytesPeak(): number | undefined;

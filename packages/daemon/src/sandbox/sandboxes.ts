@@ -36,9 +36,9 @@ const LOST: SandboxExit = { code: null, signal: 'SIGKILL', outOfMemory: false };
 export async function openSandboxes(options: SandboxesOptions): Promise<Sandboxes> {
   const line = new LauncherLine(options);
   try {
-    const { driver: name, shortcomings, warnings } = await line.current.opened;
+    const { driver: name, shortcomings, warnings, cannotSpecialize } = await line.current.opened;
     return {
-      driver: { name, shortcomings, start: (spec) => line.start(spec) },
+      driver: { name, shortcomings, cannotSpecialize, start: (spec) => line.start(spec) },
       warnings,
       launcherPid: () => line.current.pid,
       close: () => line.close(),

@@ -18,6 +18,8 @@ export interface BubblewrapSetting {
   readonly identity: Identity;
   /** bwrap makes a network namespace with a loopback only; otherwise it is started in the network to use. */
   readonly makesNetwork: boolean;
+  /** Where the late targets and `/tmp` come from; undefined: there are no such targets. */
+  readonly places: { readonly sources: ReadonlyMap<string, string>; readonly temporary: string } | undefined;
 }
 
 /** File descriptors at which bwrap finds what the launcher passes. */
@@ -31,11 +33,10 @@ const SHARED_MEMORY_BYTES_MAX = 64 * 1024 * 1024;
 /** The arguments of bwrap up to the command. */
 export function bubblewrapArguments(
   spec: SandboxSpec,
-  { baseRoot, identity, makesNetwork }: BubblewrapSetting,
+  { baseRoot, identity, makesNetwork, places }: BubblewrapSetting,
 ): string[] {
-  // Pages of a tmpfs count as memory of the sandbox, so that a larger one could never be filled.
-  const temporaryBytes = Math.min(spec.temporaryBytesMax, spec.memoryBytesMax);
-  const sharedBytes = Math.min(temporaryBytes, SHARED_MEMORY_BYTES_MAX);
+  const sharedBytes = Math.min(temporaryBytes(spec), SHARED_MEMORY_BYTES_MAX);
+  const late = [...(places?.sources ?? [])].map(([target, source]) => ({ source, target, readOnly: true }));
   return [
     '--unshare-pid',
     '--unshare-ipc',
@@ -63,12 +64,9 @@ export function bubblewrapArguments(
     '/dev/shm',
     '--remount-ro',
     '/dev',
-    '--perms',
-    '1777',
-    '--size',
-    String(temporaryBytes),
-    '--tmpfs',
-    '/tmp',
+    ...(places === undefined
+      ? ['--perms', '1777', '--size', String(temporaryBytes(spec)), '--tmpfs', '/tmp']
+      : ['--bind', places.temporary, '/tmp']),
     '--perms',
     '0755',
     '--dir',
@@ -80,7 +78,7 @@ export function bubblewrapArguments(
     '--symlink',
     '../tmp',
     '/var/tmp',
-    ...mountArguments(spec.mounts),
+    ...mountArguments([...spec.mounts, ...late]),
     // Without this, the root itself would be a place to write without limit for whoever owns it.
     '--remount-ro',
     '/',
@@ -93,6 +91,11 @@ export function bubblewrapArguments(
     '--chdir',
     spec.workingDirectory,
   ];
+}
+
+/** Pages of a tmpfs count as memory of the sandbox, so that a larger one could never be filled. */
+export function temporaryBytes(limits: Pick<SandboxSpec, 'temporaryBytesMax' | 'memoryBytesMax'>): number {
+  return Math.min(limits.temporaryBytesMax, limits.memoryBytesMax);
 }
 
 function identityArguments(identity: Identity): string[] {

@@ -7,9 +7,10 @@ import { NetworkPool, type NetworkLease } from '../network/network-pool.ts';
 import { UserNetwork, uplinkDirectory } from '../network/user-network.ts';
 import type { SandboxSpec } from '../sandbox.ts';
 import { buildBaseRoot, nameServersForSandboxes, type BaseRoot } from './base-root.ts';
-import { ARGUMENTS_FD, bubblewrapArguments, type Identity } from './bubblewrap-arguments.ts';
+import { ARGUMENTS_FD, bubblewrapArguments, temporaryBytes, type Identity } from './bubblewrap-arguments.ts';
 import { probeBubblewrap } from './bubblewrap-probe.ts';
 import { isGuardedVariable } from './guarded-variables.ts';
+import { LateMounts, type LatePlaces } from './late-mounts.ts';
 import { seccompFilter } from './seccomp-filter.ts';
 import { ARCHITECTURES } from './syscall-numbers.ts';
 import { UserIds } from './user-ids.ts';
@@ -37,6 +38,8 @@ class BubblewrapDriver implements LaunchDriver {
   readonly name = 'bubblewrap';
   readonly shortcomings: string[] = [];
   readonly limitsProcesses = process.getuid?.() !== 0;
+  readonly cannotSpecialize: string | undefined;
+  readonly #lateMounts: LateMounts | undefined;
   readonly #options: BubblewrapOptions;
   readonly #programs: {
     readonly bwrap: string;
@@ -80,6 +83,15 @@ class BubblewrapDriver implements LaunchDriver {
     writeFileSync(this.#seccompFile, seccompFilter(architecture));
     mkdirSync(join(directory, 'launch'), { recursive: true });
     this.#userIds = process.getuid?.() === 0 ? new UserIds(hash) : undefined;
+    if (this.#userIds === undefined) {
+      this.cannotSpecialize = 'an ordinary user cannot mount into a running sandbox';
+    } else {
+      try {
+        this.#lateMounts = new LateMounts(join(directory, 'late'));
+      } catch (error) {
+        this.cannotSpecialize = error instanceof Error ? error.message : String(error);
+      }
+    }
     const [unshare, ip] = [findProgram('unshare'), findProgram('ip')];
     if (unshare !== undefined && ip !== undefined) {
       const user = this.#userIds === undefined ? ['--user', '--map-root-user'] : [];
@@ -111,13 +123,18 @@ class BubblewrapDriver implements LaunchDriver {
     const userNetwork = hasWayOut ? this.#userNetwork : undefined;
     const uid = this.#userIds?.take();
     const identity: Identity = uid === undefined ? { kind: 'userNamespace' } : { kind: 'hostUser', uid };
+    let places: LatePlaces | undefined;
     const release = (): void => {
+      places?.release();
       lease?.release();
       if (uid !== undefined) this.#userIds?.giveBack(uid);
     };
     try {
+      places = this.#makeLatePlaces(spec);
       return {
-        ...this.#launch(spec, identity, lease, userNetwork),
+        ...this.#launch(spec, identity, lease, userNetwork, places),
+        specialize: places && ((change) => places?.attach(change.mounts, temporaryBytes(change))),
+        afterSpecialize: () => places?.release(),
         directory: undefined,
         reportsStatus: true,
         enterNetwork: (pid) => [this.#programs.nsenter, '--target', String(pid), ...this.#joinOptions()],
@@ -136,6 +153,13 @@ class BubblewrapDriver implements LaunchDriver {
     await this.#networks?.close();
   }
 
+  #makeLatePlaces(spec: SandboxSpec): LatePlaces | undefined {
+    if (spec.lateTargets === undefined) return undefined;
+    if (this.#lateMounts === undefined)
+      throw new Error(`late mounts are not possible: ${this.cannotSpecialize}`);
+    return this.#lateMounts.make(spec.id, spec.lateTargets, temporaryBytes(spec));
+  }
+
   #reach(spec: SandboxSpec, lease: NetworkLease | undefined): ServerReach | undefined {
     if (spec.server === undefined) return undefined;
     if (lease !== undefined)
@@ -149,12 +173,13 @@ class BubblewrapDriver implements LaunchDriver {
     identity: Identity,
     lease: NetworkLease | undefined,
     userNetwork: UserNetwork | undefined,
+    places: LatePlaces | undefined,
   ): Pick<Launch, 'program' | 'args' | 'files'> {
     const { bwrap, nsenter, env } = this.#programs;
     const joined = lease === undefined && isJoined(spec) ? this.#ownNetwork : undefined;
     const ownNetwork = userNetwork?.enterNew() ?? joined;
     const makesNetwork = lease === undefined && ownNetwork === undefined;
-    const setting = { baseRoot: this.#baseRoot, identity, makesNetwork };
+    const setting = { baseRoot: this.#baseRoot, identity, makesNetwork, places };
     const variables = Object.entries(spec.environment);
     const command = [
       bwrap,

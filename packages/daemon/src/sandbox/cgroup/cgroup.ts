@@ -18,6 +18,12 @@ const CPU_SHARES_MAX = 262_144;
 /** A sandbox with 512 MB has the kernel's default of 1024. */
 const CPU_SHARES_PER_MB = 2;
 
+interface Group {
+  readonly version: 1 | 2;
+  readonly directory: string;
+  readonly controllers: readonly string[];
+}
+
 /** The groups of one sandbox: one directory in every hierarchy that we may write. */
 export class Cgroup {
   readonly id: string;
@@ -26,10 +32,11 @@ export class Cgroup {
   readonly #memory: { readonly directory: string; readonly version: 1 | 2 } | undefined;
   readonly #pids: string | undefined;
   readonly #processesMax: number | undefined;
+  readonly #groups: readonly Group[];
 
   /** Without `limits` it opens the groups that exist under this id; with them it makes them. */
   constructor(hierarchies: readonly OpenHierarchy[], id: string, limits: CgroupLimits | undefined) {
-    const groups = hierarchies
+    const groups: readonly Group[] = hierarchies
       .map(({ version, directory, controllers }) => ({
         version,
         directory: join(directory, id),
@@ -37,6 +44,7 @@ export class Cgroup {
       }))
       .filter(({ directory }) => limits !== undefined || existsSync(directory));
     this.id = id;
+    this.#groups = groups;
     this.directories = groups.map(({ directory }) => directory);
     this.#unified = groups.find(({ version }) => version === 2)?.directory;
     this.#memory = groups.find(({ controllers }) => controllers.includes('memory'));
@@ -62,6 +70,14 @@ export class Cgroup {
   limitProcesses(extra: number): void {
     if (this.#pids === undefined || this.#processesMax === undefined) return;
     writeFileSync(join(this.#pids, 'pids.max'), String(this.#processesMax + extra));
+  }
+
+  /** New limits for what runs. The memory may only grow: what is in use might not fit into less. */
+  change(limits: Omit<CgroupLimits, 'processesMax'>): void {
+    for (const { version, directory, controllers } of this.#groups) {
+      if (controllers.includes('memory')) raiseMemory(directory, version, limits.memoryBytesMax);
+      if (controllers.includes('cpu')) limitCpu(directory, version, limits);
+    }
   }
 
   get memoryPeakFile(): string | undefined {
@@ -141,8 +157,18 @@ function limitMemory(directory: string, version: 1 | 2, bytes: number): void {
   writeIfThere(join(directory, 'memory.memsw.limit_in_bytes'), String(bytes));
 }
 
+/** Version 1 refuses a limit of memory beyond that of memory and swap together. */
+function raiseMemory(directory: string, version: 1 | 2, bytes: number): void {
+  if (version === 1) writeIfThere(join(directory, 'memory.memsw.limit_in_bytes'), String(bytes));
+  writeFileSync(join(directory, version === 2 ? 'memory.max' : 'memory.limit_in_bytes'), String(bytes));
+}
+
 /** The cap only where one was asked for; the share always. */
-function limitCpu(directory: string, version: 1 | 2, { cpu, cpuShare }: CgroupLimits): void {
+function limitCpu(
+  directory: string,
+  version: 1 | 2,
+  { cpu, cpuShare }: Pick<CgroupLimits, 'cpu' | 'cpuShare'>,
+): void {
   const shares = Math.round(Math.min(CPU_SHARES_MAX, Math.max(CPU_SHARES_MIN, cpuShare * CPU_SHARES_PER_MB)));
   // The kernel's own translation between the two scales (cgroup version 2 counts from 1 to 10,000).
   const weight = 1 + Math.round(((shares - CPU_SHARES_MIN) * 9999) / (CPU_SHARES_MAX - CPU_SHARES_MIN));

@@ -1,4 +1,4 @@
-import type { SandboxSpec, ServerAddress } from '../sandbox.ts';
+import type { SandboxChange, SandboxSpec, ServerAddress } from '../sandbox.ts';
 import type { DriverName } from './messages.ts';
 
 export type ServerReach =
@@ -31,6 +31,10 @@ export interface Launch {
   readonly connectNetwork: ((pid: number) => Promise<Uplink>) | undefined;
   /** Processes of the driver's own that live as long as the sandbox does. */
   readonly ownProcesses: number;
+  /** Makes the late mounts; present where the specification has late targets. Throws. */
+  readonly specialize?: ((change: SandboxChange) => void) | undefined;
+  /** After `specialize`, when whoever asked for it has been answered. */
+  readonly afterSpecialize?: (() => void) | undefined;
   /** How the host reaches `spec.server`. */
   readonly reach: ServerReach | undefined;
   /** Called once when every process of the sandbox is gone, or when it was not started. */
@@ -43,6 +47,8 @@ export interface LaunchDriver {
   readonly shortcomings: readonly string[];
   /** Whether it bounds the processes of a sandbox without a cgroup. */
   readonly limitsProcesses: boolean;
+  /** Why sandboxes cannot be changed once they run; undefined where they can. */
+  readonly cannotSpecialize: string | undefined;
   prepare(spec: SandboxSpec): Promise<Launch>;
   close(): Promise<void>;
 }

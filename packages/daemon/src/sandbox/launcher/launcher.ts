@@ -15,7 +15,7 @@ import { PROCESSES_UNLIMITED, CgroupTree } from '../cgroup/cgroup-tree.ts';
 import { clearNetworksOf } from '../network/network-pool.ts';
 import { openProcessDriver } from '../process/process-launch.ts';
 import { clearUplinks, uplinkDirectory } from '../network/user-network.ts';
-import type { SandboxSpec } from '../sandbox.ts';
+import type { SandboxChange, SandboxSpec } from '../sandbox.ts';
 import { invalidSpec } from './inner-command.ts';
 import type { LaunchDriver } from './launch.ts';
 import type { LauncherEvent, LauncherOptions } from './messages.ts';
@@ -99,7 +99,8 @@ export class Launcher {
       (text) => !driver.limitsProcesses || text !== PROCESSES_UNLIMITED,
     );
     const launcher = new Launcher(driver, cgroups, recordDirectory, send, sendListener);
-    send({ type: 'opened', driver: driver.name, shortcomings, warnings });
+    const { name, cannotSpecialize } = driver;
+    send({ type: 'opened', driver: name, shortcomings, warnings, cannotSpecialize });
     return launcher;
   }
 
@@ -124,6 +125,17 @@ export class Launcher {
 
   thaw(id: string): void {
     this.#sandboxes.get(id)?.thaw();
+  }
+
+  /** Throws; the caller answers, and then calls `afterSpecialize`. */
+  specialize(id: string, change: SandboxChange): void {
+    const sandbox = this.#sandboxes.get(id);
+    if (sandbox === undefined) throw new Error('it has ended');
+    sandbox.specialize(change);
+  }
+
+  afterSpecialize(id: string): void {
+    this.#sandboxes.get(id)?.afterSpecialize();
   }
 
   kill(id: string): void {

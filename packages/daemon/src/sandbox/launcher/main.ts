@@ -43,6 +43,10 @@ async function answer(request: LauncherRequest): Promise<void> {
         else await launcher?.freeze(request.id);
       });
       return;
+    case 'specialize':
+      await confirm(request.request, () => Promise.resolve(launcher?.specialize(request.id, request.change)));
+      launcher?.afterSpecialize(request.id);
+      return;
     case 'kill':
       launcher?.kill(request.id);
       return;

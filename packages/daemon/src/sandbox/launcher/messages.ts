@@ -1,10 +1,16 @@
-import type { SandboxExit, SandboxSpec, ServerAddress } from '../sandbox.ts';
+import type { SandboxChange, SandboxExit, SandboxSpec, ServerAddress } from '../sandbox.ts';
 
 /** What the daemon and its launcher say to each other over the child's IPC channel, as JSON. */
 export type LauncherRequest =
   | { readonly type: 'open'; readonly options: LauncherOptions }
   | { readonly type: 'start'; readonly spec: SandboxSpec }
   | { readonly type: SignalVerb; readonly request: number; readonly id: string }
+  | {
+      readonly type: 'specialize';
+      readonly request: number;
+      readonly id: string;
+      readonly change: SandboxChange;
+    }
   | { readonly type: 'kill'; readonly id: string }
   | { readonly type: 'close' };
 
@@ -16,6 +22,7 @@ export type LauncherEvent =
       readonly driver: DriverName;
       readonly shortcomings: string[];
       readonly warnings: string[];
+      readonly cannotSpecialize: string | undefined;
     }
   | { readonly type: 'refused'; readonly reason: string }
   | {

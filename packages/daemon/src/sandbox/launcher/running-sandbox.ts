@@ -5,7 +5,7 @@ import { constants } from 'node:os';
 import type { Cgroup } from '../cgroup/cgroup.ts';
 import type { CgroupTree } from '../cgroup/cgroup-tree.ts';
 import { startRelay } from '../network/relay.ts';
-import type { SandboxExit, SandboxSpec, ServerAddress } from '../sandbox.ts';
+import type { SandboxChange, SandboxExit, SandboxSpec, ServerAddress } from '../sandbox.ts';
 import { startMark } from './inner-command.ts';
 import type { Launch, Uplink } from './launch.ts';
 import { listenInside } from './listen-inside.ts';
@@ -176,6 +176,19 @@ export class RunningSandbox {
     const reason = isSettled ? this.#whyNotStarted() : `it did not run within ${START_TIMEOUT_MS} ms`;
     if (reason !== undefined)
       throw new Error(reason, this.#failure === undefined ? {} : { cause: this.#failure });
+  }
+
+  /** The limits first: what comes with the mounts is the function's. Throws. */
+  specialize(change: SandboxChange): void {
+    const { specialize } = this.#launch;
+    if (specialize === undefined) throw new Error('it was not made to be changed');
+    if (this.#ended !== undefined) throw new Error('it has ended');
+    this.#cgroup.change(change);
+    specialize(change);
+  }
+
+  afterSpecialize(): void {
+    this.#launch.afterSpecialize?.();
   }
 
   async freeze(): Promise<void> {

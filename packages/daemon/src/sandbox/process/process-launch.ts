@@ -30,10 +30,12 @@ export function openProcessDriver(): LaunchDriver {
     name: 'process',
     shortcomings,
     limitsProcesses: false,
+    cannotSpecialize: 'plain processes see the files of the host',
     prepare(spec) {
       if (spec.loopbackPort !== undefined) {
         throw new Error('plain processes have no network of their own to listen in');
       }
+      if (spec.lateTargets !== undefined) throw new Error('plain processes take no late mounts');
       const inner = innerCommand(spec, env);
       const command =
         setpriv === undefined ? inner : [setpriv, '--pdeathsig', 'KILL', '--no-new-privs', ...inner];

@@ -1,0 +1,122 @@
+import { mkdirSync, readFileSync, realpathSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { LateMount } from '../sandbox.ts';
+import { openMountCalls, type MountCalls } from './mount-calls.ts';
+
+/** Holds a few empty directories and nothing else. */
+const PROBE_BYTES = 65_536;
+const PLACES_OPTIONS = 'mode=755,size=64k,nr_inodes=64';
+
+/**
+ * Directories that come into a sandbox after it was started. Each sandbox has a small file system of its own, mounted
+ * shared in the launcher's mount namespace; directories of it are bound into the sandbox, whose copies are slaves. What is
+ * bound onto such a directory here then appears inside. Nothing leads the other way, and nobody inside has the
+ * capability to mount or unmount.
+ *
+ * ```
+ *   <directory>/<id>/m  shared       sandbox
+ *      0 ◀── bind ── code  ─ ─ ─ ─▶  /code        then unshared and detached here: the sandbox keeps its copy
+ * ```
+ *
+ * The namespace belongs to the launcher alone and dies with it and its sandboxes, so that no end of any of them, however
+ * hard, leaves a mount behind.
+ */
+export class LateMounts {
+  readonly #calls: MountCalls;
+  readonly #directory: string;
+
+  /** Throws where this machine does not let us. `directory` is private to the launcher, which must be root. */
+  constructor(directory: string) {
+    this.#calls = openMountCalls();
+    this.#calls.leaveHost();
+    this.#directory = directory;
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    // One that holds nothing, to know now what a container or a security module forbids.
+    const source = join(directory, 'empty');
+    mkdirSync(source, { recursive: true });
+    const probe = this.make('probe', ['/'], PROBE_BYTES);
+    try {
+      probe.attach([{ source, target: '/' }], 2 * PROBE_BYTES);
+    } finally {
+      probe.release();
+      rmdirSync(source);
+    }
+  }
+
+  /** Everything that must stand before the sandbox is built. */
+  make(id: string, targets: readonly string[], temporaryBytes: number): LatePlaces {
+    return new LatePlaces(this.#calls, join(this.#directory, id), targets, temporaryBytes);
+  }
+}
+
+/** The late mounts of one sandbox. */
+export class LatePlaces {
+  /** Source on the host of each target inside, to be bound read-only. */
+  readonly sources: ReadonlyMap<string, string>;
+  /** Source of `/tmp`: a file system whose size can still be changed. */
+  readonly temporary: string;
+  readonly #calls: MountCalls;
+  readonly #directory: string;
+  readonly #places: string;
+  readonly #staging: string;
+  #isAttached = false;
+
+  constructor(calls: MountCalls, directory: string, targets: readonly string[], temporaryBytes: number) {
+    this.#calls = calls;
+    this.#directory = directory;
+    this.#places = join(directory, 'm');
+    this.#staging = join(directory, 's');
+    this.temporary = join(this.#places, 'tmp');
+    this.sources = new Map(targets.map((target, index) => [target, join(this.#places, String(index))]));
+    for (const path of [directory, this.#places, this.#staging]) mkdirSync(path);
+    try {
+      calls.memory(this.#places, PLACES_OPTIONS);
+      this.#isAttached = true;
+      calls.share(this.#places);
+      for (const source of this.sources.values()) {
+        // The loader remembers for good which directories of LD_LIBRARY_PATH were missing when it first looked.
+        mkdirSync(join(source, 'lib'), { recursive: true, mode: 0o755 });
+      }
+      mkdirSync(this.temporary);
+      calls.memory(this.temporary, `mode=1777,size=${temporaryBytes}`);
+    } catch (error) {
+      this.release();
+      throw error;
+    }
+  }
+
+  /** Lets directories of the host appear inside, read-only. Once. */
+  attach(mounts: readonly LateMount[], temporaryBytes: number): void {
+    this.#calls.resizeMemory(this.temporary, temporaryBytes);
+    for (const { source, target } of mounts) {
+      const place = this.sources.get(target);
+      if (place === undefined) throw new Error(`nothing can be mounted at ${target} any more`);
+      // What is mounted below a bound directory would stay behind.
+      if (hasMountsBelow(source)) throw new Error(`${source} has other file systems mounted in it`);
+      this.#calls.bind(source, this.#staging);
+      try {
+        // Before it can be seen: a later change here would not reach the copies.
+        this.#calls.makeReadOnly(this.#staging);
+        this.#calls.bind(this.#staging, place);
+      } finally {
+        this.#calls.detach(this.#staging);
+      }
+    }
+  }
+
+  /** Takes away what is on the host, in use inside or not. Doing so twice does nothing. */
+  release(): void {
+    if (!this.#isAttached) return;
+    this.#isAttached = false;
+    this.#calls.unshare(this.#places);
+    this.#calls.detach(this.#places);
+    for (const path of [this.#places, this.#staging, this.#directory]) rmdirSync(path);
+  }
+}
+
+function hasMountsBelow(directory: string): boolean {
+  const escaped = realpathSync(directory).replaceAll(/[\\ \t\n]/gu, (character) => {
+    return `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`;
+  });
+  return readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${escaped}/`);
+}
