@@ -66,6 +66,10 @@ export const ERROR_TRAITS = {
   FUNCTION_DISABLED: caller(403),
   CLIENT_CLOSED: caller(499),
 
+  // What a trigger follows must be put right by whoever runs it.
+  SOURCE_REFUSED: caller(400),
+  CHANGES_LOST: caller(409),
+
   // The user's code failed.
   HANDLER_THREW: functionFault(),
   INITIALIZER_FAILED: functionFault(),
@@ -89,6 +93,7 @@ export const ERROR_TRAITS = {
   RUNTIME_UNAVAILABLE: platform(503, false),
   STORE_FAILED: platform(503),
   REGISTRY_FAILED: platform(503),
+  SOURCE_UNREACHABLE: platform(503),
   SHUTTING_DOWN: platform(503),
   PLATFORM_UNREACHABLE: platform(503),
   INTERNAL: platform(500),
