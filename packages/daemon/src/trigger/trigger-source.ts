@@ -14,6 +14,22 @@ export interface TriggerSource<T extends EventTrigger = EventTrigger> {
   /** Throws INVALID_ARGUMENT for a configuration that no schema can judge: a date that never comes, a pattern. */
   check?(trigger: T): void;
   attach(trigger: T, target: TriggerTarget): AttachedTrigger;
+  /**
+   * Told of a trigger that is paused, at the latest before it is attached again: a source that must not make up for
+   * what happened meanwhile forgets where it was.
+   */
+  paused?(trigger: T, state: TriggerState): void;
+  /**
+   * The trigger of this state is deleted and detached: takes back what is left of it outside. Told to every source, which
+   * leaves alone what it did not write. Rejects where it could not be done; then it is asked again, with growing pauses
+   * and after restarts, and the state stays until then.
+   */
+  removed?(state: unknown, signal: AbortSignal): Promise<void>;
+  /**
+   * Takes away what a deleted trigger left outside, as its state tells; a rejection is tried again. Every source is
+   * asked of every state and leaves alone what is not its own.
+   */
+  removed?(state: unknown, signal: AbortSignal): Promise<void>;
   /** An event such as this trigger would send, for whoever tries the function. */
   sampleEvent(trigger: T): Buffer;
 }
