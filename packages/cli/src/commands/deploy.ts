@@ -4,6 +4,7 @@ import { exitCodeOfFault } from '../exit-code.ts';
 interface Options {
   readonly template?: string;
   readonly only?: readonly string[];
+  readonly bundle?: boolean;
 }
 
 export const command: Command = {
@@ -15,6 +16,11 @@ export const command: Command = {
   options: [
     { flags: '-t, --template <file>', summary: 'the file (default: s.yaml or s.yml here)' },
     { flags: '--only <names...>', summary: 'deploy only these resources of the file' },
+    {
+      flags: '--bundle',
+      summary:
+        'make one file of each Node handler and all that it imports (TypeScript too), which starts faster',
+    },
   ],
   examples: [
     { run: 'thaw deploy', does: 'everything in ./s.yaml' },
@@ -26,7 +32,10 @@ export const command: Command = {
     const project = await readSYaml(findTemplate(options.template, process.cwd()), environment);
     const resources = selectResources(project, options.only ?? []);
     const client = await connect();
-    const { results, failure } = await deployProject({ client, output, signal }, resources);
+    const { results, failure } = await deployProject(
+      { client, output, signal, isBundled: options.bundle === true },
+      resources,
+    );
     output.result({ file: project.file, results }, () => []);
     return failure === undefined ? 0 : exitCodeOfFault(failure.fault);
   },

@@ -9,7 +9,7 @@ export interface Change {
 }
 
 /** The custom runtimes find their code by a command, not by a handler; the API wants a handler all the same. */
-const HANDLER_DEFAULT = 'index.handler';
+export const HANDLER_DEFAULT = 'index.handler';
 
 /** Objects whose every key the file decides: a key that is only on the platform is a difference. */
 const WHOLE_OBJECTS: ReadonlySet<string> = new Set(['environmentVariables', 'instanceLifecycleConfig']);

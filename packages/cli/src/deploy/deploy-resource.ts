@@ -4,9 +4,9 @@ import { type CodeReference, sendCode } from '../api/upload.ts';
 import type { FunctionAnswer } from '../api/wire.ts';
 import { formatBytes } from '../output/format.ts';
 import type { Output } from '../output/output.ts';
-import { type CodePackage, packCode } from '../package/pack-code.ts';
+import { type Bundling, type CodePackage, packCode } from '../package/pack-code.ts';
 import type { Resource } from '../s-yaml/resource.ts';
-import { type Change, configChanges, functionConfig } from './config-diff.ts';
+import { type Change, configChanges, functionConfig, HANDLER_DEFAULT } from './config-diff.ts';
 import { runPreDeploy } from './pre-deploy.ts';
 import { deploySettings } from './settings.ts';
 import { deployTags } from './tags.ts';
@@ -26,13 +26,18 @@ export interface Deployment {
   readonly client: Client;
   readonly output: Output;
   readonly signal: AbortSignal;
+  /** Node functions become one file for each handler. */
+  readonly isBundled?: boolean;
 }
 
 /** Brings one resource of the file to the platform; sends only what differs. */
 export async function deployResource(deployment: Deployment, resource: Resource): Promise<Deployed> {
   for (const action of resource.preDeploy) await runPreDeploy(action, deployment.output, deployment.signal);
   const { functionName } = resource.props;
-  await using code = resource.codePath === undefined ? undefined : await packCode(resource.codePath);
+  await using code =
+    resource.codePath === undefined
+      ? undefined
+      : await packCode(resource.codePath, deployment.isBundled === true ? bundlingOf(resource) : undefined);
   const actual = await deployment.client.find<FunctionAnswer>({
     method: 'GET',
     path: apiPath('functions', functionName),
@@ -50,8 +55,15 @@ export async function deployResource(deployment: Deployment, resource: Resource)
     outcome: actual === undefined ? 'created' : all.length === 0 ? 'unchanged' : 'updated',
     changes: all,
     urls: triggers.urls,
-    notes: [...resource.notes, ...settings.notes],
+    notes: [...resource.notes, ...(code?.notes ?? []), ...settings.notes],
   };
+}
+
+function bundlingOf({ props }: Resource): Bundling | undefined {
+  if (!props.runtime.startsWith('nodejs')) return undefined;
+  const hooks = Object.values(props.instanceLifecycleConfig).map((hook) => hook?.handler);
+  const handlers = [props.handler ?? HANDLER_DEFAULT, ...hooks];
+  return { runtime: props.runtime, handlers: handlers.filter((handler) => handler !== undefined) };
 }
 
 async function createFunction(

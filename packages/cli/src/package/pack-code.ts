@@ -8,6 +8,7 @@ import { LIMITS } from '@thaw/protocol/limits.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { ZipFile } from 'yazl';
 import { Crc64 } from './crc64.ts';
+import { type BundledCode, type BundleOptions, bundleCode } from './bundle-code.ts';
 import { type CodeEntry, IGNORE_FILE, listCode } from './list-code.ts';
 
 /** A zip on disk that is ready to upload. Dispose of it: what was made for it is deleted. */
@@ -17,7 +18,12 @@ export interface CodePackage extends AsyncDisposable {
   readonly size: number;
   /** Decimal CRC-64/XZ. */
   readonly checksum: string;
+  /** What the one who deploys should know of it. */
+  readonly notes: readonly string[];
 }
+
+/** How the handlers' modules become one file each. */
+export type Bundling = Omit<BundleOptions, 'directory'>;
 
 /**
  * A zip has no zone for its times and cannot hold one before 1980, so the first moment it can hold, in whatever zone
@@ -30,11 +36,11 @@ const MODE_FILE = 0o100644;
 const MODE_DIRECTORY = 0o40755;
 
 /** Packs a directory, or takes a zip or jar as it is. */
-export async function packCode(path: string): Promise<CodePackage> {
+export async function packCode(path: string, bundling?: Bundling): Promise<CodePackage> {
   const stats = await stat(path).catch((error: unknown) => {
     throw new ThawError('INVALID_ARGUMENT', `reading the code at ${path}`, { cause: error });
   });
-  const codePackage = stats.isDirectory() ? await packDirectory(path) : await measure(path);
+  const codePackage = stats.isDirectory() ? await packDirectory(path, bundling) : await measure(path);
   if (codePackage.size <= LIMITS.codeObjectBytesMax) return codePackage;
   await codePackage[Symbol.asyncDispose]();
   throw new ThawError(
@@ -44,8 +50,11 @@ export async function packCode(path: string): Promise<CodePackage> {
   );
 }
 
-async function packDirectory(path: string): Promise<CodePackage> {
-  const entries = await listCode(path);
+async function packDirectory(path: string, bundling: Bundling | undefined): Promise<CodePackage> {
+  const sources = await listCode(path);
+  await using bundle =
+    bundling === undefined ? undefined : await bundleCode({ ...bundling, directory: path }, sources);
+  const entries = bundle?.entries ?? sources;
   if (!entries.some((entry) => entry.kind === 'file')) {
     throw new ThawError('INVALID_ARGUMENT', `there is no file in the code directory ${path}`, {
       details: { advice: `Check \`code\` in s.yaml and ${IGNORE_FILE}.` },
@@ -58,7 +67,13 @@ async function packDirectory(path: string): Promise<CodePackage> {
     const meter = new Meter();
     writeZip(entries, meter);
     await pipeline(meter, createWriteStream(file));
-    return { file, size: meter.size, checksum: meter.checksum.digest(), [Symbol.asyncDispose]: dispose };
+    return {
+      file,
+      size: meter.size,
+      checksum: meter.checksum.digest(),
+      notes: bundle === undefined ? [] : bundleNotes(bundle),
+      [Symbol.asyncDispose]: dispose,
+    };
   } catch (error) {
     await dispose();
     throw error;
@@ -72,8 +87,14 @@ async function measure(file: string): Promise<CodePackage> {
     file,
     size: meter.size,
     checksum: meter.checksum.digest(),
+    notes: [],
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
+}
+
+function bundleNotes({ unbundled, warnings }: BundledCode): string[] {
+  if (unbundled.length === 0) return [...warnings];
+  return [`not bundled, because they hold machine code: ${unbundled.join(', ')}`, ...warnings];
 }
 
 /** Starts to write a zip to `out`. The order of `entries` is the order in the zip. */
