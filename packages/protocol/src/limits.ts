@@ -39,6 +39,18 @@ export const LIMITS = {
   logTailBytesMax: 4 * 1024,
   /** How far the signing clock may be off, either way. */
   clockSkewMs: 15 * 60 * 1000,
+  /** Buckets of the object store. */
+  bucketsMax: 1000,
+  /** A key in UTF-8. */
+  objectKeyBytesMax: 1024,
+  /** An object put whole, or a part. */
+  objectPutBytesMax: 5 * 1024 * 1024 * 1024,
+  objectBytesMax: 5 * 1024 * 1024 * 1024 * 1024,
+  /** Every part of an object but the last. */
+  partBytesMin: 5 * 1024 * 1024,
+  partsMax: 10_000,
+  /** Uploads in parts that were neither completed nor aborted. */
+  uploadsPerBucketMax: 1000,
   listLimitMax: 100,
   listLimitDefault: 20,
 } as const;
