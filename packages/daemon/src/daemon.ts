@@ -42,9 +42,9 @@ import {
   type SchedulerLimits,
 } from './scheduler/scheduler.ts';
 import { FileBlobs } from './store/file-blobs.ts';
-import { SqliteInvocations } from './store/sqlite/sqlite-invocations.ts';
 import { SqliteRecords } from './store/sqlite/sqlite-records.ts';
 import { SqliteUsage } from './store/sqlite/sqlite-usage.ts';
+import { ThreadedInvocations } from './store/sqlite/threaded-invocations.ts';
 import { UsageRecorder } from './store/usage-recorder.ts';
 import type { LogLine } from './telemetry/log-store/log-line.ts';
 import { LogStore } from './telemetry/log-store/log-store.ts';
@@ -102,8 +102,22 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     }),
     (opened) => opened.close(),
   );
-  const history = open.adopt(new SqliteInvocations(data.path), (opened) => opened.close());
-  const recorder = open.adopt(new InvocationRecorder(history, wheel, log), (pending) => pending.flush());
+  const history = open.adopt(
+    new ThreadedInvocations(data.path, {
+      onFailure: (error) => log('error', 'the history of invocations is incomplete', error),
+    }),
+    (opened) => opened.close(),
+  );
+  const recorder = open.adopt(
+    new InvocationRecorder({
+      log: history,
+      clock,
+      wheel,
+      report: log,
+      onSkipped: () => metrics.onUnrecorded(),
+    }),
+    (pending) => pending.flush(),
+  );
 
   const usageLog = open.adopt(new SqliteUsage(data.path), (opened) => opened.close());
   const usage = open.adopt(new UsageRecorder(usageLog, wheel, log), (pending) => pending.flush());
@@ -291,7 +305,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         verifier,
         keys,
         resources: [],
-        invocations: history,
+        invocations: recorder,
         logs,
         usage: { log: usageLog, flush: reportUsage },
         clock,

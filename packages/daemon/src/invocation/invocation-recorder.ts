@@ -1,33 +1,57 @@
 import type { ThawError } from '@thaw/protocol/thaw-error.ts';
+import type { Clock } from '../base/clock.ts';
 import type { DeadlineWheel } from '../base/deadline-wheel.ts';
 import type { PlatformLog } from '../base/platform-log.ts';
-import type { InvocationLog, InvocationRecord } from '../store/invocation-log.ts';
+import type {
+  InvocationLog,
+  InvocationPage,
+  InvocationQuery,
+  InvocationRecord,
+} from '../store/invocation-log.ts';
 import type { Invocation } from './invocation.ts';
+import { RecordBudget } from './record-budget.ts';
 
 const FLUSH_MS = 200;
 const BATCH_MAX = 500;
 
-/** Writes records of invocations in batches, off the request path. What a crash may lose is one batch of history. */
+export interface InvocationRecorderDeps {
+  readonly log: InvocationLog;
+  readonly clock: Clock;
+  readonly wheel: DeadlineWheel;
+  readonly report: PlatformLog;
+  /** An invocation found no room in the history. */
+  readonly onSkipped: () => void;
+}
+
+/**
+ * Writes records of invocations in batches, off the request path, and reads them: what has ended is found, written or
+ * not. What a crash may lose is one batch of history. Beyond what its budget takes, warm successes are counted and not
+ * kept; cold starts, failures and asynchronous invocations always are.
+ */
 export class InvocationRecorder {
-  readonly #log: InvocationLog;
-  readonly #wheel: DeadlineWheel;
-  readonly #report: PlatformLog;
+  readonly #deps: InvocationRecorderDeps;
+  readonly #budget: RecordBudget;
   #batch: InvocationRecord[] = [];
   #isScheduled = false;
 
-  constructor(log: InvocationLog, wheel: DeadlineWheel, report: PlatformLog) {
-    this.#log = log;
-    this.#wheel = wheel;
-    this.#report = report;
+  constructor(deps: InvocationRecorderDeps) {
+    this.#deps = deps;
+    this.#budget = new RecordBudget(deps.clock.monotonicMs());
   }
 
   add(invocation: Invocation, error: ThawError | undefined): void {
+    const isOrdinary =
+      error === undefined && !invocation.isColdStart && (invocation.request.kind ?? 'sync') === 'sync';
+    if (!this.#budget.take(this.#deps.clock.monotonicMs()) && isOrdinary) {
+      this.#deps.onSkipped();
+      return;
+    }
     this.#batch.push(recordOf(invocation, error));
     if (this.#batch.length >= BATCH_MAX) {
       this.flush();
     } else if (!this.#isScheduled) {
       this.#isScheduled = true;
-      this.#wheel.set(FLUSH_MS, () => {
+      this.#deps.wheel.set(FLUSH_MS, () => {
         this.#isScheduled = false;
         this.flush();
       });
@@ -37,9 +61,17 @@ export class InvocationRecorder {
   /** Adds what happened after the answer: the hook that the invocation's instance ran before it froze. */
   addPreFreeze(requestId: string, ms: number): void {
     this.flush();
-    const record = this.#log.get(requestId);
-    if (record !== undefined)
-      this.#log.append([{ ...record, timeline: { ...record.timeline, preFreeze: ms } }]);
+    this.#deps.log.amend(requestId, { preFreeze: ms });
+  }
+
+  get(requestId: string): InvocationRecord | undefined {
+    this.flush();
+    return this.#deps.log.get(requestId);
+  }
+
+  list(query: InvocationQuery): InvocationPage {
+    this.flush();
+    return this.#deps.log.list(query);
   }
 
   /** History is worth less than service: a batch that cannot be written is reported and given up. */
@@ -48,9 +80,9 @@ export class InvocationRecorder {
     if (batch.length === 0) return;
     this.#batch = [];
     try {
-      this.#log.append(batch);
+      this.#deps.log.append(batch);
     } catch (error) {
-      this.#report('error', `${batch.length} records of invocations could not be written`, error);
+      this.#deps.report('error', `${batch.length} records of invocations could not be written`, error);
     }
   }
 }

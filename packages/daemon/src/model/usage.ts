@@ -62,5 +62,12 @@ export function sharesByDay({ startMs, endMs, requests }: BilledInterval): DaySh
 }
 
 export function utcDay(atMs: number): string {
-  return new Date(atMs).toISOString().slice(0, 10);
+  const dayNumber = Math.floor((atMs * 1000) / DAY_US);
+  // Asked for every request, and nearly always of the same day.
+  if (lastDay.number !== dayNumber) {
+    lastDay = { number: dayNumber, text: new Date(atMs).toISOString().slice(0, 10) };
+  }
+  return lastDay.text;
 }
+
+let lastDay = { number: NaN, text: '' };

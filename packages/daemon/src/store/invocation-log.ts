@@ -46,8 +46,10 @@ export interface InvocationPage {
  */
 export interface InvocationLog {
   append(records: readonly InvocationRecord[]): void;
+  /** Adds phases to the timeline of a record; one that is not there stays so. */
+  amend(requestId: string, timeline: Timeline): void;
   get(requestId: string): InvocationRecord | undefined;
   /** Throws INVALID_ARGUMENT for a `before` that no page gave out. */
   list(query: InvocationQuery): InvocationPage;
-  close(): void;
+  close(): void | Promise<void>;
 }

@@ -7,6 +7,9 @@ const FLUSH_MS = 500;
 /** Rows that wait for the store; there is one for each instance that worked since the last batch. */
 const ENTRIES_MAX = 10_000;
 
+/** An entry that still grows. */
+type Pending = { -readonly [Field in keyof UsageEntry]: UsageEntry[Field] };
+
 /**
  * Adds up what instances report and writes it in batches. A batch that cannot be written is kept and written with the
  * next one: usage is not lost to a disk that was full for a while.
@@ -15,7 +18,7 @@ export class UsageRecorder {
   readonly #log: UsageLog;
   readonly #wheel: DeadlineWheel;
   readonly #report: PlatformLog;
-  #pending = new Map<string, UsageEntry>();
+  #pending = new Map<string, Pending>();
   #isScheduled = false;
 
   constructor(log: UsageLog, wheel: DeadlineWheel, report: PlatformLog) {
@@ -29,20 +32,25 @@ export class UsageRecorder {
     for (const { day, billedUs, requests } of sharesByDay(interval)) {
       const key = `${day} ${instanceId}`;
       const known = this.#pending.get(key);
-      if (known === undefined && this.#pending.size >= ENTRIES_MAX) {
+      if (known !== undefined) {
+        known.requests += requests;
+        known.billedUs += billedUs;
+        known.mbUs += mbMicroseconds(billedUs, memoryMb);
+      } else if (this.#pending.size >= ENTRIES_MAX) {
         this.#report('error', `what instance ${instanceId} used is lost: too much waits for the store`);
-        continue;
+      } else {
+        const mbUs = mbMicroseconds(billedUs, memoryMb);
+        this.#pending.set(key, {
+          day,
+          functionName,
+          versionId,
+          instanceId,
+          memoryMb,
+          requests,
+          billedUs,
+          mbUs,
+        });
       }
-      this.#pending.set(key, {
-        day,
-        functionName,
-        versionId,
-        instanceId,
-        memoryMb,
-        requests: (known?.requests ?? 0) + requests,
-        billedUs: (known?.billedUs ?? 0) + billedUs,
-        mbUs: (known?.mbUs ?? 0) + mbMicroseconds(billedUs, memoryMb),
-      });
     }
     this.#schedule();
   }

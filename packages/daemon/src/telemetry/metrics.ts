@@ -1,4 +1,5 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
+import { FunctionDurations } from './function-durations.ts';
 
 export interface FinishedInvocation {
   readonly functionName: string;
@@ -29,17 +30,27 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #invocations: Counter<'function' | 'outcome'>;
   readonly #coldStarts: Counter<'function'>;
-  readonly #duration: Histogram<'function'>;
+  readonly #duration: FunctionDurations;
+  readonly #unrecorded: Counter;
+  /** Not yet told to the library's counter, which hashes its labels at every step. */
+  readonly #finished = new Map<string, Record<FinishedInvocation['outcome'], number>>();
   readonly #hooks: Counter<'function' | 'hook' | 'outcome'>;
   readonly #throttled: Counter<'function'>;
   readonly #evicted: Counter<'function'>;
 
   constructor(sources: MetricSources) {
     const registers = [this.#registry];
+    const tellFinished = (): void => this.#tellFinished();
     this.#invocations = new Counter({
       name: 'thaw_invocations_total',
       help: 'Invocations that ended, by function and outcome.',
       labelNames: ['function', 'outcome'],
+      registers,
+      collect: tellFinished,
+    });
+    this.#unrecorded = new Counter({
+      name: 'thaw_unrecorded_invocations_total',
+      help: 'Invocations that the history had no room for: warm successes beyond thousands a second.',
       registers,
     });
     this.#coldStarts = new Counter({
@@ -48,11 +59,10 @@ export class Metrics {
       labelNames: ['function'],
       registers,
     });
-    this.#duration = new Histogram({
+    this.#duration = new FunctionDurations({
       name: 'thaw_invocation_duration_seconds',
       help: 'From accept to the last byte of the answer.',
-      labelNames: ['function'],
-      buckets: DURATION_BUCKETS_S,
+      boundsS: DURATION_BUCKETS_S,
       registers,
     });
     this.#hooks = new Counter({
@@ -118,9 +128,18 @@ export class Metrics {
   }
 
   onFinished({ functionName, outcome, isColdStart, durationMs }: FinishedInvocation): void {
-    this.#invocations.inc({ function: functionName, outcome });
+    let outcomes = this.#finished.get(functionName);
+    if (outcomes === undefined) {
+      outcomes = { success: 0, caller_error: 0, function_error: 0, platform_error: 0 };
+      this.#finished.set(functionName, outcomes);
+    }
+    outcomes[outcome] += 1;
     if (isColdStart) this.#coldStarts.inc({ function: functionName });
-    this.#duration.observe({ function: functionName }, durationMs / 1000);
+    this.#duration.add(functionName, durationMs);
+  }
+
+  onUnrecorded(): void {
+    this.#unrecorded.inc();
   }
 
   onHook(functionName: string, hook: string, isFailed: boolean): void {
@@ -133,6 +152,15 @@ export class Metrics {
 
   onEvicted(functionName: string): void {
     this.#evicted.inc({ function: functionName });
+  }
+
+  #tellFinished(): void {
+    for (const [functionName, outcomes] of this.#finished) {
+      for (const [outcome, count] of Object.entries(outcomes)) {
+        if (count > 0) this.#invocations.inc({ function: functionName, outcome }, count);
+      }
+    }
+    this.#finished.clear();
   }
 
   get contentType(): string {

@@ -21,7 +21,7 @@ export interface ThawDoorDeps {
   readonly keys: AccessKeys;
   /** Asked in this order, before the door's own. */
   readonly resources: readonly ThawResource[];
-  readonly invocations: InvocationLog;
+  readonly invocations: Pick<InvocationLog, 'get' | 'list'>;
   readonly logs: LogStore;
   readonly usage: UsageSource;
   readonly clock: Clock;

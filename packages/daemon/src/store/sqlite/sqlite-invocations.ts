@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import type { Timeline } from '@thaw/protocol/timeline.ts';
 import { triggerKindOf } from '../../model/trigger-kind.ts';
 import type { InvocationLog, InvocationPage, InvocationQuery, InvocationRecord } from '../invocation-log.ts';
 import { inTransaction, openInvocationDatabase, storeFailure } from './sqlite-database.ts';
@@ -78,6 +79,11 @@ export class SqliteInvocations implements InvocationLog {
         this.#trim.run(last - this.#recordsMax, records.length + TRIM_EXTRA);
       }),
     );
+  }
+
+  amend(requestId: string, timeline: Timeline): void {
+    const record = this.get(requestId);
+    if (record !== undefined) this.append([{ ...record, timeline: { ...record.timeline, ...timeline } }]);
   }
 
   get(requestId: string): InvocationRecord | undefined {
