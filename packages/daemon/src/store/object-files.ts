@@ -90,8 +90,11 @@ export class ObjectFiles {
     }
   }
 
-  async discard(fileId: string): Promise<void> {
-    await rm(join(this.#temporary, fileId), { force: true });
+  discard(fileId: string): Promise<void> {
+    const removal = rm(join(this.#temporary, fileId), { force: true });
+    // What cannot be removed now is cleared by the next open.
+    this.#await(removal.catch(() => undefined));
+    return removal;
   }
 
   /** Called in the same turn in which the database came to name the file. */
@@ -141,13 +144,17 @@ export class ObjectFiles {
       // It stays garbage, and the next open tries again.
       () => undefined,
     );
-    this.#removals.add(removal);
-    void removal.finally(() => this.#removals.delete(removal));
+    this.#await(removal);
   }
 
   /** Settles when what is being removed is. */
   async settled(): Promise<void> {
     await Promise.all(this.#removals);
+  }
+
+  #await(removal: Promise<void>): void {
+    this.#removals.add(removal);
+    void removal.finally(() => this.#removals.delete(removal));
   }
 
   async #linkOrCopy(fileId: string, copy: string): Promise<void> {
