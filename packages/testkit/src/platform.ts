@@ -14,6 +14,8 @@ const STOP_MS_MAX = 20_000;
 
 export interface PlatformOptions {
   readonly isolation?: 'auto' | 'bubblewrap' | 'process';
+  /** As of `thaw serve --stems`; absent: as the run of the tests says, else the default. */
+  readonly stems?: number;
   /** A data directory to use again; without it a fresh one is made, with a space in its name, and removed at the end. */
   readonly dataDir?: string;
   readonly environment?: Readonly<Record<string, string>>;
@@ -61,6 +63,7 @@ export async function startPlatform(t: TestContext, options: PlatformOptions = {
     dataDir,
     '--isolation',
     options.isolation ?? 'auto',
+    ...stemsArguments(options.stems),
   ];
   const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -102,6 +105,12 @@ export async function startPlatform(t: TestContext, options: PlatformOptions = {
       await exited;
     },
   };
+}
+
+/** `THAW_TEST_STEMS=off` runs every test that says nothing of stems without them. */
+function stemsArguments(stems: number | undefined): string[] {
+  const wanted = stems === undefined ? process.env['THAW_TEST_STEMS'] : String(stems);
+  return wanted === undefined || wanted === '' ? [] : ['--stems', wanted];
 }
 
 /** Runs `thaw` with these arguments to its end. */

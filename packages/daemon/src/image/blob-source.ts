@@ -1,5 +1,8 @@
 import type { Readable } from 'node:stream';
+import type { Descriptor } from '../model/image.ts';
 import type { ImageReference } from './image-reference.ts';
+
+export type { Descriptor } from '../model/image.ts';
 
 /**
  * Where the manifests and blobs of images come from: a registry or an OCI layout directory. Making one opens nothing.
@@ -39,14 +42,6 @@ export interface ManifestDocument {
   readonly mediaType: string;
   readonly digest: string;
   readonly bytes: Buffer;
-}
-
-/** As in a manifest: what a blob is, the digest of its bytes (`sha256:<hex>`) and how many they are. */
-export interface Descriptor {
-  readonly mediaType: string;
-  readonly digest: string;
-  readonly size: number;
-  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /** Makes the source for a reference with what the function says of its registry. */

@@ -1,4 +1,5 @@
-import type { BlobSource } from './blob-source.ts';
+import type { RegistrySetting } from './blob-source.ts';
+import type { ImageReference } from './image-reference.ts';
 import type { Image } from './image.ts';
 
 /**
@@ -23,8 +24,9 @@ export interface ImageMounter {
 
 export interface MountRequest {
   readonly image: Image;
-  /** Opened for this image's repository; belongs to the caller, who closes it after the release. */
-  readonly source: BlobSource;
+  /** Where the blobs are: what `openSource` takes, so that a process of its own can ask for them. */
+  readonly reference: ImageReference;
+  readonly setting: RegistrySetting;
   /** `<function>@<revision>`: what a trace of first reads is kept under. */
   readonly versionKey: string;
 }
