@@ -33,6 +33,7 @@ let HttpInvocation = null;
 
 const linkPath = process.env.THAW_LINK;
 delete process.env.THAW_LINK;
+delete process.env.THAW_STEM;
 if (linkPath === undefined) throw new Error('THAW_LINK is not set: this program is started by thawd');
 
 const link = new Link(linkPath, { connect: sayHello, frame: onFrame, close: onClose });

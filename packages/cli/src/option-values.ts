@@ -3,6 +3,7 @@ import { ThawError } from '@thaw/protocol/thaw-error.ts';
 /** Readers of option values: each gives the value or says what the option takes. */
 
 const PORT_MAX = 65_535;
+const STEMS_MAX = 32;
 const DURATION_UNITS_MS: Readonly<Record<string, number>> = {
   ms: 1,
   s: 1000,
@@ -15,6 +16,16 @@ export function parsePort(text: string): number {
   const port = Number(text);
   if (/^\d+$/.test(text) && port <= PORT_MAX) return port;
   throw new ThawError('INVALID_ARGUMENT', `--port takes a number from 0 to ${PORT_MAX}, not '${text}'`);
+}
+
+/** `off` is 0. */
+export function parseStems(text: string): number {
+  const stems = text === 'off' ? 0 : Number(text);
+  if (text === 'off' || (/^\d+$/.test(text) && stems <= STEMS_MAX)) return stems;
+  throw new ThawError(
+    'INVALID_ARGUMENT',
+    `--stems takes 'off' or a number from 0 to ${STEMS_MAX}, not '${text}'`,
+  );
 }
 
 /** `10m`, `1.5h`, `30s`, `250ms`, `2d`; a bare number is seconds. */

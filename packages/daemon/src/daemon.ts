@@ -30,6 +30,7 @@ import { SignedTokens } from './gateway/signature/signed-token.ts';
 import { Instance, type InstanceDeps, type InstanceLog } from './instance/instance.ts';
 import { findInterpreters } from './instance/interpreters.ts';
 import { Shims } from './instance/shims.ts';
+import { StemPool } from './instance/stem/stem-pool.ts';
 import { InvocationRecorder } from './invocation/invocation-recorder.ts';
 import type { Invocation } from './invocation/invocation.ts';
 import { openSandboxes } from './sandbox/sandboxes.ts';
@@ -59,6 +60,8 @@ export interface DaemonOptions {
   readonly isolation: 'auto' | 'bubblewrap' | 'process';
   readonly log: PlatformLog;
   readonly limits?: Partial<SchedulerLimits>;
+  /** Booted runtimes kept ready for each kind of function that is deployed; 0: none. */
+  readonly stems?: number;
 }
 
 export interface Daemon {
@@ -75,6 +78,11 @@ export interface Daemon {
 const STOP_GRACE_MS = 10_000;
 /** Of the machine's memory, what the memory limits of all instances together may reach. */
 const MEMORY_SHARE = 0.8;
+const STEMS_DEFAULT = 2;
+/** Of the machine's memory, what stems may have besides, each counted with what a booted Node takes. */
+const STEM_MEMORY_SHARE = 0.05;
+const STEM_MB = 64;
+const STEMS_MAX = 32;
 /** How often code that no version needs any more is removed. */
 const COLLECT_CODE_MS = 30 * 60_000;
 /** Of work that goes on for long, a crash of the platform loses so much of the bill at most. */
@@ -156,6 +164,27 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     region: PLACE.region,
   });
 
+  const stemMemoryMb = (totalmem() / 1024 / 1024) * STEM_MEMORY_SHARE;
+  const stems = open.adopt(
+    new StemPool({
+      clock,
+      wheel,
+      driver,
+      runDirectory: data.runDirectory,
+      shims,
+      places: {
+        interpreters,
+        runDirectory: data.runDirectory,
+        shimsDirectory: shims.directory,
+        cannotSpecialize: driver.cannotSpecialize,
+      },
+      base: options.stems ?? STEMS_DEFAULT,
+      totalMax: Math.min(STEMS_MAX, Math.floor(stemMemoryMb / STEM_MB)),
+      log,
+    }),
+    (pool) => pool.close(),
+  );
+
   const instanceDeps: InstanceDeps = {
     clock,
     wheel,
@@ -163,6 +192,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     interpreters,
     runDirectory: data.runDirectory,
     shims,
+    stems,
     openAccess: (runnable, instanceId) => functionAccess.open(runnable, instanceId),
     log: (entry) => appendLines(logs, clock.now(), entry),
     onHook: (instance, { hook, ms, failure }, requestId) => {
@@ -211,7 +241,15 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     (opened) => opened.close(),
   );
   provisioning.open();
-  onChanged = (functionName) => provisioning.refresh(functionName);
+  const expectStems = (functionName: string): void => {
+    const runnable = catalog.routes.find(functionName, undefined, 1);
+    stems.expect(functionName, typeof runnable === 'string' ? undefined : runnable);
+  };
+  for (const functionName of catalog.routes.functionNames()) expectStems(functionName);
+  onChanged = (functionName) => {
+    provisioning.refresh(functionName);
+    expectStems(functionName);
+  };
   const reportUsage = (): void => {
     for (const instance of scheduler.instances()) instance.reportUsage();
     usage.flush();
@@ -372,8 +410,13 @@ function timelineLine(invocation: Invocation, time: number): LogLine {
     requestId,
     instanceId: invocation.instanceId,
     source: 'platform',
-    text: `timeline: ${phases.join(', ')}`,
+    text: `timeline: ${[...phases, ...startOf(invocation)].join(', ')}`,
   };
+}
+
+function startOf({ isColdStart, startKind }: Invocation): string[] {
+  if (!isColdStart || startKind === undefined) return [];
+  return [startKind.name === 'cold' ? `no stem: ${startKind.reason}` : 'from a stem'];
 }
 
 function summaryOf(invocation: Invocation, error: ThawError | undefined): FinishedInvocation {

@@ -7,6 +7,8 @@ export interface ServeOptions {
   readonly port: number;
   readonly dataDir: string;
   readonly isolation: 'auto' | 'bubblewrap' | 'process';
+  /** Absent: the platform's default. */
+  readonly stems?: number | undefined;
 }
 
 /**
@@ -14,7 +16,12 @@ export interface ServeOptions {
  * one does not wait. Settles when everything is closed.
  */
 export async function serve(options: ServeOptions): Promise<void> {
-  const daemon = await startDaemon({ ...options, log: logToStderr });
+  const { stems, ...others } = options;
+  const daemon = await startDaemon({
+    ...others,
+    ...(stems === undefined ? {} : { stems }),
+    log: logToStderr,
+  });
   process.stdout.write(
     `Thaw is listening on ${daemon.url} (isolation: ${daemon.isolation}, data: ${daemon.dataDir})\n`,
   );

@@ -8,6 +8,8 @@ export const TIMELINE_PHASES = [
   'queued',
   /** Slot found until the request was written to the instance. */
   'placed',
+  /** Cold start from a stem: it was asked for until it had the function's code and limits. Then there is no `sandbox` and no `boot`. */
+  'stem',
   /** Cold start: the sandbox was asked for until its first process ran our shim's connect (minus boot). */
   'sandbox',
   /** Cold start: the runtime's own start until it said hello. */

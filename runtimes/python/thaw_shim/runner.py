@@ -26,6 +26,7 @@ _HOOKS = ("preFreeze", "preStop", "postThaw")
 def main() -> None:
     """Serves one instance until the daemon closes the link."""
     link = Link(os.environ.pop("THAW_LINK"))
+    os.environ.pop("THAW_STEM", None)
     logs = Logs(link)
     link.send(pack(HELLO, 0, _hello()))
     specialize = link.receive_specialize()

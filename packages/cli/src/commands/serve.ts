@@ -1,10 +1,11 @@
 import type { Command } from '../command.ts';
-import { parsePort } from '../option-values.ts';
+import { parsePort, parseStems } from '../option-values.ts';
 
 interface Options {
   readonly host: string;
   readonly port: number;
   readonly isolation: 'auto' | 'bubblewrap' | 'process';
+  readonly stems?: number | undefined;
 }
 
 export const command: Command = {
@@ -25,14 +26,19 @@ export const command: Command = {
       default: 'auto',
       choices: ['auto', 'bubblewrap', 'process'],
     },
+    {
+      flags: '--stems <number>',
+      summary: 'booted runtimes kept ready for each kind of function; off or 0 for none (default: 2)',
+      parse: parseStems,
+    },
   ],
   examples: [
     { run: 'thaw serve', does: 'listen on http://127.0.0.1:8080' },
     { run: 'thaw serve --port 0 --data-dir ./data', does: 'a second platform, on a free port' },
   ],
   ownsSignals: true,
-  run: async ({ dataDir }, _args, { host, port, isolation }: Options) => {
+  run: async ({ dataDir }, _args, { host, port, isolation, stems }: Options) => {
     const { serve } = await import('@thaw/daemon/main.ts');
-    await serve({ host, port, dataDir, isolation });
+    await serve({ host, port, dataDir, isolation, stems });
   },
 };

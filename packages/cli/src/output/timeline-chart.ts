@@ -5,12 +5,13 @@ import { formatMs } from './format.ts';
 export const TIMELINE_CHARACTERS = 48;
 
 /** Phases that make up the wait for an instance on a cold start, in the order in which they happen. */
-const COLD_PHASES = ['sandbox', 'boot', 'load', 'initializer'] as const;
+const COLD_PHASES = ['stem', 'sandbox', 'boot', 'load', 'initializer'] as const;
 
 const LABELS: Readonly<Record<TimelinePhase, string>> = {
   queued: 'queued',
   placed: 'placed',
   sandbox: '  sandbox',
+  stem: '  stem',
   boot: '  boot',
   load: '  load',
   initializer: '  initializer',

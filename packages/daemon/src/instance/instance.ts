@@ -17,7 +17,7 @@ import { InstanceMeter, type MeteredInterval } from './instance-meter.ts';
 import { runHook, type HookRun } from './run-hook.ts';
 import { exitError, timeoutError } from './exit-error.ts';
 import { InstanceCall, type CallSink } from './instance-call.ts';
-import { accessPort } from './access-endpoint.ts';
+import { AccessEndpoint, accessPort } from './access-endpoint.ts';
 import type { InstanceAccess } from './instance-access.ts';
 import { instanceFiles, type InstanceFiles } from './instance-layout.ts';
 import { InstanceOutput } from './instance-output.ts';
@@ -26,6 +26,9 @@ import type { Interpreter } from './interpreters.ts';
 import type { RuntimeEndpoint } from './runtime-endpoint.ts';
 import type { Shims } from './shims.ts';
 import { StartPhases, type StartTimings } from './start-phases.ts';
+import { changeFor } from './stem/stem-kind.ts';
+import type { StemOffer, StemPool } from './stem/stem-pool.ts';
+import type { Stem } from './stem/stem.ts';
 
 /** Loading the code is given the function's own timeout, and at least this. */
 const LOAD_MS_MIN = 10_000;
@@ -44,6 +47,8 @@ export interface InstanceDeps {
   readonly interpreters: readonly Interpreter[];
   readonly runDirectory: string;
   readonly shims: Shims;
+  /** Where runtimes that have booted already come from; absent: there are none. */
+  readonly stems?: Pick<StemPool, 'take'>;
   readonly log: (line: InstanceLog) => void;
   /** What an instance of this version may use of the platform, for as long as it lives; undefined: nothing. */
   readonly openAccess?: (runnable: RunnableVersion, instanceId: string) => InstanceAccess | undefined;
@@ -61,6 +66,8 @@ export interface InstanceLog {
   /** One or several lines. */
   readonly text: string;
 }
+
+export type StartKind = { readonly name: 'stem' } | { readonly name: 'cold'; readonly reason: string };
 
 /** Told by one writer, in order, after the state has changed. */
 export interface InstanceEvents {
@@ -82,7 +89,7 @@ export class Instance {
   readonly #files: InstanceFiles;
   readonly #calls = new Set<InstanceCall>();
   readonly #phases: StartPhases;
-  readonly #output: InstanceOutput;
+  #output: InstanceOutput;
   readonly #stopped = Promise.withResolvers<void>();
   #state: InstanceState = { name: 'starting' };
   #startFailed = false;
@@ -90,6 +97,8 @@ export class Instance {
   #isExiting = false;
   #sandbox: Sandbox | undefined;
   #endpoint: RuntimeEndpoint | undefined;
+  #stem: Stem | undefined;
+  #startKind: StartKind = { name: 'cold', reason: 'it has not been started' };
   #access: InstanceAccess | undefined;
   #lastRequest = { id: '', endedMs: 0 };
   #freezer: Freezer | undefined;
@@ -119,6 +128,15 @@ export class Instance {
   /** Milliseconds of each phase of the start. */
   get timings(): StartTimings {
     return this.#phases.timings;
+  }
+
+  /** How it was started, and where not from a stem why not. */
+  get startKind(): StartKind {
+    return this.#startKind;
+  }
+
+  get #loadMsMax(): number {
+    return Math.max(this.runnable.timeoutMs, LOAD_MS_MIN);
   }
 
   get inFlight(): number {
@@ -171,11 +189,8 @@ export class Instance {
       );
       this.#endpoint = endpoint;
       this.#phases.begin(endpoint.bootMsMax);
-      await mkdir(this.#files.directory, { recursive: true, mode: 0o755 });
-      await Promise.all([this.#output.listen(this.#files.outputSocket), endpoint.open()]);
-      const sandbox = await driver.start(endpoint.spec);
+      const sandbox = (await this.#becomeOfStem(endpoint)) ?? (await this.#startSandbox(endpoint));
       this.#sandbox = sandbox;
-      this.#phases.onSandbox();
       const { freezeAfterMs } = this.runnable;
       this.#freezer = new Freezer(this.#deps.wheel, sandbox, freezeAfterMs, () => this.#onFreezeDue());
       // A runtime may be ready, and have served, before the launcher's word that its sandbox is up is here.
@@ -191,6 +206,49 @@ export class Instance {
       );
     }
     await this.#cleanUp();
+  }
+
+  async #startSandbox(endpoint: RuntimeEndpoint): Promise<Sandbox> {
+    await mkdir(this.#files.directory, { recursive: true, mode: 0o755 });
+    await Promise.all([this.#output.listen(this.#files.outputSocket), endpoint.open()]);
+    const sandbox = await this.#deps.driver.start(endpoint.spec);
+    this.#phases.onSandbox();
+    return sandbox;
+  }
+
+  /** Undefined where there is no stem for it, or none that is whole: then it starts as if there were no such thing. */
+  async #becomeOfStem(endpoint: RuntimeEndpoint): Promise<Sandbox | undefined> {
+    const offer = this.#offerOfStem(endpoint);
+    if ('reason' in offer) {
+      this.#startKind = { name: 'cold', reason: offer.reason };
+      return undefined;
+    }
+    const { stem } = offer;
+    try {
+      const sandbox = await stem.become(changeFor(endpoint.spec), (source, text) =>
+        this.#onOutput(source, text),
+      );
+      endpoint.adopt?.(stem);
+      this.#stem = stem;
+      this.#output = stem.output;
+      this.#startKind = { name: 'stem' };
+      this.#phases.onStem(this.#loadMsMax);
+      return sandbox;
+    } catch (error) {
+      stem.discard();
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#startKind = { name: 'cold', reason };
+      return undefined;
+    }
+  }
+
+  #offerOfStem(endpoint: RuntimeEndpoint): StemOffer {
+    if (this.#deps.stems === undefined) return { reason: 'there are no stems' };
+    if (endpoint.adopt === undefined) {
+      const isAccess = endpoint instanceof AccessEndpoint;
+      return { reason: isAccess ? 'it has a way to the platform' : 'its program is its own' };
+    }
+    return this.#deps.stems.take(this.runnable);
   }
 
   /** Hands one invocation to the runtime. The caller has made sure of a free slot. */
@@ -333,7 +391,7 @@ export class Instance {
   #runtimeEvents(): RuntimeEvents {
     return {
       onBooted: () => {
-        this.#phases.onBooted(Math.max(this.runnable.timeoutMs, LOAD_MS_MIN));
+        this.#phases.onBooted(this.#loadMsMax);
       },
       onInitializing: () => {
         this.#phases.onInitializing((this.runnable.initializer?.timeout ?? 0) * 1000);
@@ -465,6 +523,7 @@ export class Instance {
     this.#endpoint?.close();
     this.#access?.close();
     this.#output.close();
+    await this.#stem?.gone;
     try {
       await rm(this.#files.directory, { recursive: true, force: true });
     } catch (error) {

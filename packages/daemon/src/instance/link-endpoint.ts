@@ -1,13 +1,11 @@
-import { chmod, mkdir } from 'node:fs/promises';
-import { createServer, type Server } from 'node:net';
-import { dirname } from 'node:path';
 import type { SandboxSpec } from '../sandbox/sandbox.ts';
-import { LinkConnection } from '../transport/link/link-connection.ts';
+import type { LinkConnection } from '../transport/link/link-connection.ts';
 import type { RuntimeConnection, RuntimeEvents } from '../transport/runtime-connection.ts';
 import { sandboxSpec, specialization } from './instance-layout.ts';
 import { isExactMatch, requireInterpreter, type Interpreter } from './interpreters.ts';
-import { listenOn } from './listen-on.ts';
+import { LinkListener } from './link-listener.ts';
 import type { EndpointContext, RuntimeEndpoint } from './runtime-endpoint.ts';
+import type { Stem } from './stem/stem.ts';
 
 const BOOT_MS_MAX = 30_000;
 
@@ -18,8 +16,9 @@ export class LinkEndpoint implements RuntimeEndpoint {
   readonly #context: EndpointContext;
   readonly #events: RuntimeEvents;
   readonly #interpreter: Interpreter;
-  #server: Server | undefined;
+  #listener: LinkListener | undefined;
   #link: LinkConnection | undefined;
+  #isAdopted = false;
 
   /** Throws RUNTIME_UNAVAILABLE where the machine lacks the language. */
   constructor(context: EndpointContext, events: RuntimeEvents) {
@@ -39,33 +38,31 @@ export class LinkEndpoint implements RuntimeEndpoint {
 
   async open(): Promise<void> {
     await this.#context.shims.prepare(this.#interpreter);
-    const { linkSocket } = this.#context.files;
-    // Reached by the sandbox's own user through a mount; nobody else gets into the run directory.
-    await mkdir(dirname(linkSocket), { recursive: true, mode: 0o755 });
-    const server = createServer((socket) => {
-      // One runtime, one link: whatever else connects is user code, and gets nothing.
-      server.close();
-      socket.setNoDelay(true);
-      const link: LinkConnection = new LinkConnection(socket, {
-        ...this.#events,
-        onHello: () => {
-          this.#events.onBooted();
-          link.specialize(this.#specialization());
-        },
-      });
-      this.#link = link;
+    const listener: LinkListener = new LinkListener({
+      ...this.#events,
+      onHello: () => {
+        this.#events.onBooted();
+        this.#link = listener.link;
+        this.#link?.specialize(this.#specialization());
+      },
     });
-    this.#server = server;
-    await listenOn(server, linkSocket);
-    await chmod(linkSocket, 0o666);
+    this.#listener = listener;
+    await listener.listen(this.#context.files.linkSocket);
+  }
+
+  /** Its runtime has said hello; it is told what it is when the sandbox is handed over. */
+  adopt(stem: Stem): void {
+    this.#link = stem.follow(this.#events);
+    this.#isAdopted = true;
   }
 
   onSandbox(): void {
-    // The shim connects by itself.
+    // Otherwise the shim connects by itself.
+    if (this.#isAdopted) this.#link?.specialize(this.#specialization());
   }
 
   close(): void {
-    this.#server?.close();
+    this.#listener?.close();
     this.#link?.close();
   }
 

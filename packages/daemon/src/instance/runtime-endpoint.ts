@@ -5,6 +5,7 @@ import type { InstanceAccess } from './instance-access.ts';
 import type { InstanceFiles } from './instance-layout.ts';
 import type { Interpreter } from './interpreters.ts';
 import type { Shims } from './shims.ts';
+import type { Stem } from './stem/stem.ts';
 
 /** How a kind of runtime is started and reached: one object for each instance, from before its sandbox until after it. */
 export interface RuntimeEndpoint {
@@ -16,6 +17,8 @@ export interface RuntimeEndpoint {
   readonly connection: RuntimeConnection | undefined;
   /** Makes ready what the runtime will look for: sockets, files. Nothing runs yet. */
   open(): Promise<void>;
+  /** In the place of `open`: a stem has become the sandbox. Absent where none can. Throws when it is broken. */
+  adopt?(stem: Stem): void;
   /** The sandbox runs; a kind that connects to its runtime begins now. */
   onSandbox(sandbox: Sandbox): void;
   /** After the sandbox's exit: settles when what the runtime said last has been read and told. */

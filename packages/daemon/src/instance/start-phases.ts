@@ -4,6 +4,7 @@ import type { ExitPhase } from './exit-error.ts';
 
 /** Milliseconds of a start's phases; a phase that has not ended is absent. */
 export interface StartTimings {
+  stem?: number;
   sandbox?: number;
   boot?: number;
   load?: number;
@@ -14,7 +15,7 @@ export interface StartTimings {
  * How far a start has come: measures each phase where it ends, and calls out when one takes longer than it may.
  *
  * ```
- * boot (sandbox, then the runtime itself) ─▶ load ─▶ initializer ─▶ invocation, which is no part of the start any more
+ * boot (sandbox, then the runtime itself; or a stem) ─▶ load ─▶ initializer ─▶ invocation, which is no part of the start any more
  * ```
  */
 export class StartPhases {
@@ -44,6 +45,11 @@ export class StartPhases {
   /** The sandbox runs. The runtime's own word may have overtaken the news of it. */
   onSandbox(): void {
     if (this.#phase === 'boot' && this.timings.sandbox === undefined) this.#mark('sandbox');
+  }
+
+  /** A stem has become the sandbox: its runtime had booted before. */
+  onStem(loadMsMax: number): void {
+    this.#enter('load', 'stem', loadMsMax);
   }
 
   onBooted(loadMsMax: number): void {

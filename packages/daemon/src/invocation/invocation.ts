@@ -4,7 +4,7 @@ import type { Timeline, TimelinePhase } from '@thaw/protocol/timeline.ts';
 import type { Readable } from 'node:stream';
 import type { Clock } from '../base/clock.ts';
 import type { CallSink, InstanceCall } from '../instance/instance-call.ts';
-import type { Instance } from '../instance/instance.ts';
+import type { Instance, StartKind } from '../instance/instance.ts';
 import type { RunnableVersion } from '../model/runnable.ts';
 import type { InvocationKind, TriggerKind } from '../model/trigger-kind.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
@@ -102,6 +102,11 @@ export class Invocation implements Waiter, CallSink {
 
   get instanceId(): string {
     return this.#instance?.id ?? '';
+  }
+
+  /** Of the instance that it ran on. */
+  get startKind(): StartKind | undefined {
+    return this.#instance?.startKind;
   }
 
   get isColdStart(): boolean {

@@ -1,0 +1,86 @@
+import { join } from 'node:path';
+import type { RunnableVersion } from '../../model/runnable.ts';
+import type { SandboxChange, SandboxSpec } from '../../sandbox/sandbox.ts';
+import { instanceFiles, sandboxSpec, type InstanceFiles } from '../instance-layout.ts';
+import { requireInterpreter, type Interpreter } from '../interpreters.ts';
+import { startupVariable } from './startup-variables.ts';
+
+/** Where a function's own directories appear. */
+const LATE_TARGETS = ['/code', '/opt'];
+const LINK_TARGET = '/run/thaw/link';
+const MEGABYTE = 1024 * 1024;
+/** The smallest that a function may have: what a stem becomes never has less. */
+const STEM_MEMORY_BYTES = 128 * MEGABYTE;
+const STEM_TEMPORARY_BYTES = MEGABYTE;
+/** Against instances that work, a booting stem yields. */
+const STEM_CPU_SHARE = 32;
+
+/** What stems must have in common to become the same functions. */
+export interface StemKind {
+  readonly key: string;
+  readonly interpreter: Interpreter;
+  /** What starts one. */
+  spec(id: string, files: InstanceFiles): SandboxSpec;
+}
+
+export interface StemPlaces {
+  readonly interpreters: readonly Interpreter[];
+  readonly runDirectory: string;
+  readonly shimsDirectory: string;
+  readonly cannotSpecialize: string | undefined;
+}
+
+/**
+ * The kind of stem that can become an instance of this version, or why none can. It is made of the version's own
+ * specification: what can be changed later is taken out, and all that is left, known here or not, tells the kinds apart.
+ * Throws RUNTIME_UNAVAILABLE.
+ */
+export function stemKindOf(runnable: RunnableVersion, places: StemPlaces): StemKind | string {
+  const { family } = runnable;
+  if (places.cannotSpecialize !== undefined) return places.cannotSpecialize;
+  if (family === 'java') return 'a Java runtime takes its class path and variables when it starts';
+  if (family !== 'nodejs' && family !== 'python3') return 'its program is its own';
+  const variable = startupVariable(family, runnable.environment);
+  if (variable !== undefined) return `${variable} is read when the runtime starts`;
+  const interpreter = requireInterpreter(places.interpreters, runnable.runtime);
+  const files = instanceFiles(places.runDirectory, places.shimsDirectory, 'stem');
+  const nobodys = { ...runnable, environment: {} };
+  const own = sandboxSpec(nobodys, 'stem', interpreter, files, 'bubblewrap');
+  const { FC_FUNC_CODE_PATH: _code, FC_INSTANCE_ID: _instance, ...environment } = own.environment;
+  const generic: SandboxSpec = {
+    ...own,
+    // The shim may use its time to make ready what most functions need.
+    environment: { ...environment, THAW_STEM: '1' },
+    workingDirectory: '/',
+    mounts: own.mounts.filter(({ target }) => !LATE_TARGETS.includes(target)),
+    memoryBytesMax: STEM_MEMORY_BYTES,
+    cpu: undefined,
+    cpuShare: STEM_CPU_SHARE,
+    temporaryBytesMax: STEM_TEMPORARY_BYTES,
+    lateTargets: LATE_TARGETS,
+  };
+  return {
+    key: JSON.stringify(generic),
+    interpreter,
+    spec: (id, { directory, outputSocket }) => ({
+      ...generic,
+      id,
+      outputSocket,
+      mounts: generic.mounts.map((mount) =>
+        mount.target === LINK_TARGET ? { ...mount, source: join(directory, 'link') } : mount,
+      ),
+    }),
+  };
+}
+
+/** What of an instance's specification its stem lacks. */
+export function changeFor(spec: SandboxSpec): SandboxChange {
+  const { memoryBytesMax, cpu, cpuShare, temporaryBytesMax, mounts } = spec;
+  return {
+    memoryBytesMax,
+    cpu,
+    cpuShare,
+    temporaryBytesMax,
+    mounts: mounts.filter(({ target }) => LATE_TARGETS.includes(target)),
+  };
+}
