@@ -1,6 +1,6 @@
 import type { Pgoutput } from 'pg-logical-replication';
 import type { Row, RowChange } from '../row-change.ts';
-import { tableSql } from './table-name.ts';
+import { tableSql } from '../table-name.ts';
 
 export type RowMessage = Pgoutput.MessageInsert | Pgoutput.MessageUpdate | Pgoutput.MessageDelete;
 

@@ -3,7 +3,9 @@ import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Client } from 'pg';
 import { slotLost } from './postgres-problem.ts';
 import { PostgresTypes, TYPES_QUERY } from './postgres-types.ts';
-import { identifier, parseTableName, tableSql, type TableName } from './table-name.ts';
+import { identifier, parseTableName, tableSql, type TableName } from '../table-name.ts';
+
+const DEFAULT_SCHEMA = 'public';
 
 /** What a stream of changes begins with. */
 export interface PreparedPostgres {
@@ -82,7 +84,7 @@ export async function followTables({ client, name, place, config }: Preparing): 
   const followed: TableName[] = [];
   const needsIdentity = config.operations.some((operation) => operation !== 'insert');
   for (const text of config.tables) {
-    const table = parseTableName(text);
+    const table = parseTableName(text, DEFAULT_SCHEMA);
     if (table === undefined) {
       wrong.push(`'${text}' is no name of a table`);
       continue;
@@ -170,7 +172,7 @@ async function publish(
 
 /** `quote_ident` quotes only what must be; here all names are quoted. */
 function normalName(text: string): string {
-  const name = parseTableName(text);
+  const name = parseTableName(text, DEFAULT_SCHEMA);
   return name === undefined ? text : tableSql(name);
 }
 

@@ -6,11 +6,11 @@ export interface TableName {
 const PART = String.raw`"(?:[^"]|"")+"|[^".]+`;
 const NAME = new RegExp(`^(?:(${PART})\\.)?(${PART})$`, 'u');
 
-/** `orders`, `shop.orders` or `"a.b"."c d"`, letter by letter; without a schema it is `public`. Undefined: no name. */
-export function parseTableName(text: string): TableName | undefined {
+/** `orders`, `shop.orders` or `"a.b"."c d"`, letter by letter. Undefined where the text is no name. */
+export function parseTableName(text: string, defaultSchema: string): TableName | undefined {
   const match = NAME.exec(text);
   if (match === null) return undefined;
-  return { schema: unquoted(match[1] ?? 'public'), table: unquoted(match[2] ?? '') };
+  return { schema: unquoted(match[1] ?? defaultSchema), table: unquoted(match[2] ?? '') };
 }
 
 /** The name as SQL takes it. */
