@@ -106,6 +106,14 @@ export class Triggers {
     return pageOf(triggers, (trigger) => trigger.triggerName, request);
   }
 
+  /** Of one function, or of all. Throws FUNCTION_NOT_FOUND. */
+  listAll(functionName?: string): readonly Trigger[] {
+    const { records } = this.#context;
+    if (functionName !== undefined) requireFunction(records, functionName);
+    const within = functionName === undefined ? '' : `${functionName}/`;
+    return TRIGGERS.list(records, within).map((stored) => stored.value);
+  }
+
   delete(functionName: string, triggerName: string): void {
     const { storeRevision } = this.#require(functionName, triggerName);
     const key = TRIGGERS.key(functionName, triggerName);

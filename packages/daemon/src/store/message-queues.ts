@@ -24,6 +24,8 @@ export interface MessageQueues {
   update(name: string, attributes: QueueAttributes): Promise<void>;
   delete(name: string): Promise<void>;
   get(name: string): QueueDescription | undefined;
+  /** From memory, where `get` counts. */
+  attributesOf(name: string): QueueAttributes | undefined;
   /** Sorted by name. */
   list(): readonly QueueDescription[];
   /** Gives the messages' ids in their order. */
@@ -76,7 +78,7 @@ export interface NewMessage {
 
 export interface ReceiveRequest {
   readonly limit: number;
-  /** The queue's where absent. */
+  /** The queue's own where absent. */
   readonly visibilityTimeoutMs?: number | undefined;
 }
 
@@ -109,3 +111,5 @@ export interface VisibilityChange {
 /** Of one queue; a dead-letter queue takes what comes from others beyond it, or it would be lost. */
 export const QUEUE_MESSAGES_MAX = 1_000_000;
 export const QUEUE_BYTES_MAX = 1024 * 1024 * 1024;
+/** `receive` gives no further message when those it has are so large together. */
+export const RECEIVE_BYTES_MAX = 6 * 1024 * 1024;

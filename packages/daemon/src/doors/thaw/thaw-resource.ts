@@ -1,3 +1,5 @@
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
+
 /**
  * One part of Thaw's own API. The door has verified who calls and read the whole body; what a resource throws or
  * rejects with is answered in the API's error form.
@@ -31,4 +33,8 @@ export interface ThawAnswer {
   readonly status?: number;
   /** Answered as JSON; no body where absent. */
   readonly json?: unknown;
+}
+
+export function noSuchMethod({ method, path }: Pick<ThawCall, 'method' | 'path'>): ThawError {
+  return new ThawError('METHOD_NOT_ALLOWED', `${method} is not supported on ${path}`);
 }

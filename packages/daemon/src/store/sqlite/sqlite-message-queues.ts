@@ -6,6 +6,7 @@ import type { Clock } from '../../base/clock.ts';
 import {
   QUEUE_BYTES_MAX,
   QUEUE_MESSAGES_MAX,
+  RECEIVE_BYTES_MAX,
   type MessageQueues,
   type NewMessage,
   type QueueAttributes,
@@ -116,6 +117,10 @@ export class SqliteMessageQueues implements MessageQueues {
     return queue === undefined ? undefined : this.#guarded('count messages', () => this.#describe(queue));
   }
 
+  attributesOf(name: string): QueueAttributes | undefined {
+    return this.#queues.get(name)?.attributes;
+  }
+
   list(): readonly QueueDescription[] {
     const sorted = [...this.#queues.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
     return this.#guarded('count messages', () => sorted.map((queue) => this.#describe(queue)));
@@ -156,14 +161,17 @@ export class SqliteMessageQueues implements MessageQueues {
       const nowMs = this.#clock.now();
       const visibleAt = nowMs + (visibilityTimeoutMs ?? queue.attributes.visibilityTimeoutMs);
       const messages: ReceivedMessage[] = [];
+      let bytes = 0;
       // What is dead or too old makes room for more, so it is looked again until there is enough or nothing.
-      for (;;) {
+      while (messages.length < limit && bytes < RECEIVE_BYTES_MAX) {
         const rows = this.#statements.selectVisible.all(queue.id, nowMs, limit - messages.length);
-        if (rows.length === 0 || limit <= messages.length) break;
+        if (rows.length === 0) break;
         for (const row of rows) {
           if (this.#removeExpired(queue, row, nowMs) || this.#bury(queue, row, nowMs)) continue;
-          this.#statements.markReceived.run(visibleAt, nowMs, Number(row['seq']));
-          messages.push(receivedMessage(row, nowMs));
+          if (bytes >= RECEIVE_BYTES_MAX) break;
+          const received = this.#statements.markReceived.get(visibleAt, nowMs, Number(row['seq'])) ?? {};
+          messages.push(receivedMessage(received));
+          bytes += Number(row['bytes']);
         }
       }
       const next = this.#statements.selectNext.get(queue.id)?.['visible_at'];
@@ -377,7 +385,9 @@ function prepare(database: DatabaseSync): Readonly<Record<StatementName, Stateme
         ' VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
     ),
     selectVisible: database.prepare(
-      'SELECT * FROM messages WHERE queue = ? AND visible_at <= ? ORDER BY visible_at, seq LIMIT ?',
+      // Without the bodies, of which only as many are read as are given.
+      'SELECT seq, bytes, entered_at, receives FROM messages WHERE queue = ? AND visible_at <= ?' +
+        ' ORDER BY visible_at, seq LIMIT ?',
     ),
     selectNext: database.prepare('SELECT MIN(visible_at) AS visible_at FROM messages WHERE queue = ?'),
     selectOne: database.prepare('SELECT seq, receipt, bytes FROM messages WHERE seq = ? AND queue = ?'),
@@ -390,7 +400,7 @@ function prepare(database: DatabaseSync): Readonly<Record<StatementName, Stateme
     ),
     markReceived: database.prepare(
       'UPDATE messages SET visible_at = ?, first_received_at = COALESCE(first_received_at, ?),' +
-        ' receives = receives + 1, receipt = receipt + 1 WHERE seq = ?',
+        ' receives = receives + 1, receipt = receipt + 1 WHERE seq = ? RETURNING *',
     ),
     setVisibility: database.prepare(
       'UPDATE messages SET visible_at = ?, receives = MAX(0, receives - ?) WHERE seq = ?',
@@ -432,16 +442,16 @@ type StatementName =
   | 'countInFlight'
   | 'selectOldest';
 
-function receivedMessage(row: Row, nowMs: number): ReceivedMessage {
-  const { first_received_at: firstReceivedAt, source } = row;
+function receivedMessage(row: Row): ReceivedMessage {
+  const { source } = row;
   return {
     messageId: String(row['message_id']),
-    receipt: `${Number(row['seq'])}-${Number(row['receipt']) + 1}`,
+    receipt: `${Number(row['seq'])}-${Number(row['receipt'])}`,
     body: String(row['body']),
     attributes: storedTexts(row['attributes']),
     sentAt: Number(row['sent_at']),
-    firstReceivedAt: typeof firstReceivedAt === 'number' ? firstReceivedAt : nowMs,
-    receiveCount: Number(row['receives']) + 1,
+    firstReceivedAt: Number(row['first_received_at']),
+    receiveCount: Number(row['receives']),
     ...(typeof source === 'string' ? { deadLetterSource: source } : {}),
   };
 }
