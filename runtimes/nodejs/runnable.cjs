@@ -1,5 +1,6 @@
 'use strict';
 /** The function that this instance was specialised for, loaded: its handler, initializer and hooks. */
+const { useCompileCache } = require('./compile-cache.cjs');
 const { createContext } = require('./context.cjs');
 const { LoadError } = require('./function-error.cjs');
 const { ModuleLoader, addModulePaths } = require('./module-loader.cjs');
@@ -24,6 +25,7 @@ class Runnable {
     process.title = `thaw ${settings.name}`;
     process.chdir(codePath);
     addModulePaths(layerPath, codePath);
+    useCompileCache(specialization.compileCachePath);
     const loader = new ModuleLoader(codePath);
     const handler = await loader.load(settings.handler);
     const initializer = settings.initializer ? await loader.load(settings.initializer) : undefined;

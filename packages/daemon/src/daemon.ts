@@ -30,6 +30,7 @@ import { SignedTokens } from './gateway/signature/signed-token.ts';
 import { Instance, type InstanceDeps, type InstanceLog } from './instance/instance.ts';
 import { findInterpreters } from './instance/interpreters.ts';
 import { Shims } from './instance/shims.ts';
+import { PreparedCode } from './instance/prepared/prepared-code.ts';
 import { StemPool } from './instance/stem/stem-pool.ts';
 import { InvocationRecorder } from './invocation/invocation-recorder.ts';
 import type { Invocation } from './invocation/invocation.ts';
@@ -63,6 +64,8 @@ export interface DaemonOptions {
   /** Booted runtimes kept ready for each kind of function that is deployed; 0: none. */
   readonly stems?: number;
 }
+  /** Whether code is compiled ahead, after a deployment; absent: it is. */
+  readonly preparesCode?: boolean;
 
 export interface Daemon {
   readonly url: string;
@@ -143,6 +146,29 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { driver } = sandboxes;
   const shims = await Shims.install(data.path, interpreters, log);
 
+  const prepared = open.adopt(
+    new PreparedCode({
+      directory: join(data.path, 'prepared'),
+      isEnabled: options.preparesCode ?? true,
+      driver,
+      wheel,
+      runDirectory: data.runDirectory,
+      shims: shims.directory,
+      interpreters,
+      log,
+      onUnloadable: ({ functionName, versionId }, reason) =>
+        logs.append({
+          time: clock.now(),
+          functionName,
+          versionId,
+          requestId: '',
+          instanceId: '',
+          source: 'platform',
+          text: `the code cannot be loaded: ${reason}`,
+        }),
+    }),
+    (opened) => opened.close(),
+  );
   let url = '';
   // What functions may use themselves, by credentials of their own.
   const functionDoors: Door[] = [];
@@ -218,8 +244,16 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       ...(driver.name === 'process' ? { instancesPerServerMax: 1 } : {}),
       ...options.limits,
     },
-    createInstance: (runnable, events) =>
-      new Instance(instanceDeps, events, runnable, newInstanceId(clock.now())),
+    createInstance: (runnable, events) => {
+      prepared.prepare(runnable);
+      const onStartFailed = (instance: Instance, error: ThawError): void => {
+        // Whether by the code or by what was made of it: the next start takes the code as it is.
+        if (error.code === 'CODE_NOT_LOADED') prepared.drop(runnable);
+        events.onStartFailed(instance, error);
+      };
+      const told = { onChange: events.onChange.bind(events), onStartFailed };
+      return new Instance(instanceDeps, told, prepared.apply(runnable), newInstanceId(clock.now()));
+    },
     onThrottled: (functionName) => metrics.onThrottled(functionName),
     onEvicted: (functionName) => metrics.onEvicted(functionName),
   });
@@ -241,14 +275,16 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     (opened) => opened.close(),
   );
   provisioning.open();
-  const expectStems = (functionName: string): void => {
-    const runnable = catalog.routes.find(functionName, undefined, 1);
-    stems.expect(functionName, typeof runnable === 'string' ? undefined : runnable);
+  const getReady = (functionName: string): void => {
+    const found = catalog.routes.find(functionName, undefined, 1);
+    const runnable = typeof found === 'string' ? undefined : found;
+    stems.expect(functionName, runnable);
+    if (runnable !== undefined) prepared.prepare(runnable);
   };
-  for (const functionName of catalog.routes.functionNames()) expectStems(functionName);
+  for (const functionName of catalog.routes.functionNames()) getReady(functionName);
   onChanged = (functionName) => {
     provisioning.refresh(functionName);
-    expectStems(functionName);
+    getReady(functionName);
   };
   const reportUsage = (): void => {
     for (const instance of scheduler.instances()) instance.reportUsage();
@@ -262,6 +298,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     catalog
       .collectCode(running)
       .catch((error: unknown) => log('error', 'unused code could not be removed', error));
+      .then(() => prepared.collect())
   };
   const collecting = setInterval(collectCode, COLLECT_CODE_MS);
   collecting.unref();

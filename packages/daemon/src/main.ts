@@ -9,6 +9,7 @@ export interface ServeOptions {
   readonly isolation: 'auto' | 'bubblewrap' | 'process';
   /** Absent: the platform's default. */
   readonly stems?: number | undefined;
+  readonly preparesCode: boolean;
 }
 
 /**

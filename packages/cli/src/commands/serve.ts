@@ -6,6 +6,7 @@ interface Options {
   readonly port: number;
   readonly isolation: 'auto' | 'bubblewrap' | 'process';
   readonly stems?: number | undefined;
+  readonly prepare: 'on' | 'off';
 }
 
 export const command: Command = {
@@ -31,14 +32,20 @@ export const command: Command = {
       summary: 'booted runtimes kept ready for each kind of function; off or 0 for none (default: 2)',
       parse: parseStems,
     },
+    {
+      flags: '--prepare <when>',
+      summary: 'compile code ahead, after a deployment (Node and Python)',
+      default: 'on',
+      choices: ['on', 'off'],
+    },
   ],
   examples: [
     { run: 'thaw serve', does: 'listen on http://127.0.0.1:8080' },
     { run: 'thaw serve --port 0 --data-dir ./data', does: 'a second platform, on a free port' },
   ],
   ownsSignals: true,
-  run: async ({ dataDir }, _args, { host, port, isolation, stems }: Options) => {
+  run: async ({ dataDir }, _args, { host, port, isolation, stems, prepare }: Options) => {
     const { serve } = await import('@thaw/daemon/main.ts');
-    await serve({ host, port, dataDir, isolation, stems });
+    await serve({ host, port, dataDir, isolation, stems, preparesCode: prepare === 'on' });
   },
 };

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { copyFile, link, lstat, mkdir, open, readdir, readlink, symlink } from 'node:fs/promises';
+import { mkdir, open, readdir, readlink, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LIMITS } from '@thaw/protocol/limits.ts';
 import type { Clock } from '../base/clock.ts';
 import { fsyncDirectory } from '../store/fsync-directory.ts';
 import { CodeDirectories } from './code-directories.ts';
+import { linkOrCopy } from './link-or-copy.ts';
 import { PackageTree } from './package-tree.ts';
 
 export interface UnpackedLayer {
@@ -83,23 +84,6 @@ async function mergeDirectory(
   }
 }
 
-/** File systems bound the links of one file, and some know none. */
-async function linkOrCopy(source: string, target: string): Promise<void> {
-  try {
-    await link(source, target);
-  } catch (error) {
-    if (!isNoLink(error)) throw error;
-    await copyFile(source, target);
-    const file = await open(target, 'r');
-    try {
-      await file.chmod((await lstat(source)).mode & 0o777);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-  }
-}
-
 async function settle(directory: string): Promise<void> {
   const handle = await open(directory, 'r');
   try {
@@ -108,12 +92,4 @@ async function settle(directory: string): Promise<void> {
     await handle.close();
   }
   await fsyncDirectory(directory);
-}
-
-function isNoLink(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    'code' in error &&
-    ['EMLINK', 'EXDEV', 'EPERM', 'ENOTSUP'].includes(String(error.code))
-  );
 }

@@ -47,6 +47,8 @@ export function sandboxSpec(
 }
 
 const PROCESSES_MAX = 1024;
+/** Prepared code is for sandboxes alone. */
+const COMPILE_CACHE = '/run/thaw/cache';
 
 export function specialization(
   runnable: RunnableVersion,
@@ -74,6 +76,7 @@ export function specialization(
     handlerType: runnable.handlerType,
     codePath: places.code,
     layerPath: places.layers,
+    ...(runnable.compileCacheDirectory === undefined ? {} : { compileCachePath: COMPILE_CACHE }),
     environment: environmentOf(runnable, instanceId, places),
     concurrency: runnable.instanceConcurrency,
     region: runnable.environment['FC_REGION'] ?? '',
@@ -117,6 +120,9 @@ function mountsOf(runnable: RunnableVersion, interpreter: Interpreter, files: In
   ];
   if (runnable.layerDirectory !== undefined) {
     mounts.push({ source: runnable.layerDirectory, target: '/opt', readOnly: true });
+  }
+  if (runnable.compileCacheDirectory !== undefined) {
+    mounts.push({ source: runnable.compileCacheDirectory, target: COMPILE_CACHE, readOnly: true });
   }
   const interpreterFiles = interpreterMount(interpreter);
   if (interpreterFiles !== undefined) {

@@ -72,3 +72,5 @@ export interface RunnableVersion {
   readonly logProject: string;
   readonly logStore: string;
 }
+  /** Directory with V8's compile cache for the code, where one was prepared; immutable. */
+  readonly compileCacheDirectory?: string | undefined;

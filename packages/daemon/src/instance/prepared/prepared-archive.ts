@@ -61,7 +61,9 @@ function parseHeader(line: string): z.infer<typeof headerSchema> {
 }
 
 function isPlain(path: string): boolean {
-  return path.split('/').every((part) => part !== '' && part !== '.' && part !== '..') && !path.includes('\0');
+  return (
+    path.split('/').every((part) => part !== '' && part !== '.' && part !== '..') && !path.includes('\0')
+  );
 }
 
 function invalid(what: string, cause?: unknown): ThawError {
@@ -71,7 +73,7 @@ function invalid(what: string, cause?: unknown): ThawError {
 /** Gives lines and blocks of a stream, each as soon as it is there whole. */
 class ByteReader {
   readonly #chunks: AsyncIterator<Buffer>;
-  #rest = Buffer.alloc(0);
+  #rest: Buffer = Buffer.alloc(0);
 
   constructor(source: Readable) {
     this.#chunks = source[Symbol.asyncIterator]();

@@ -53,7 +53,7 @@ export async function train(
     const spec = sandboxSpec(runnable, id, interpreter, files, driver.name);
     const sandbox = await driver.start({
       ...spec,
-      command: prepareCommand(spec.command, runnable, driver.name),
+      command: prepareCommand(spec.command, runnable),
       memoryBytesMax: Math.max(spec.memoryBytesMax, MEMORY_MB_MIN * 1024 * 1024),
       cpuShare: CPU_SHARE,
       network: 'none',
@@ -62,11 +62,15 @@ export async function train(
     const deadline = wheel.set(TRAINING_MS_MAX, () => sandbox.kill());
     try {
       const archive = receiveArchive(await connected.promise, directory, limits);
+      archive.catch(() => sandbox.kill());
       const [paths, exit] = await Promise.allSettled([archive, sandbox.exited]);
-      if (exit.status === 'fulfilled' && exit.value.code === 0 && paths.status === 'fulfilled') return paths.value;
+      if (exit.status === 'fulfilled' && exit.value.code === 0 && paths.status === 'fulfilled')
+        return paths.value;
       await output.ended();
       const cause: unknown = paths.status === 'rejected' ? paths.reason : undefined;
-      throw new ThawError('HANDLER_NOT_LOADED', output.stderrTail.trim() || 'the preparation was ended', { cause });
+      throw new ThawError('CODE_NOT_LOADED', output.stderrTail.trim() || 'the preparation was ended', {
+        cause,
+      });
     } finally {
       wheel.clear(deadline);
       sandbox.kill();
@@ -82,14 +86,15 @@ export async function train(
 function prepareCommand(
   command: readonly [string, ...string[]],
   runnable: RunnableVersion,
-  driver: SandboxDriver['name'],
 ): [string, ...string[]] {
   const [program, ...args] = command;
-  const hooks = [runnable.initializer, ...Object.values(runnable.hooks)].flatMap((hook) => hook?.handler ?? []);
-  const places =
-    driver === 'process'
-      ? { codePath: runnable.codeDirectory, layerPath: runnable.layerDirectory ?? '/nonexistent' }
-      : { codePath: '/code', layerPath: '/opt' };
-  const what = JSON.stringify({ ...places, handlers: [runnable.handler, ...hooks] });
+  const hooks = [runnable.initializer, ...Object.values(runnable.hooks)].flatMap(
+    (hook) => hook?.handler ?? [],
+  );
+  const what = JSON.stringify({
+    codePath: '/code',
+    layerPath: '/opt',
+    handlers: [runnable.handler, ...hooks],
+  });
   return [program, ...args.map((arg) => arg.replace(/shim\.(cjs|py)$/u, 'prepare.$1')), what];
 }

@@ -25,6 +25,8 @@ export interface Specialization {
   readonly handlerType: 'auto' | 'event' | 'http';
   readonly codePath: string;
   readonly layerPath: string;
+  /** Where V8's compile cache for the code is, if one was prepared. */
+  readonly compileCachePath?: string;
   readonly environment: Readonly<Record<string, string>>;
   readonly concurrency: number;
   readonly region: string;
