@@ -33,4 +33,4 @@ export const TIMELINE_PHASES = [
 export type TimelinePhase = (typeof TIMELINE_PHASES)[number];
 
 /** Milliseconds by phase. */
-export type Timeline = Readonly<Partial<Record<TimelinePhase, number>>>;
+export type Timeline = Readonly<Partial<Record<TimelinePhase, number | undefined>>>;

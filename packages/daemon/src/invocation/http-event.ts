@@ -20,10 +20,10 @@ export interface HttpEventSource {
 export function httpEvent(source: HttpEventSource, body: Buffer): Buffer {
   const queryStart = source.url.indexOf('?');
   const rawPath = queryStart === -1 ? source.url : source.url.slice(0, queryStart);
-  const headers = joinRepeated(pairs(source.rawHeaders));
-  const query = new URLSearchParams(queryStart === -1 ? '' : source.url.slice(queryStart + 1));
+  const headers = joinRepeated(source.rawHeaders);
   const isText = isUtf8(body);
   const domainName = headers['Host'] ?? headers['host'] ?? '';
+  const domainEnd = domainName.indexOf('.');
   return Buffer.from(
     JSON.stringify({
       version: 'v1',
@@ -31,11 +31,11 @@ export function httpEvent(source: HttpEventSource, body: Buffer): Buffer {
       body: body.toString(isText ? 'utf8' : 'base64'),
       isBase64Encoded: !isText,
       headers,
-      queryParameters: joinRepeated(query),
+      queryParameters: queryStart === -1 ? {} : queryParameters(source.url.slice(queryStart + 1)),
       requestContext: {
         accountId: source.accountId,
         domainName,
-        domainPrefix: domainName.split('.')[0] ?? '',
+        domainPrefix: domainEnd === -1 ? domainName : domainName.slice(0, domainEnd),
         http: {
           method: source.method,
           path: rawPath,
@@ -44,11 +44,22 @@ export function httpEvent(source: HttpEventSource, body: Buffer): Buffer {
           userAgent: headers['User-Agent'] ?? headers['user-agent'] ?? '',
         },
         requestId: source.requestId,
-        time: new Date(source.nowMs).toISOString().replace(/\.\d+Z$/, 'Z'),
+        time: secondText(source.nowMs),
         timeEpoch: String(source.nowMs),
       },
     }),
   );
+}
+
+let lastSecond = { number: NaN, text: '' };
+
+/** `2026-03-10T12:00:00Z`; made once for all requests of a second. */
+function secondText(nowMs: number): string {
+  const number = Math.floor(nowMs / 1000);
+  if (lastSecond.number !== number) {
+    lastSecond = { number, text: new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z') };
+  }
+  return lastSecond.text;
 }
 
 export interface HttpEventAnswer {
@@ -127,16 +138,17 @@ function mayBeJson(bytes: Buffer): boolean {
 const JSON_SPACES: ReadonlySet<number> = new Set(Buffer.from(' \t\n\r'));
 const JSON_STARTS: ReadonlySet<number> = new Set(Buffer.from('{["-0123456789tfn'));
 
-function* pairs(flat: readonly string[]): Iterable<[string, string]> {
-  for (let at = 0; at + 1 < flat.length; at += 2) yield [flat[at] ?? '', flat[at + 1] ?? ''];
+function queryParameters(query: string): Record<string, string> {
+  return joinRepeated([...new URLSearchParams(query)].flat());
 }
 
-/** FC joins repeated names with a comma. */
-function joinRepeated(entries: Iterable<[string, string]>): Record<string, string> {
+/** Names and values in turn as an object; FC joins repeated names with a comma. */
+function joinRepeated(flat: readonly string[]): Record<string, string> {
   const joined: Record<string, string> = {};
-  for (const [name, value] of entries) {
+  for (let at = 0; at + 1 < flat.length; at += 2) {
+    const name = flat[at] ?? '';
     const before = joined[name];
-    joined[name] = before === undefined ? value : `${before},${value}`;
+    joined[name] = before === undefined ? (flat[at + 1] ?? '') : `${before},${flat[at + 1]}`;
   }
   return joined;
 }
