@@ -18,6 +18,7 @@ import { FcControlDoor } from './doors/fc/fc-control-door.ts';
 import { createFcDoor, type FcDoor } from './doors/fc/fc-door.ts';
 import { FcInvokeDoor } from './doors/fc/fc-invoke.ts';
 import { MetricsDoor } from './doors/thaw/metrics-door.ts';
+import { S3Door } from './doors/s3/s3-door.ts';
 import { ThawDoor } from './doors/thaw/thaw-door.ts';
 import type { Door } from './gateway/door.ts';
 import { FunctionAccess } from './gateway/function-access.ts';
@@ -45,6 +46,7 @@ import {
 } from './scheduler/scheduler.ts';
 import { FileBlobs } from './store/file-blobs.ts';
 import { SqliteRecords } from './store/sqlite/sqlite-records.ts';
+import { SqliteObjects } from './store/sqlite/objects/sqlite-objects.ts';
 import { SqliteUsage } from './store/sqlite/sqlite-usage.ts';
 import { ThreadedInvocations } from './store/sqlite/threaded-invocations.ts';
 import { UsageRecorder } from './store/usage-recorder.ts';
@@ -128,6 +130,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       onSkipped: () => metrics.onUnrecorded(),
     }),
     (pending) => pending.flush(),
+  );
+
+  const objects = open.adopt(new SqliteObjects(join(data.path, 'objects'), clock), (opened) =>
+    opened.close(),
   );
 
   const usageLog = open.adopt(new SqliteUsage(data.path), (opened) => opened.close());
@@ -338,6 +344,16 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const keys = singleAccessKey(credentials.accessKeyId, credentials.accessKeySecret);
   const verifier = new RequestVerifier(keys, clock);
   const { routes } = catalog;
+  const s3Door = new S3Door({
+    objects,
+    keys: {
+      owner: keys,
+      identifyFunction: (accessKeyId, token, from) => functionAccess.identify(accessKeyId, token, from),
+    },
+    clock,
+    onPlatformError: (error, requestId) => log('error', `request ${requestId} failed`, error),
+  });
+  functionDoors.push(s3Door);
   const triggers = new HttpTriggerDoor({ invocation, routes, verifier });
   const fcDoor: FcDoor = createFcDoor({
     catalog,
@@ -375,6 +391,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     doors: [
       new FcInvokeDoor({ invocation, routes, verifier }),
       triggers,
+      s3Door,
       new FcControlDoor(fcDoor),
       new ThawDoor({
         verifier,

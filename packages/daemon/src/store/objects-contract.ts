@@ -31,8 +31,8 @@ export function causeOf(operation: ObjectCause['operation']): ObjectCause {
 }
 
 /** The contract of `Objects`; the numbers are those of its doc comment. */
-export function testObjectsContract(name: string, makeStore: () => Promise<ObjectStore>): void {
-  describe(`${name} keeps the contract of Objects`, () => {
+export function testObjectsContract(storeName: string, makeStore: () => Promise<ObjectStore>): void {
+  describe(`${storeName} keeps the contract of Objects`, () => {
     const named = (text: string, work: (objects: Objects, store: ObjectStore) => Promise<void>): void => {
       it(text, async () => {
         await using store = await makeStore();
