@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
 import type { Blobs } from './blobs.ts';
+import type { NewTask, Queue, Settlement } from './queue.ts';
 import type { Records } from './records.ts';
 
 /** What the contract suites run in a child process until it is killed: each line on stdout is an acknowledgement. */
@@ -36,4 +37,56 @@ export async function writeBlobsForever(blobs: Blobs, seed: string): Promise<nev
     );
     writeSync(1, `${digest}\n`);
   }
+}
+
+const CRASH_LINE = 'crash';
+const CRASH_TASKS_AT_ONCE = 16;
+
+/**
+ * Enqueues tasks of `first`, `first + 1`, ..., many at a time, and works every third of them off. The acknowledgements
+ * are `enqueued <n>` and `settled <n>`.
+ */
+export async function writeQueueForever(queue: Queue, first: number): Promise<never> {
+  for (let n = first; ; n += CRASH_TASKS_AT_ONCE) {
+    const numbers = Array.from({ length: CRASH_TASKS_AT_ONCE }, (_, index) => n + index);
+    await Promise.all(
+      numbers.map(async (number) => {
+        await queue.enqueue(crashTask(number));
+        writeSync(1, `enqueued ${number}\n`);
+      }),
+    );
+    const { tasks } = await queue.lease(CRASH_LINE, Math.ceil(CRASH_TASKS_AT_ONCE / 3), n);
+    await Promise.all(
+      tasks.map(async ({ lease, task }) => {
+        await queue.settle(lease, crashSettlement(Number(task.taskId)));
+        writeSync(1, `settled ${task.taskId}\n`);
+      }),
+    );
+  }
+}
+
+export function crashTask(number: number): NewTask {
+  return {
+    functionName: CRASH_LINE,
+    taskId: String(number),
+    qualifier: 'LATEST',
+    requestId: `request-${number}`,
+    trigger: 'api',
+    payload: { bytes: Buffer.from(`payload ${number}`) },
+    enqueuedAt: 0,
+    dueAt: 0,
+  };
+}
+
+function crashSettlement(number: number): Settlement {
+  return {
+    status: 'Succeeded',
+    tries: 0,
+    endedAt: 1,
+    instanceId: 'c-1',
+    versionId: 'LATEST',
+    result: { bytes: Buffer.from(`result ${number}`) },
+    events: [{ status: 'Succeeded', at: 1, detail: '' }],
+    isToHandOn: false,
+  };
 }

@@ -74,3 +74,52 @@ export const USAGE_MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   `,
 ];
+
+/** `queue.db`: asynchronous invocations. Every commit is on disk before it returns. */
+export const QUEUE_MIGRATIONS: readonly string[] = [
+  `
+  -- phase: 0 waits, 1 is leased, 2 is settled, 3 is settled as a dead letter.
+  CREATE TABLE tasks (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    function_name TEXT NOT NULL,
+    task_id TEXT NOT NULL,
+    qualifier TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    source TEXT NOT NULL,
+    http TEXT,
+    phase INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    token INTEGER NOT NULL,
+    enqueued_at INTEGER NOT NULL,
+    due_at INTEGER NOT NULL,
+    started_at INTEGER,
+    ended_at INTEGER,
+    tries INTEGER NOT NULL,
+    deferrals INTEGER NOT NULL,
+    instance_id TEXT NOT NULL,
+    version_id TEXT NOT NULL,
+    error TEXT,
+    events TEXT NOT NULL,
+    payload_size INTEGER NOT NULL,
+    payload_blob TEXT,
+    result_size INTEGER,
+    result_blob TEXT,
+    result_head TEXT,
+    to_hand_on INTEGER NOT NULL,
+    destination_status TEXT NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX tasks_by_id ON tasks (function_name, task_id);
+  CREATE INDEX tasks_by_time ON tasks (function_name, enqueued_at, seq);
+  CREATE INDEX tasks_by_status ON tasks (function_name, status, enqueued_at, seq);
+  CREATE INDEX tasks_waiting ON tasks (function_name, due_at, seq) WHERE phase = 0;
+  CREATE INDEX tasks_leased ON tasks (seq) WHERE phase = 1;
+  CREATE INDEX tasks_settled ON tasks (phase, ended_at, seq) WHERE phase >= 2;
+  CREATE INDEX tasks_to_hand_on ON tasks (seq) WHERE to_hand_on = 1;
+  CREATE INDEX tasks_payload_blob ON tasks (payload_blob) WHERE payload_blob IS NOT NULL;
+  CREATE INDEX tasks_result_blob ON tasks (result_blob) WHERE result_blob IS NOT NULL;
+
+  -- Apart from the tasks, whose rows change often, so that the bytes are written once.
+  CREATE TABLE payloads (seq INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+  CREATE TABLE results (seq INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+  `,
+];

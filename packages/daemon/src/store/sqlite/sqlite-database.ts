@@ -3,7 +3,12 @@ import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { fsyncDirectorySync } from '../fsync-directory.ts';
-import { CONTROL_MIGRATIONS, INVOCATION_MIGRATIONS, USAGE_MIGRATIONS } from './migrations.ts';
+import {
+  CONTROL_MIGRATIONS,
+  INVOCATION_MIGRATIONS,
+  QUEUE_MIGRATIONS,
+  USAGE_MIGRATIONS,
+} from './migrations.ts';
 
 /** How long a statement waits for another process (a backup, a person with `sqlite3`) before it fails. */
 const BUSY_TIMEOUT_MS = 5_000;
@@ -30,6 +35,11 @@ export function openInvocationDatabase(directory: string): DatabaseSync {
 /** `<dir>/usage.db`: kept for longer than the history of single invocations, which it must not grow with. */
 export function openUsageDatabase(directory: string): DatabaseSync {
   return openSqliteDatabase(join(directory, 'usage.db'), USAGE_MIGRATIONS, 'normal');
+}
+
+/** `<dir>/queue.db`: asynchronous invocations, a file of their own since nothing else writes so much. */
+export function openQueueDatabase(directory: string): DatabaseSync {
+  return openSqliteDatabase(join(directory, 'queue.db'), QUEUE_MIGRATIONS, 'full');
 }
 
 /** Opens or makes the database and brings it to the newest version. Throws STORE_FAILED. */
