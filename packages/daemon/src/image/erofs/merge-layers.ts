@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { LayerEntry } from '../estargz/layer-entry.ts';
 import type { DirectoryNode, ImageNode } from './image-tree.ts';
@@ -29,7 +28,7 @@ export function mergeLayers(layers: readonly (readonly LayerEntry[])[]): Directo
 
 function applyWhiteout(root: DirectoryNode, path: string, layer: number): void {
   const name = baseName(path);
-  const parent = findDirectory(root, parentPath(path));
+  const parent = walk(root, parentPath(path));
   if (parent === undefined) return;
   if (name === OPAQUE) hideBelow(parent, layer);
   // Other names of this form are AUFS's own bookkeeping.
@@ -94,70 +93,48 @@ function adopt(
 
 /** The entry's directory, made where a layer leaves it out, as every unpacker does. */
 function requireDirectory(root: DirectoryNode, entry: LayerEntry, layer: number): DirectoryNode {
-  let directory = root;
-  let trail = '';
-  for (const name of segments(parentPath(entry.path))) {
-    trail = trail === '' ? name : `${trail}/${name}`;
-    const child: ImageNode | undefined = directory.children.get(name);
-    const below = child?.kind === 'symlink' ? resolve(root, trail) : child;
-    if (below === undefined && child === undefined) {
-      const made = newDirectory(entry.mtimeNs, layer);
-      directory.children.set(name, made);
-      directory = made;
-    } else if (below?.kind === 'directory') {
-      directory = below;
-    } else if (child?.kind === 'symlink') {
-      throw refused(entry.path, 'leads through a symbolic link to no directory');
-    } else {
-      // A file of a lower layer gives way to the directory that this layer means.
-      const made = newDirectory(entry.mtimeNs, layer);
-      directory.children.set(name, made);
-      directory = made;
-    }
-  }
+  const directory = walk(root, parentPath(entry.path), () => newDirectory(entry.mtimeNs, layer));
+  if (directory === undefined) throw refused(entry.path, 'leads through something that is no directory');
   return directory;
-}
-
-function findDirectory(root: DirectoryNode, path: string): DirectoryNode | undefined {
-  const found = path === '' ? root : resolve(root, path);
-  return found?.kind === 'directory' ? found : undefined;
 }
 
 /** Follows links on the way, not the last one. */
 function findNode(root: DirectoryNode, path: string): ImageNode | undefined {
-  return findDirectory(root, parentPath(path))?.children.get(baseName(path));
+  return walk(root, parentPath(path))?.children.get(baseName(path));
 }
 
 /**
- * Follows relative links that stay inside the image: `lib -> usr/lib` is how distributions are built. A link that is
- * absolute or climbs above the root means another file at unpacking than in a running container; an entry that leads
- * through one is refused.
+ * The directory of this path as a process whose root the image is would find it: links are followed and never lead out.
+ * What is missing is made by `make`; without it, and where something is no directory, there is none.
  */
-function resolve(root: DirectoryNode, path: string): ImageNode | undefined {
-  let waiting = segments(path);
-  let trail: { readonly name: string; readonly node: ImageNode }[] = [];
-  for (let followed = 0; waiting.length > 0;) {
-    const [name, ...rest] = waiting;
-    assert(name !== undefined);
-    waiting = rest;
-    if (name === '..') {
-      if (trail.length === 0) throw refused(path, 'leads through a symbolic link out of the image');
-      trail = trail.slice(0, -1);
+function walk(root: DirectoryNode, path: string, make?: () => DirectoryNode): DirectoryNode | undefined {
+  const pending = path.split('/').toReversed();
+  let trail: DirectoryNode[] = [];
+  let followed = 0;
+  for (let part = pending.pop(); part !== undefined; part = pending.pop()) {
+    if (part === '' || part === '.') continue;
+    if (part === '..') {
+      trail.pop();
       continue;
     }
-    const here: ImageNode = trail.at(-1)?.node ?? root;
-    const child = here.kind === 'directory' ? here.children.get(name) : undefined;
-    if (child === undefined) return undefined;
-    if (child.kind === 'symlink') {
+    const here = trail.at(-1) ?? root;
+    let child = here.children.get(part);
+    if (child === undefined && make !== undefined) {
+      child = make();
+      here.children.set(part, child);
+    }
+    if (child?.kind === 'symlink') {
       followed += 1;
-      if (child.target.startsWith('/')) throw refused(path, 'leads through an absolute symbolic link');
       if (followed > LINKS_FOLLOWED_MAX) throw refused(path, 'leads through too many symbolic links');
-      waiting = [...segments(child.target), ...waiting];
-      continue;
+      if (child.target.startsWith('/')) trail = [];
+      pending.push(...child.target.split('/').toReversed());
+    } else if (child?.kind === 'directory') {
+      trail.push(child);
+    } else {
+      return undefined;
     }
-    trail = [...trail, { name, node: child }];
   }
-  return trail.at(-1)?.node ?? root;
+  return trail.at(-1) ?? root;
 }
 
 function newDirectory(mtimeNs: bigint, layer: number): DirectoryNode {
@@ -172,10 +149,6 @@ function newDirectory(mtimeNs: bigint, layer: number): DirectoryNode {
     layer,
     children,
   };
-}
-
-function segments(path: string): string[] {
-  return path.split('/').filter((part) => part !== '' && part !== '.');
 }
 
 function parentPath(path: string): string {

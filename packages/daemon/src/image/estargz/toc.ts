@@ -58,7 +58,11 @@ export function parseToc(json: Buffer, tocOffset: number): LayerEntry[] {
     const entry = entries[at];
     if (entry === undefined || LANDMARKS.has(entry.name)) continue;
     if (entry.type === 'chunk') throw invalid(entry.name, 'has a chunk that belongs to no file');
-    if (entry.type === 'char' || entry.type === 'block') continue;
+    if (entry.type === 'char' || entry.type === 'block') {
+      // As in tars: `/dev` is the sandbox's own, elsewhere nobody has devices by accident.
+      if (layerPath(entry.name).startsWith('dev/')) continue;
+      throw invalid(entry.name, 'is a device node');
+    }
     const pieces = [entry];
     for (let next = entries[at + 1]; entry.type === 'reg' && next?.type === 'chunk'; next = entries[at + 1]) {
       pieces.push(next);

@@ -1,0 +1,16 @@
+/** A chunk by its content, and which bytes of which layer's blob hold it compressed. */
+export interface ChunkRef {
+  /** SHA-256 of the plain bytes, in hexadecimal. */
+  readonly digest: string;
+  readonly size: number;
+  /** `sha256:<hex>` of the eStargz blob. */
+  readonly blob: string;
+  readonly blobOffset: number;
+  readonly blobLength: number;
+}
+
+/** Plain bytes as they came; nothing is known of them until their digest was compared. */
+export interface ArrivedChunk {
+  readonly ref: ChunkRef;
+  readonly bytes: Buffer;
+}

@@ -1,0 +1,207 @@
+import { createHash } from 'node:crypto';
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { ArrivedChunk, ChunkRef } from '../chunks/chunk-ref.ts';
+import type { ChunkTier, GetOptions, Urgency } from './chunk-tier.ts';
+import type { FetchSlots } from './fetch-slots.ts';
+import type { SegmentStore } from './segment-store.ts';
+import type { TierCounters } from './tier-counters.ts';
+
+export interface TierStackOptions {
+  /** Where chunks are kept; it is asked first. */
+  readonly disk: SegmentStore;
+  /** From near to far. */
+  readonly tiers: readonly { readonly tier: ChunkTier; readonly counters: TierCounters | undefined }[];
+  readonly slots: FetchSlots;
+  readonly clock: Clock;
+  /** How long a demanded chunk is asked for before its reader gets an error. */
+  readonly giveUpMs?: number;
+}
+
+export const GIVE_UP_MS = 30_000;
+const FIRST_PAUSE_MS = 50;
+const PAUSE_MS_MAX = 2_000;
+
+/** One chunk on its way: whoever else wants it waits for the same. */
+interface Flight {
+  readonly ref: ChunkRef;
+  readonly arrived: Promise<Buffer>;
+  readonly resolve: (bytes: Buffer) => void;
+  readonly reject: (error: unknown) => void;
+  /** Somebody waits for it; otherwise it may still stand in the queue of the prefetches. */
+  isDemanded: boolean;
+  isRunning: boolean;
+}
+
+/**
+ * Chunks from the nearest tier that has them. Each is fetched once, however many want it at the same time; what arrives
+ * is compared with its digest before anybody gets it, and kept on disk. What is wrong counts against its tier and is
+ * asked for further away.
+ */
+export class TierStack implements ChunkTier {
+  readonly #options: TierStackOptions;
+  readonly #flights = new Map<string, Flight>();
+  readonly #ending = new AbortController();
+
+  constructor(options: TierStackOptions) {
+    this.#options = options;
+  }
+
+  /** Contract as of every tier, except that what it gives is right. */
+  async *get(
+    wanted: readonly ChunkRef[],
+    { urgency }: Pick<GetOptions, 'urgency'>,
+  ): AsyncGenerator<ArrivedChunk> {
+    const waits = this.#join(wanted, urgency);
+    let failure: unknown;
+    for (const { ref, arrived } of waits) {
+      let bytes: Buffer | undefined;
+      try {
+        bytes = await arrived;
+      } catch (error) {
+        failure = error;
+      }
+      if (bytes !== undefined) yield { ref, bytes };
+    }
+    if (failure !== undefined) throw failure;
+  }
+
+  /** The chunk itself, demanded. */
+  require(ref: ChunkRef): Promise<Buffer> {
+    const [flight] = this.#join([ref], 'demand');
+    if (flight === undefined) throw new Error('a wanted chunk has no flight');
+    return flight.arrived;
+  }
+
+  /** Has these fetched and kept, as far as they are not. Gives how many could not be had. */
+  async prefetch(wanted: readonly ChunkRef[]): Promise<number> {
+    const missing = wanted.filter(({ digest }) => !this.#options.disk.has(digest));
+    const settled = await Promise.allSettled(this.#join(missing, 'prefetch').map(({ arrived }) => arrived));
+    return settled.filter(({ status }) => status === 'rejected').length;
+  }
+
+  close(): void {
+    this.#ending.abort();
+    for (const flight of this.#flights.values()) flight.reject(givenUp(flight.ref, undefined));
+  }
+
+  #join(wanted: readonly ChunkRef[], urgency: Urgency): Flight[] {
+    const all: Flight[] = [];
+    const fresh: Flight[] = [];
+    for (const ref of wanted) {
+      let flight = this.#flights.get(ref.digest);
+      if (flight === undefined) {
+        flight = newFlight(ref);
+        this.#flights.set(ref.digest, flight);
+        fresh.push(flight);
+      } else if (urgency === 'demand' && !flight.isDemanded && !flight.isRunning) {
+        // It stands in the queue of the prefetches: whoever waits for it does not wait for those.
+        fresh.push(flight);
+      }
+      if (urgency === 'demand') flight.isDemanded = true;
+      all.push(flight);
+    }
+    if (fresh.length > 0) void this.#fill(fresh, urgency);
+    return all;
+  }
+
+  async #fill(flights: readonly Flight[], urgency: Urgency): Promise<void> {
+    const { slots, clock, giveUpMs = GIVE_UP_MS } = this.#options;
+    const deadlineMs = clock.monotonicMs() + giveUpMs;
+    const release = await slots.acquire(urgency);
+    const mine = new Map<string, Flight>();
+    for (const flight of flights) {
+      // Another filling took it while this one waited.
+      if (flight.isRunning || this.#flights.get(flight.ref.digest) !== flight) continue;
+      flight.isRunning = true;
+      mine.set(flight.ref.digest, flight);
+    }
+    let failure: unknown;
+    try {
+      for (let round = 0; mine.size > 0; round += 1) {
+        failure = (await this.#round(mine, urgency)) ?? failure;
+        const isWaitedFor = [...mine.values()].some((flight) => flight.isDemanded);
+        if (mine.size === 0 || !isWaitedFor || this.#ending.signal.aborted) break;
+        if (clock.monotonicMs() >= deadlineMs) break;
+        await pause(Math.min(PAUSE_MS_MAX, FIRST_PAUSE_MS * 2 ** round), this.#ending.signal);
+      }
+    } catch (error) {
+      failure = error;
+    } finally {
+      release();
+      for (const flight of mine.values()) {
+        this.#flights.delete(flight.ref.digest);
+        flight.reject(givenUp(flight.ref, failure));
+      }
+    }
+  }
+
+  /** Asks each tier for what the nearer ones did not have; gives why the last one failed. */
+  async #round(missing: Map<string, Flight>, urgency: Urgency): Promise<unknown> {
+    const { disk, tiers } = this.#options;
+    let failure: unknown;
+    const keeping: Promise<void>[] = [];
+    for (const { tier, counters } of [{ tier: disk, counters: undefined }, ...tiers]) {
+      if (missing.size === 0) break;
+      const wanted = [...missing.values()].map(({ ref }) => ref);
+      try {
+        for await (const { ref, bytes } of tier.get(wanted, { urgency, signal: this.#ending.signal })) {
+          const flight = missing.get(ref.digest);
+          if (flight === undefined) continue;
+          if (tier !== disk && !isRight(ref, bytes)) {
+            if (counters !== undefined) counters.corrupt += 1;
+            continue;
+          }
+          missing.delete(ref.digest);
+          flight.resolve(bytes);
+          if (tier === disk) this.#flights.delete(ref.digest);
+          else keeping.push(this.#keep(ref.digest, bytes));
+        }
+      } catch (error) {
+        failure = error;
+      }
+    }
+    // The slot is held until what came is kept: that bounds what is in memory.
+    await Promise.all(keeping);
+    return failure;
+  }
+
+  /** Until it is on disk, whoever wants it finds it in its flight. */
+  async #keep(digest: string, bytes: Buffer): Promise<void> {
+    await this.#options.disk.put(digest, bytes);
+    this.#flights.delete(digest);
+  }
+}
+
+function newFlight(ref: ChunkRef): Flight {
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+  promise.catch(() => undefined);
+  return { ref, arrived: promise, resolve, reject, isDemanded: false, isRunning: false };
+}
+
+function isRight(ref: ChunkRef, bytes: Buffer): boolean {
+  return bytes.length === ref.size && createHash('sha256').update(bytes).digest('hex') === ref.digest;
+}
+
+function givenUp(ref: ChunkRef, cause: unknown): ThawError {
+  return new ThawError(
+    'REGISTRY_FAILED',
+    `a piece of an image (${ref.digest.slice(0, 12)}) could not be had from anywhere`,
+    {
+      cause,
+    },
+  );
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
+  });
+}
