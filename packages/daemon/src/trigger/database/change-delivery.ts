@@ -202,6 +202,7 @@ export class ChangeDelivery<P> {
     for (let tries = 1; tries === 1 || !this.#isClosed; tries += 1) {
       try {
         await work();
+        if (tries > 1) this.#options.onProblem(undefined);
         return true;
       } catch (error) {
         this.#options.onProblem(ThawError.from(error, doing));
