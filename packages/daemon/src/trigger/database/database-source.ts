@@ -16,7 +16,6 @@ import { parseTableName } from './table-name.ts';
 /** Row changes of PostgreSQL databases and SQLite files as events. `watchDirectories`: where files may be followed. */
 export class DatabaseSource implements TriggerSource<DatabaseTrigger> {
   readonly triggerType = 'database';
-  readonly contentType = 'application/json';
   readonly #allowed: AllowedPaths;
 
   constructor({ watchDirectories }: { readonly watchDirectories: readonly string[] }) {

@@ -6,7 +6,8 @@ export type Row = Readonly<Record<string, RowValue>>;
 
 export type Operation = 'insert' | 'update' | 'delete';
 
-/** One row of one table became another: an entry of an event's `changes`. docs/TRIGGERS.md tells what users may rely on. */
+/** One row of one table became another: an entry of an event's `changes`. docs/DATABASE-TRIGGERS.md tells what users
+ * may rely on. */
 export interface RowChange {
   /** The same change has the same id however often it is delivered, and no other change has it. */
   readonly id: string;
@@ -82,4 +83,9 @@ export function changesEvent(
 ): Buffer {
   const head = JSON.stringify({ source: origin, triggerName });
   return Buffer.from(`${head.slice(0, -1)},"changes":[${changes.map(({ text }) => text).join(',')}]}`);
+}
+
+/** The task that takes a change which the function fails on: letters, digits, `-` and `_`, and a letter first. */
+export function setAsideId(triggerId: string, changeId: string): string {
+  return `change-${triggerId}-${changeId.replaceAll(/[^A-Za-z0-9_-]/gu, '_')}`;
 }

@@ -6,7 +6,7 @@ import { databaseState, type PostgresState } from '../database-state.ts';
 import { retryPauseMs } from '../delivery-policy.ts';
 import { pause } from '../pause.ts';
 import { ProblemBoard } from '../problem-board.ts';
-import { changesEvent, queuedChange } from '../row-change.ts';
+import { changesEvent, queuedChange, setAsideId } from '../row-change.ts';
 import { formatLsn, parseLsn } from './lsn.ts';
 import { postgresDatabase, postgresPlace, withPostgres } from './postgres-address.ts';
 import { isoOfMicroseconds, postgresChange, type RowMessage, type Transaction } from './postgres-change.ts';
@@ -248,7 +248,7 @@ export class PostgresFeed implements AttachedTrigger {
       ...config,
       target: this.#target,
       eventOf: (changes) => changesEvent(origin, triggerName, changes),
-      taskIdOf: (change) => taskId(triggerId, change.id),
+      taskIdOf: (change) => setAsideId(triggerId, change.id),
       onReached: (position, changes) => {
         // Where nothing was delivered, the server's own memory is enough.
         if (changes > 0) this.#keep(position);
@@ -276,9 +276,4 @@ function positionOf({ lsn, transaction }: PostgresState, confirmed: string): Pos
   if (lsn === undefined) return { lsn: parseLsn(confirmed) };
   const kept = parseLsn(lsn);
   return transaction === undefined ? { lsn: kept } : { lsn: kept, transaction };
-}
-
-/** Letters, digits, `-` and `_`: what an id of an asynchronous invocation may hold. */
-function taskId(triggerId: string, changeId: string): string {
-  return `${triggerId}-${changeId.replaceAll(/[^A-Za-z0-9_-]/gu, '_')}`;
 }

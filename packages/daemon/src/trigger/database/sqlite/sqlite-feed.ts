@@ -6,7 +6,7 @@ import { databaseState, type SqliteState } from '../database-state.ts';
 import { retryPauseMs } from '../delivery-policy.ts';
 import { pause } from '../pause.ts';
 import { ProblemBoard } from '../problem-board.ts';
-import { changesEvent, queuedChange, type RowChange } from '../row-change.ts';
+import { changesEvent, queuedChange, setAsideId, type RowChange } from '../row-change.ts';
 import type { CapturedChange, ReadAnswer } from './sqlite-calls.ts';
 import { SqliteClient } from './sqlite-client.ts';
 import { sqliteName, sqlitePath, type AllowedPaths } from './sqlite-place.ts';
@@ -162,7 +162,7 @@ export class SqliteFeed implements AttachedTrigger {
       ...config,
       target: this.#target,
       eventOf: (changes) => changesEvent(origin, triggerName, changes),
-      taskIdOf: (change) => `${triggerId}-${change.id}`,
+      taskIdOf: (change) => setAsideId(triggerId, change.id),
       onReached: (position) => {
         this.#keep(epoch, position);
         this.#reached = position;
