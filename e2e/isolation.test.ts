@@ -9,6 +9,7 @@ import { test, type TestContext } from 'node:test';
 import { ROOT, THAW, runThaw, startPlatform, temporaryDirectory } from '@thaw/testkit/platform.ts';
 import { afterTest } from '@thaw/testkit/after-test.ts';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
+import { instanceProcesses } from './outside/instance-processes.ts';
 import { createProbe, type Outcome, type Probe, type Target } from './fixtures/probe-functions.ts';
 import { missingLimit, missingProgram, missingSandbox } from './fixtures/requirements.ts';
 import { createFunction, functionErrorOf, invoke, type Language } from './support/functions.ts';
@@ -146,7 +147,7 @@ test('a function reaches nothing that is not its own', async (all) => {
           assert.match(status.get(set) ?? '', /^0+$/, set);
         assert.equal(status.get('NoNewPrivs'), '1');
         assert.equal(status.get('Seccomp'), '2');
-        const uids = await hostUidsOf(probe);
+        const uids = await hostUidsOf(platform.pid, probe);
         assert.ok(uids.length > 0);
         for (const uid of uids) assert.notEqual(uid, 0);
       });
@@ -350,16 +351,18 @@ async function gatewayOf(probe: Probe): Promise<string> {
   return gateway === undefined ? '127.0.0.1' : [...Buffer.from(gateway, 'hex')].toReversed().join('.');
 }
 
-/** User ids on the host of the processes whose environment names this probe's function. */
-async function hostUidsOf(probe: Probe): Promise<number[]> {
+/** User ids on the host of the runtime of this probe's function, or of what has its environment. */
+async function hostUidsOf(platformPid: number, probe: Probe): Promise<number[]> {
   const { value } = await probe.try({ do: 'environment' });
   assert.ok(typeof value === 'object' && value !== null && 'FC_INSTANCE_ID' in value);
+  const runtime = (await instanceProcesses(platformPid, String(value.FC_INSTANCE_ID))).at(-1);
   const mark = `FC_INSTANCE_ID=${String(value.FC_INSTANCE_ID)}\0`;
   const uids: number[] = [];
   for (const pid of await readdir('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
     try {
-      if (!(await readFile(`/proc/${pid}/environ`, 'utf8')).includes(mark)) continue;
+      const isMarked = (await readFile(`/proc/${pid}/environ`, 'utf8')).includes(mark);
+      if (!isMarked && Number(pid) !== runtime) continue;
       const uid = statusOf(await readFile(`/proc/${pid}/status`, 'utf8')).get('Uid') ?? '';
       uids.push(...uid.split('\t').map(Number));
     } catch {

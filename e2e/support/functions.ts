@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Platform } from '@thaw/testkit/platform.ts';
+import { waitFor } from '@thaw/testkit/wait-for.ts';
 import { zip } from '@thaw/testkit/zip.ts';
 import { jsonOf, type Answer } from './http-call.ts';
 import { signedCall } from './signed-call.ts';
@@ -44,7 +45,18 @@ export async function createFunction(
     }),
   });
   assert.equal(answer.status, 200, answer.body.toString());
+  if (process.env['THAW_TEST_STEMS'] === 'wait') await waitForStems(platform);
   return functionName;
+}
+
+/** Until every kind of function that is deployed has a stem: what is called next then starts from one. */
+export async function waitForStems(platform: Platform): Promise<void> {
+  await waitFor('a stem of every kind', async () => {
+    const { stems } = jsonOf<{ stems: { perKind: number; kinds: number; waiting: number } }>(
+      await signedCall(platform, { method: 'GET', path: '/thaw/v1/info' }),
+    );
+    return stems.waiting >= Math.min(stems.perKind, 1) * stems.kinds ? true : undefined;
+  });
 }
 
 /** Gives a function an HTTP trigger and returns the address that the API tells. */

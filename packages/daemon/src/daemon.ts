@@ -224,7 +224,6 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     interpreters,
     runDirectory: data.runDirectory,
     shims,
-    stems,
     openAccess: (runnable, instanceId) => functionAccess.open(runnable, instanceId),
     log: (entry) => appendLines(logs, clock.now(), entry),
     onHook: (instance, { hook, ms, failure }, requestId) => {
@@ -258,7 +257,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         events.onStartFailed(instance, error);
       };
       const told = { onChange: events.onChange.bind(events), onStartFailed };
-      return new Instance(instanceDeps, told, prepared.apply(runnable), newInstanceId(clock.now()));
+      const ready = prepared.apply(runnable);
+      // Its way to the platform is made before its sandbox runs.
+      const isGranted = grants.grantOf(runnable) !== undefined;
+      const offer = isGranted ? { reason: 'it has a way to the platform' } : stems.take(ready);
+      const id = 'stem' in offer ? offer.stem.id : newInstanceId(clock.now());
+      return new Instance(instanceDeps, told, ready, id, offer);
     },
     onThrottled: (functionName) => metrics.onThrottled(functionName),
     onEvicted: (functionName) => metrics.onEvicted(functionName),
@@ -410,6 +414,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
           accountId: PLACE.accountId,
           dataDir: data.path,
           isolation: driver.name,
+          stems: stems.status(),
           warnings: [...sandboxes.warnings, ...driver.shortcomings],
           runtimes: interpreters.map(({ family, fullVersion, path }) => ({
             name: family,

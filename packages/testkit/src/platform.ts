@@ -107,10 +107,10 @@ export async function startPlatform(t: TestContext, options: PlatformOptions = {
   };
 }
 
-/** `THAW_TEST_STEMS=off` runs every test that says nothing of stems without them. */
+/** `THAW_TEST_STEMS=off` runs every test that says nothing of stems without them; with `wait` functions wait for one. */
 function stemsArguments(stems: number | undefined): string[] {
   const wanted = stems === undefined ? process.env['THAW_TEST_STEMS'] : String(stems);
-  return wanted === undefined || wanted === '' ? [] : ['--stems', wanted];
+  return wanted === undefined || wanted === '' || wanted === 'wait' ? [] : ['--stems', wanted];
 }
 
 /** Runs `thaw` with these arguments to its end. */

@@ -104,6 +104,12 @@ export interface InfoAnswer {
   readonly dataDir?: string;
   readonly accountId?: string;
   readonly isolation?: string;
+  readonly stems?: {
+    readonly perKind: number;
+    readonly kinds: number;
+    readonly waiting: number;
+    readonly unavailable?: string;
+  };
   readonly warnings?: readonly string[];
   readonly runtimes?: readonly { readonly name: string; readonly version?: string; readonly path?: string }[];
 }

@@ -19,9 +19,18 @@ export const command: Command = {
         ['url', info.url ?? client.platform.url],
         ['data', info.dataDir],
         ['isolation', info.isolation],
+        ['stems', stemsText(info.stems)],
         ['runtimes', runtimes.join('\n')],
       ]);
     });
     if (!output.isJson) for (const warning of info.warnings ?? []) output.warn(warning);
   },
 };
+
+function stemsText(stems: InfoAnswer['stems']): string | undefined {
+  if (stems === undefined) return undefined;
+  if (stems.unavailable !== undefined) return `none: ${stems.unavailable}`;
+  return stems.perKind === 0
+    ? 'off'
+    : `${stems.waiting} ready, ${stems.perKind} for each of ${stems.kinds} kinds`;
+}

@@ -27,7 +27,7 @@ import type { RuntimeEndpoint } from './runtime-endpoint.ts';
 import type { Shims } from './shims.ts';
 import { StartPhases, type StartTimings } from './start-phases.ts';
 import { changeFor } from './stem/stem-kind.ts';
-import type { StemOffer, StemPool } from './stem/stem-pool.ts';
+import type { StemOffer } from './stem/stem-pool.ts';
 import type { Stem } from './stem/stem.ts';
 
 /** Loading the code is given the function's own timeout, and at least this. */
@@ -47,8 +47,8 @@ export interface InstanceDeps {
   readonly interpreters: readonly Interpreter[];
   readonly runDirectory: string;
   readonly shims: Shims;
-  /** Where runtimes that have booted already come from; absent: there are none. */
-  readonly stems?: Pick<StemPool, 'take'>;
+  /** Where functions in images have their files from; absent: there are no such functions. */
+  readonly images?: Pick<ImageStore, 'mount'>;
   readonly log: (line: InstanceLog) => void;
   /** What an instance of this version may use of the platform, for as long as it lives; undefined: nothing. */
   readonly openAccess?: (runnable: RunnableVersion, instanceId: string) => InstanceAccess | undefined;
@@ -85,6 +85,7 @@ export class Instance {
   served = 0;
 
   readonly #deps: InstanceDeps;
+  readonly #offer: StemOffer;
   readonly #events: InstanceEvents;
   readonly #files: InstanceFiles;
   readonly #calls = new Set<InstanceCall>();
@@ -107,8 +108,16 @@ export class Instance {
   readonly #meter: InstanceMeter;
   #memorySample: { takenMs: number; bytes: number | undefined } = { takenMs: -Infinity, bytes: undefined };
 
-  constructor(deps: InstanceDeps, events: InstanceEvents, runnable: RunnableVersion, id: string) {
+  /** A stem that is offered is this instance's; its sandbox has the name of the instance, which is `id`. */
+  constructor(
+    deps: InstanceDeps,
+    events: InstanceEvents,
+    runnable: RunnableVersion,
+    id: string,
+    offer: StemOffer = { reason: 'there are no stems' },
+  ) {
     this.#deps = deps;
+    this.#offer = offer;
     this.#events = events;
     this.runnable = runnable;
     this.id = id;
@@ -218,17 +227,17 @@ export class Instance {
 
   /** Undefined where there is no stem for it, or none that is whole: then it starts as if there were no such thing. */
   async #becomeOfStem(endpoint: RuntimeEndpoint): Promise<Sandbox | undefined> {
-    const offer = this.#offerOfStem(endpoint);
-    if ('reason' in offer) {
-      this.#startKind = { name: 'cold', reason: offer.reason };
+    if ('reason' in this.#offer) {
+      this.#startKind = { name: 'cold', reason: this.#offer.reason };
       return undefined;
     }
-    const { stem } = offer;
+    const { stem } = this.#offer;
     try {
+      if (endpoint.adopt === undefined) throw new Error('its runtime takes no stem');
       const sandbox = await stem.become(changeFor(endpoint.spec), (source, text) =>
         this.#onOutput(source, text),
       );
-      endpoint.adopt?.(stem);
+      endpoint.adopt(stem);
       this.#stem = stem;
       this.#output = stem.output;
       this.#startKind = { name: 'stem' };
@@ -236,19 +245,12 @@ export class Instance {
       return sandbox;
     } catch (error) {
       stem.discard();
+      // What follows has the same name.
+      await stem.gone;
       const reason = error instanceof Error ? error.message : String(error);
       this.#startKind = { name: 'cold', reason };
       return undefined;
     }
-  }
-
-  #offerOfStem(endpoint: RuntimeEndpoint): StemOffer {
-    if (this.#deps.stems === undefined) return { reason: 'there are no stems' };
-    if (endpoint.adopt === undefined) {
-      const isAccess = endpoint instanceof AccessEndpoint;
-      return { reason: isAccess ? 'it has a way to the platform' : 'its program is its own' };
-    }
-    return this.#deps.stems.take(this.runnable);
   }
 
   /** Hands one invocation to the runtime. The caller has made sure of a free slot. */

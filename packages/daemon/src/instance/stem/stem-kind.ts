@@ -5,9 +5,11 @@ import { instanceFiles, sandboxSpec, type InstanceFiles } from '../instance-layo
 import { requireInterpreter, type Interpreter } from '../interpreters.ts';
 import { startupVariable } from './startup-variables.ts';
 
-/** Where a function's own directories appear. */
-const LATE_TARGETS = ['/code', '/opt'];
+/** Where a function's own directories appear, all of them read-only: its code, its layers, what was prepared for it. */
+const LATE_TARGETS = ['/code', '/opt', '/run/thaw/cache'];
 const LINK_TARGET = '/run/thaw/link';
+/** The same for every function of a runtime. */
+const COMMON_TARGETS = [LINK_TARGET, '/run/thaw/runtime', '/var/lang'];
 const MEGABYTE = 1024 * 1024;
 /** The smallest that a function may have: what a stem becomes never has less. */
 const STEM_MEMORY_BYTES = 128 * MEGABYTE;
@@ -46,6 +48,8 @@ export function stemKindOf(runnable: RunnableVersion, places: StemPlaces): StemK
   const files = instanceFiles(places.runDirectory, places.shimsDirectory, 'stem');
   const nobodys = { ...runnable, environment: {} };
   const own = sandboxSpec(nobodys, 'stem', interpreter, files, 'bubblewrap');
+  const odd = own.mounts.find(({ target, readOnly }) => !readOnly || !isKnownTarget(target));
+  if (odd !== undefined) return `${odd.target} cannot come into a running sandbox`;
   const { FC_FUNC_CODE_PATH: _code, FC_INSTANCE_ID: _instance, ...environment } = own.environment;
   const generic: SandboxSpec = {
     ...own,
@@ -71,6 +75,12 @@ export function stemKindOf(runnable: RunnableVersion, places: StemPlaces): StemK
       ),
     }),
   };
+}
+
+/** An unknown one would make a kind for each function. */
+function isKnownTarget(target: string): boolean {
+  const isCommon = COMMON_TARGETS.some((common) => target === common || target.startsWith(`${common}/`));
+  return isCommon || LATE_TARGETS.includes(target);
 }
 
 /** What of an instance's specification its stem lacks. */

@@ -23,6 +23,16 @@ export interface StemPoolDeps extends StemDeps {
   readonly log: PlatformLog;
 }
 
+export interface StemStatus {
+  /** Kept ready of each kind; 0: switched off. */
+  readonly perKind: number;
+  /** That deployed functions could use. */
+  readonly kinds: number;
+  readonly waiting: number;
+  /** Why there are none on this machine. */
+  readonly unavailable?: string;
+}
+
 /** A stem, or why there is none. */
 export type StemOffer = { readonly stem: Stem } | { readonly reason: string };
 
@@ -93,10 +103,18 @@ export class StemPool {
     return { stem };
   }
 
-  /** Kinds and stems, for whoever looks. */
-  counts(): { readonly kinds: number; readonly waiting: number } {
+  /** For whoever looks. */
+  status(): StemStatus {
+    const { base, places } = this.#deps;
     const waiting = [...this.#living].filter(({ isWaiting }) => isWaiting).length;
-    return { kinds: [...this.#pools.values()].filter(isInUse).length, waiting };
+    const kinds = [...this.#pools.values()].filter(isInUse).length;
+    const { cannotSpecialize } = places;
+    return {
+      perKind: base,
+      kinds,
+      waiting,
+      ...(cannotSpecialize === undefined ? {} : { unavailable: cannotSpecialize }),
+    };
   }
 
   async close(): Promise<void> {
