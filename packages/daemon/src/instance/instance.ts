@@ -17,7 +17,7 @@ import { InstanceMeter, type MeteredInterval } from './instance-meter.ts';
 import { runHook, type HookRun } from './run-hook.ts';
 import { exitError, timeoutError } from './exit-error.ts';
 import { InstanceCall, type CallSink } from './instance-call.ts';
-import { AccessEndpoint, accessPort } from './access-endpoint.ts';
+import { accessPort } from './access-endpoint.ts';
 import type { InstanceAccess } from './instance-access.ts';
 import { instanceFiles, type InstanceFiles } from './instance-layout.ts';
 import { InstanceOutput } from './instance-output.ts';
