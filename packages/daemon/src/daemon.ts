@@ -28,10 +28,12 @@ import { Listener } from './gateway/listener.ts';
 import { singleAccessKey } from './gateway/signature/access-keys.ts';
 import { RequestVerifier } from './gateway/signature/request-verifier.ts';
 import { SignedTokens } from './gateway/signature/signed-token.ts';
+import { ImageStore } from './image/image-store.ts';
+import { FullPullMounter } from './image/unpack/full-pull-mounter.ts';
 import { Instance, type InstanceDeps, type InstanceLog } from './instance/instance.ts';
 import { findInterpreters } from './instance/interpreters.ts';
-import { Shims } from './instance/shims.ts';
 import { PreparedCode } from './instance/prepared/prepared-code.ts';
+import { Shims } from './instance/shims.ts';
 import { StemPool } from './instance/stem/stem-pool.ts';
 import { InvocationRecorder } from './invocation/invocation-recorder.ts';
 import type { Invocation } from './invocation/invocation.ts';
@@ -63,11 +65,13 @@ export interface DaemonOptions {
   readonly isolation: 'auto' | 'bubblewrap' | 'process';
   readonly log: PlatformLog;
   readonly limits?: Partial<SchedulerLimits>;
+  /** Registries of images that may be asked over plain HTTP, besides those on the loopback: `host` or `host:port`. */
+  readonly insecureRegistries?: readonly string[];
   /** Booted runtimes kept ready for each kind of function that is deployed; 0: none. */
   readonly stems?: number;
-}
   /** Whether code is compiled ahead, after a deployment; absent: it is. */
   readonly preparesCode?: boolean;
+}
 
 export interface Daemon {
   readonly url: string;
@@ -151,7 +155,6 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   open.defer(() => sandboxes.close());
   const { driver } = sandboxes;
   const shims = await Shims.install(data.path, interpreters, log);
-
   const prepared = open.adopt(
     new PreparedCode({
       directory: join(data.path, 'prepared'),
@@ -175,6 +178,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     }),
     (opened) => opened.close(),
   );
+
   let url = '';
   // What functions may use themselves, by credentials of their own.
   const functionDoors: Door[] = [];
@@ -217,7 +221,17 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     (pool) => pool.close(),
   );
 
+  const insecureRegistries = options.insecureRegistries ?? [];
+  const images = open.adopt(
+    new ImageStore({
+      mounter: await FullPullMounter.open({ directory: join(data.path, 'images'), insecureRegistries }),
+      insecureRegistries,
+      log,
+    }),
+    (opened) => opened.close(),
+  );
   const instanceDeps: InstanceDeps = {
+    images,
     clock,
     wheel,
     driver,
@@ -274,6 +288,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const catalog = await Catalog.open({
     records,
     packages: codeStore,
+    images,
     clock,
     place: PLACE,
     onChanged: (functionName) => onChanged(functionName),
@@ -307,9 +322,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     const running = [...scheduler.instances()].map((instance) => instance.runnable);
     catalog
       .collectCode(running)
-      .catch((error: unknown) => log('error', 'unused code could not be removed', error));
+      .then(() => images.collect(new Set(catalog.images().flatMap(({ image }) => image?.image.digest ?? []))))
       .then(() => prepared.collect())
+      .catch((error: unknown) => log('error', 'unused code could not be removed', error));
   };
+  for (const { image, config } of catalog.images())
+    if (image !== undefined) images.prepare(image, config.customContainerConfig ?? {});
   const collecting = setInterval(collectCode, COLLECT_CODE_MS);
   collecting.unref();
   open.defer(() => clearInterval(collecting));
@@ -348,6 +366,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const keys = singleAccessKey(credentials.accessKeyId, credentials.accessKeySecret);
   const verifier = new RequestVerifier(keys, clock);
   const { routes } = catalog;
+  const triggers = new HttpTriggerDoor({ invocation, routes, verifier });
   const s3Door = new S3Door({
     objects,
     keys: {
@@ -358,7 +377,6 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     onPlatformError: (error, requestId) => log('error', `request ${requestId} failed`, error),
   });
   functionDoors.push(s3Door);
-  const triggers = new HttpTriggerDoor({ invocation, routes, verifier });
   const fcDoor: FcDoor = createFcDoor({
     catalog,
     verifier,
@@ -377,6 +395,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
           status: instance.state.name === 'busy' ? 'Active' : 'Idle',
           createdTimeMs: instance.startedAtMs,
         })),
+    imageState: (digest) => images.state(digest),
     provisionStatus: (functionName, qualifier) => provisioning.status(functionName, qualifier),
     abortInvocations: (functionName) => {
       for (const instance of scheduler.instances()) {
@@ -395,8 +414,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     doors: [
       new FcInvokeDoor({ invocation, routes, verifier }),
       triggers,
-      s3Door,
       new FcControlDoor(fcDoor),
+      s3Door,
       new ThawDoor({
         verifier,
         keys,

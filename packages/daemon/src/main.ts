@@ -10,6 +10,7 @@ export interface ServeOptions {
   /** Absent: the platform's default. */
   readonly stems?: number | undefined;
   readonly preparesCode: boolean;
+  readonly insecureRegistries: readonly string[];
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Command } from '../command.ts';
-import { parsePort, parseStems } from '../option-values.ts';
+import { parseHosts, parsePort, parseStems } from '../option-values.ts';
 
 interface Options {
   readonly host: string;
@@ -7,6 +7,7 @@ interface Options {
   readonly isolation: 'auto' | 'bubblewrap' | 'process';
   readonly stems?: number | undefined;
   readonly prepare: 'on' | 'off';
+  readonly insecureRegistry?: readonly string[] | undefined;
 }
 
 export const command: Command = {
@@ -33,6 +34,11 @@ export const command: Command = {
       parse: parseStems,
     },
     {
+      flags: '--insecure-registry <hosts>',
+      summary: 'registries of images to be asked over plain HTTP (host or host:port, with commas between)',
+      parse: parseHosts,
+    },
+    {
       flags: '--prepare <when>',
       summary: 'compile code ahead, after a deployment (Node and Python)',
       default: 'on',
@@ -44,8 +50,16 @@ export const command: Command = {
     { run: 'thaw serve --port 0 --data-dir ./data', does: 'a second platform, on a free port' },
   ],
   ownsSignals: true,
-  run: async ({ dataDir }, _args, { host, port, isolation, stems, prepare }: Options) => {
+  run: async ({ dataDir }, _args, { host, port, isolation, stems, prepare, insecureRegistry }: Options) => {
     const { serve } = await import('@thaw/daemon/main.ts');
-    await serve({ host, port, dataDir, isolation, stems, preparesCode: prepare === 'on' });
+    await serve({
+      host,
+      port,
+      dataDir,
+      isolation,
+      stems,
+      preparesCode: prepare === 'on',
+      insecureRegistries: insecureRegistry ?? [],
+    });
   },
 };

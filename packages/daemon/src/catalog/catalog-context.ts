@@ -6,6 +6,7 @@ import type { EventTrigger } from '../model/trigger.ts';
 import type { Records, RecordWrite } from '../store/records.ts';
 import type { AccountPlace } from './arn.ts';
 import type { CodePackages } from './code-intake.ts';
+import type { CatalogImages } from './container-image.ts';
 import type { RouteKeeper } from './route-keeper.ts';
 import type { RoutingTable } from './routing-table.ts';
 import type { UnpackedCode } from './unpacked-code.ts';
@@ -18,6 +19,8 @@ export interface CatalogContext {
   readonly keeper: RouteKeeper;
   readonly packages: CodePackages;
   readonly unpacked: UnpackedCode;
+  /** Absent where the platform has no store of images. */
+  readonly images: CatalogImages | undefined;
   readonly clock: Clock;
   readonly place: AccountPlace;
   /** Throws INVALID_ARGUMENT for a trigger whose configuration its source could not work with. */

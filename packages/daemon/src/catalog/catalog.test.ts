@@ -40,6 +40,7 @@ test('a function is routable when create returns, with defaults and FC variables
     initializer: { handler: 'index.init', timeout: 7 },
     timeoutMs: 3000,
     memoryMb: 512,
+    container: undefined,
     server: undefined,
     hot: undefined,
     hooks: { preFreeze: undefined, preStop: undefined, postThaw: undefined },

@@ -9,6 +9,7 @@ import { Aliases } from './aliases.ts';
 import type { AccountPlace } from './arn.ts';
 import { requireFunction, type CatalogContext } from './catalog-context.ts';
 import type { CodePackages } from './code-intake.ts';
+import type { CatalogImages } from './container-image.ts';
 import { Functions } from './functions.ts';
 import { Layers } from './layers.ts';
 import { LiveSessions, type LiveSession } from './live-sessions.ts';
@@ -24,6 +25,8 @@ import { FUNCTIONS, LAYERS, VERSIONS } from './record-kinds.ts';
 export interface CatalogOptions {
   readonly records: Records;
   readonly packages: CodePackages;
+  /** Without it there are no functions in images. */
+  readonly images?: CatalogImages;
   readonly clock: Clock;
   readonly place: AccountPlace;
   /** Told of a function after one of its routes, or a setting of its scaling, has changed. */
@@ -81,6 +84,7 @@ export class Catalog {
       keeper: this.#keeper,
       packages: options.packages,
       unpacked: this.#unpacked,
+      images: options.images,
       clock,
       place,
       checkTrigger: (trigger) => options.checkTrigger?.(trigger),
@@ -117,11 +121,7 @@ export class Catalog {
     this.layers.forgetUnused();
     const codes: CodeRef[] = LAYERS.list(this.#records).map(({ value }) => value.layer.code);
     const layerSets: (readonly CodeRef[])[] = [];
-    const versions = [
-      ...FUNCTIONS.list(this.#records).map(({ value }) => value.latest),
-      ...VERSIONS.list(this.#records).map(({ value }) => value),
-    ];
-    for (const version of versions) {
+    for (const version of this.#versions()) {
       codes.push(version.code);
       layerSets.push(this.#layersOf(version));
     }
@@ -135,8 +135,20 @@ export class Catalog {
     return await this.#packages.collect({ codes, layerSets });
   }
 
+  /** The images of all versions on record, with how each is to be had. */
+  images(): FunctionVersion[] {
+    return this.#versions().filter(({ image }) => image !== undefined);
+  }
+
   close(): Promise<void> {
     return this.#keeper.close();
+  }
+
+  #versions(): FunctionVersion[] {
+    return [
+      ...FUNCTIONS.list(this.#records).map(({ value }) => value.latest),
+      ...VERSIONS.list(this.#records).map(({ value }) => value),
+    ];
   }
 
   #layersOf(version: FunctionVersion): readonly CodeRef[] {

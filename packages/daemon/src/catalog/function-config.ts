@@ -7,12 +7,14 @@ import {
 import { LIMITS } from '@thaw/protocol/limits.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type {
+  CustomContainerConfig,
   CustomRuntimeConfig,
   FunctionConfig,
   InstanceLifecycleConfig,
   LifecycleHook,
 } from '../model/function.ts';
 import { BUCKETS_VARIABLE, parseBuckets } from '../model/function-grant.ts';
+import { requireContainerConfig } from './container-image.ts';
 import { sessionAffinityOf } from './keeping.ts';
 import { runtimeFamily } from './runtime-family.ts';
 
@@ -50,6 +52,10 @@ export function newConfig(input: CreateFunctionInput): FunctionConfig {
 export function changedConfig(current: FunctionConfig, input: UpdateFunctionInput): FunctionConfig {
   const cpu = input.cpu ?? current.cpu;
   const hotConfig = input.hotConfig ?? current.hotConfig;
+  const customContainerConfig =
+    input.customContainerConfig === undefined
+      ? current.customContainerConfig
+      : storedContainer(input.customContainerConfig);
   const customRuntimeConfig =
     input.customRuntimeConfig === undefined
       ? current.customRuntimeConfig
@@ -72,6 +78,7 @@ export function changedConfig(current: FunctionConfig, input: UpdateFunctionInpu
         ? current.instanceLifecycleConfig
         : configuredHooks(input.instanceLifecycleConfig),
     ...(customRuntimeConfig === undefined ? {} : { customRuntimeConfig }),
+    ...(customContainerConfig === undefined ? {} : { customContainerConfig }),
     ...(hotConfig === undefined ? {} : { hotConfig }),
     passthrough: { ...current.passthrough, ...passthroughOf(input) },
   };
@@ -111,6 +118,15 @@ function storedServer(given: NonNullable<UpdateFunctionInput['customRuntimeConfi
   };
 }
 
+/** What the platform itself says of an image is made anew for each answer. */
+function storedContainer(
+  given: NonNullable<UpdateFunctionInput['customContainerConfig']>,
+): CustomContainerConfig {
+  const { accelerationInfo: _info, resolvedImageUri: _uri, ...config } = given;
+  const stored: CustomContainerConfig = JSON.parse(JSON.stringify(config));
+  return stored;
+}
+
 function passthroughOf(input: UpdateFunctionInput): Record<string, unknown> {
   const given: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(input)) {
@@ -123,6 +139,7 @@ function passthroughOf(input: UpdateFunctionInput): Record<string, unknown> {
 function requireConsistent(config: FunctionConfig): void {
   runtimeFamily(config.runtime);
   sessionAffinityOf(config);
+  requireContainerConfig(config);
   if (config.cpu !== undefined) {
     const mbPerCore = config.memorySize / config.cpu;
     if (mbPerCore < MEMORY_MB_PER_CORE_MIN || mbPerCore > MEMORY_MB_PER_CORE_MAX) {

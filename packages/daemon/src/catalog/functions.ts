@@ -11,7 +11,8 @@ import {
   writeNew,
   type CatalogContext,
 } from './catalog-context.ts';
-import { takeIn, type NewCode } from './code-intake.ts';
+import type { NewCode } from './code-intake.ts';
+import { CONTAINER_RUNTIME, resolveImage, takeCode } from './container-image.ts';
 import { changedConfig, newConfig, runsEqually } from './function-config.ts';
 import { byCodeUnits, decodeToken, encodeToken, firstBehind, type Page, type PageRequest } from './page.ts';
 import { newRevision } from './revision.ts';
@@ -45,14 +46,15 @@ export class Functions {
   }
 
   /** Throws FUNCTION_EXISTS, UNSUPPORTED_RUNTIME, LAYER_NOT_FOUND, INVALID_ARGUMENT, INVALID_CODE_PACKAGE. */
-  async create(input: CreateFunctionInput, newCode: NewCode): Promise<FunctionRecord> {
-    const { records, packages, unpacked, clock } = this.#context;
+  async create(input: CreateFunctionInput, newCode: NewCode | undefined): Promise<FunctionRecord> {
+    const { records, packages, unpacked, images, clock } = this.#context;
     const { functionName } = input;
     const exists = `function '${functionName}' already exists`;
     const config = newConfig(input);
     if (readFunction(records, functionName) !== undefined) throw new ThawError('FUNCTION_EXISTS', exists);
     const layers = requireLayerCode(records, config.layers, []);
-    const codeRef = await takeIn(packages, newCode);
+    const codeRef = await takeCode(packages, config.runtime, newCode);
+    const image = await resolveImage(images, config);
     await unpacked.prepare(codeRef, layers);
     // A layer may have gone while the code was unpacked.
     requireLayerCode(records, config.layers, []);
@@ -62,6 +64,7 @@ export class Functions {
       latest: {
         config,
         code: codeRef,
+        ...(image === undefined ? {} : { image }),
         versionId: LATEST,
         revision: newRevision(),
         description: config.description,
@@ -79,6 +82,7 @@ export class Functions {
       expectedRevision: 0,
     } as const;
     writeNew(this.#context, [put], 'FUNCTION_EXISTS', exists);
+    this.#prepareImage(record);
     return record;
   }
 
@@ -88,30 +92,45 @@ export class Functions {
     input: UpdateFunctionInput,
     newCode: NewCode | undefined,
   ): Promise<FunctionRecord> {
-    const { records, packages, unpacked, clock } = this.#context;
-    changedConfig(requireFunction(records, functionName).record.latest.config, input);
-    const addedCode = newCode === undefined ? undefined : await takeIn(packages, newCode);
+    const { records, packages, unpacked, images, clock } = this.#context;
+    const wanted = changedConfig(requireFunction(records, functionName).record.latest.config, input);
+    const hadImage = requireFunction(records, functionName).record.latest.image !== undefined;
+    const changesKind = hadImage !== (wanted.runtime === CONTAINER_RUNTIME);
+    const addedCode =
+      newCode === undefined && !changesKind ? undefined : await takeCode(packages, wanted.runtime, newCode);
+    // The name is asked again whenever it is given: that is how a tag's new meaning is deployed.
+    const addedImage =
+      input.customContainerConfig === undefined && !changesKind
+        ? undefined
+        : await resolveImage(images, wanted);
     for (let attempt = 0; attempt < UPDATE_ATTEMPTS_MAX; attempt += 1) {
       const before = requireFunction(records, functionName);
       const { latest } = before.record;
       const config = changedConfig(latest.config, input);
       const codeRef = addedCode ?? latest.code;
+      const image = config.runtime === CONTAINER_RUNTIME ? (addedImage ?? latest.image) : undefined;
       await unpacked.prepare(codeRef, requireLayerCode(records, config.layers, latest.config.layers));
       if (requireFunction(records, functionName).storeRevision !== before.storeRevision) continue;
       requireLayerCode(records, config.layers, latest.config.layers);
-      const isUnchanged = codeRef.zipDigest === latest.code.zipDigest && runsEqually(config, latest.config);
+      const isUnchanged =
+        codeRef.zipDigest === latest.code.zipDigest &&
+        image?.image.digest === latest.image?.image.digest &&
+        runsEqually(config, latest.config);
+      const { image: _before, ...unimaged } = latest;
       const record: FunctionRecord = {
         ...before.record,
         latest: {
-          ...latest,
+          ...unimaged,
           config,
           code: codeRef,
+          ...(image === undefined ? {} : { image }),
           revision: isUnchanged ? latest.revision : newRevision(),
           description: config.description,
           lastModifiedTime: timeStamp(clock),
         },
       };
       this.#replace(record, before.storeRevision);
+      this.#prepareImage(record);
       return record;
     }
     throw new ThawError(
@@ -192,6 +211,11 @@ export class Functions {
     this.#retag(functionNames, (current) =>
       keys === 'all' ? [] : current.filter((tag) => !keys.includes(tag.Key)),
     );
+  }
+
+  #prepareImage({ latest: { config, image } }: FunctionRecord): void {
+    if (image === undefined || config.customContainerConfig === undefined) return;
+    this.#context.images?.prepare(image, config.customContainerConfig);
   }
 
   #retag(functionNames: readonly string[], change: (current: readonly Tag[]) => readonly Tag[]): void {

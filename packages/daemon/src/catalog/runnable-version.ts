@@ -1,6 +1,7 @@
 import type { FunctionConfig, FunctionVersion, HotFunctionConfig } from '../model/function.ts';
-import type { RunnableVersion, ServerConfig } from '../model/runnable.ts';
+import type { RunnableVersion, RuntimeFamily, ServerConfig } from '../model/runnable.ts';
 import type { AccountPlace } from './arn.ts';
+import { CONTAINER_RUNTIME, containerCommand, containerOf } from './container-image.ts';
 import { FREEZE_AFTER_VARIABLE } from './function-config.ts';
 import { idleMsMaxOf, sessionAffinityOf } from './keeping.ts';
 import { runtimeFamily } from './runtime-family.ts';
@@ -18,7 +19,7 @@ export function runnableVersion(
   place: AccountPlace,
 ): RunnableVersion {
   const { config } = version;
-  const family = runtimeFamily(config.runtime);
+  const family = familyOf(config);
   const hot = family === 'hot' ? (config.hotConfig ?? HOT_DEFAULTS) : undefined;
   return {
     key: `${config.functionName}@${version.revision}`,
@@ -28,8 +29,9 @@ export function runnableVersion(
     runtime: config.runtime,
     handler: config.handler,
     handlerType: handlerTypeOf(config),
-    server: family === 'custom' ? serverOf(config) : undefined,
-    hot: hot === undefined ? undefined : { command: commandOf(config), format: hot.format },
+    container: containerOf(version),
+    server: family === 'custom' || family === 'action' ? serverOf(version) : undefined,
+    hot: hot === undefined ? undefined : { command: commandOf(version), format: hot.format },
     initializer: config.instanceLifecycleConfig.initializer,
     hooks: {
       preFreeze: config.instanceLifecycleConfig.preFreeze,
@@ -86,16 +88,39 @@ function environmentOf(version: FunctionVersion, place: AccountPlace): Readonly<
 const BOOTSTRAP = '/code/bootstrap';
 const SERVER_PORT_DEFAULT = 9000;
 
-function commandOf({ customRuntimeConfig }: FunctionConfig): [string, ...string[]] {
+/** An image may hold any kind; its function's configuration says which. */
+function familyOf(config: FunctionConfig): RuntimeFamily {
+  if (config.runtime !== CONTAINER_RUNTIME) return runtimeFamily(config.runtime);
+  if (config.hotConfig !== undefined) return 'hot';
+  return config.customContainerConfig?.actionContainer === true ? 'action' : 'custom';
+}
+
+function commandOf({ config, image }: FunctionVersion): [string, ...string[]] {
+  const { customContainerConfig, customRuntimeConfig } = config;
+  if (image !== undefined && customContainerConfig !== undefined)
+    return containerCommand(customContainerConfig, image.image.config);
   const { command = [], args = [] } = customRuntimeConfig ?? {};
   const [program = BOOTSTRAP, ...rest] = command;
   return [program, ...rest, ...args];
 }
 
-function serverOf(config: FunctionConfig): ServerConfig {
+const ACTION_PORT_DEFAULT = 8080;
+
+function serverOf(version: FunctionVersion): ServerConfig {
+  const { config } = version;
+  const { customContainerConfig } = config;
+  if (customContainerConfig !== undefined) {
+    const isAction = customContainerConfig.actionContainer === true;
+    return {
+      command: commandOf(version),
+      port: customContainerConfig.port ?? (isAction ? ACTION_PORT_DEFAULT : SERVER_PORT_DEFAULT),
+      healthCheck: customContainerConfig.healthCheckConfig,
+      mayPoll: false,
+    };
+  }
   const { port, healthCheckConfig } = config.customRuntimeConfig ?? {};
   return {
-    command: commandOf(config),
+    command: commandOf(version),
     port: port ?? SERVER_PORT_DEFAULT,
     healthCheck: healthCheckConfig,
     mayPoll: port === undefined,

@@ -3,7 +3,7 @@ import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { RuntimeFamily } from '../model/runnable.ts';
 
 /** FC's other runtimes: known, so that the message can say that the name is right and the version is not. */
-const NOT_IN_THIS_VERSION = ['custom-container', 'go1', 'php7.2', 'dotnetcore3.1'];
+const NOT_IN_THIS_VERSION = ['go1', 'php7.2', 'dotnetcore3.1'];
 
 /** What runs a runtime. Throws UNSUPPORTED_RUNTIME. */
 export function runtimeFamily(runtime: string): RuntimeFamily {

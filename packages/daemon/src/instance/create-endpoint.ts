@@ -22,6 +22,7 @@ function endpointOf(context: EndpointContext, events: RuntimeEvents): RuntimeEnd
     case 'java':
       return new LinkEndpoint(context, events);
     case 'custom':
+    case 'action':
       return context.runnable.server?.mayPoll === true
         ? new PollEndpoint(context, events)
         : new HttpEndpoint(context, events);

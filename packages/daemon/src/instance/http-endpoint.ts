@@ -3,6 +3,7 @@ import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { ServerConfig } from '../model/runnable.ts';
 import type { Sandbox, SandboxExit, SandboxSpec } from '../sandbox/sandbox.ts';
 import { HealthChecks } from '../transport/http/health-check.ts';
+import { ActionConnection } from '../transport/http/action-connection.ts';
 import { HttpConnection } from '../transport/http/http-connection.ts';
 import type { RuntimeConnection, RuntimeEvents } from '../transport/runtime-connection.ts';
 import type { EndpointContext, RuntimeEndpoint } from './runtime-endpoint.ts';
@@ -25,6 +26,8 @@ export class HttpEndpoint implements RuntimeEndpoint {
   readonly #events: RuntimeEvents;
   readonly #server: ServerConfig;
   #connection: HttpConnection | undefined;
+  /** What the server is called through, where it is an action container. */
+  #action: ActionConnection | undefined;
   #health: HealthChecks | undefined;
   #startLimit: NodeJS.Timeout | undefined;
   #stopWaiting: (() => void) | undefined;
@@ -42,7 +45,7 @@ export class HttpEndpoint implements RuntimeEndpoint {
   }
 
   get connection(): RuntimeConnection | undefined {
-    return this.#connection;
+    return this.#action ?? this.#connection;
   }
 
   async open(): Promise<void> {
@@ -95,6 +98,10 @@ export class HttpEndpoint implements RuntimeEndpoint {
     this.#isUp = true;
     clearTimeout(this.#startLimit);
     this.#events.onBooted();
+    if (this.#context.runnable.family === 'action') {
+      this.#initializeAction(connection);
+      return;
+    }
     if (this.#context.runnable.initializer === undefined) {
       this.#onReady(connection);
       return;
@@ -106,6 +113,17 @@ export class HttpEndpoint implements RuntimeEndpoint {
       // A server that died over it is told of by its exit, which says how.
       else if (error.errorType !== 'ConnectionClosed')
         this.#events.onStartFailed({ phase: 'initializer', error });
+    });
+  }
+
+  #initializeAction(connection: HttpConnection): void {
+    const action = new ActionConnection(connection, this.#context.runnable);
+    this.#action = action;
+    action.initialize((error) => {
+      if (this.#isClosed) return;
+      if (error === undefined) this.#onReady(connection);
+      // A container that died over it is told of by its exit, which says how.
+      else if (error.errorType !== 'ConnectionClosed') this.#events.onStartFailed({ phase: 'load', error });
     });
   }
 

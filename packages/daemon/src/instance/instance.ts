@@ -2,6 +2,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../base/clock.ts';
 import type { DeadlineWheel } from '../base/deadline-wheel.ts';
+import type { ImageStore } from '../image/image-store.ts';
 import type { RunnableVersion } from '../model/runnable.ts';
 import type { Sandbox, SandboxDriver, SandboxExit } from '../sandbox/sandbox.ts';
 import type {
@@ -22,6 +23,7 @@ import type { InstanceAccess } from './instance-access.ts';
 import { instanceFiles, type InstanceFiles } from './instance-layout.ts';
 import { InstanceOutput } from './instance-output.ts';
 import { inFlightOf, nextState, type InstanceEvent, type InstanceState } from './instance-state.ts';
+import { InstanceRoot } from './instance-root.ts';
 import type { Interpreter } from './interpreters.ts';
 import type { RuntimeEndpoint } from './runtime-endpoint.ts';
 import type { Shims } from './shims.ts';
@@ -89,6 +91,7 @@ export class Instance {
   readonly #events: InstanceEvents;
   readonly #files: InstanceFiles;
   readonly #calls = new Set<InstanceCall>();
+  readonly #root = new InstanceRoot();
   readonly #phases: StartPhases;
   #output: InstanceOutput;
   readonly #stopped = Promise.withResolvers<void>();
@@ -182,6 +185,8 @@ export class Instance {
   async start(): Promise<void> {
     const { driver, interpreters } = this.#deps;
     try {
+      const root = await this.#root.mount(this.#deps.images, this.runnable);
+      if (root !== undefined) this.#log('', 'platform', `image: ${root.mode}, ${root.reason}\n`);
       this.#access = this.#deps.openAccess?.(this.runnable, this.id);
       const endpoint = createEndpoint(
         {
@@ -192,6 +197,7 @@ export class Instance {
           shims: this.#deps.shims,
           files: this.#files,
           driver: driver.name,
+          root,
           note: (text) => this.#log('', 'platform', text),
         },
         this.#runtimeEvents(),
@@ -304,6 +310,7 @@ export class Instance {
     }
     this.drain();
     this.#handBack();
+    if (this.#sandbox === undefined && this.#endpoint === undefined) this.#root.release();
     this.#sandbox?.kill();
   }
 
@@ -524,6 +531,7 @@ export class Instance {
     this.#meter.stop(this.#deps.clock.monotonicMs());
     this.#endpoint?.close();
     this.#access?.close();
+    this.#root.release();
     this.#output.close();
     await this.#stem?.gone;
     try {

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import type { RunnableVersion } from '../model/runnable.ts';
 import type { SandboxMount, SandboxSpec } from '../sandbox/sandbox.ts';
+import { containerSpec } from './container-layout.ts';
 import type { Interpreter } from './interpreters.ts';
 import type { EndpointContext } from './runtime-endpoint.ts';
 
@@ -11,9 +12,13 @@ const SYSTEM_PATH = '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin';
 
 /** What to start for a program of the user's own, in whatever language. */
 export function programSpec(
-  { runnable, instanceId, interpreters, files, driver }: EndpointContext,
+  { runnable, instanceId, interpreters, files, driver, root }: EndpointContext,
   command: readonly [string, ...string[]],
 ): SandboxSpec {
+  if (runnable.container !== undefined && root !== undefined) {
+    const setting = { instanceId, outputSocket: files.outputSocket };
+    return containerSpec(runnable, runnable.container, root, setting, command);
+  }
   const isShared = driver === 'process';
   const code = isShared ? runnable.codeDirectory : '/code';
   const layers = isShared ? (runnable.layerDirectory ?? '/nonexistent') : '/opt';

@@ -12,7 +12,7 @@ export async function requireCommand(
   runnable: RunnableVersion,
   [program]: readonly [string, ...string[]],
 ): Promise<void> {
-  if (!program.startsWith('/code/')) return;
+  if (!program.startsWith('/code/') || runnable.container !== undefined) return;
   const path = inCode(program, runnable.codeDirectory);
   const problem = (await can(path, constants.F_OK))
     ? (await can(path, constants.X_OK))

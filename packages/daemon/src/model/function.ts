@@ -1,3 +1,5 @@
+import type { Image } from './image.ts';
+
 /**
  * What a function is, in the resource model of Function Compute 3.0: field names and units are the API's own, so that
  * a stored record, an API answer and a log line speak of the same thing. Unset optional fields are absent.
@@ -50,6 +52,28 @@ export interface HotFunctionConfig {
   readonly idleTimeout: number;
 }
 
+/** The image of a `custom-container` function, and what to run of it. */
+export interface CustomContainerConfig {
+  /** As the user wrote it. */
+  readonly image: string;
+  readonly command?: readonly string[];
+  readonly entrypoint?: readonly string[];
+  readonly args?: readonly string[];
+  readonly port?: number;
+  readonly healthCheckConfig?: HealthCheck;
+  readonly registryConfig?: RegistryConfig;
+  /** An OpenWhisk-style action container instead of a web server. */
+  readonly actionContainer?: boolean;
+  readonly acrInstanceId?: string;
+  readonly accelerationType?: string;
+}
+
+export interface RegistryConfig {
+  readonly authConfig?: { readonly userName?: string; readonly password?: string };
+  readonly certConfig?: { readonly insecure?: boolean; readonly rootCaCertBase64?: string };
+  readonly networkConfig?: unknown;
+}
+
 export interface Tag {
   readonly Key: string;
   readonly Value: string;
@@ -77,6 +101,8 @@ export interface FunctionConfig {
   readonly instanceLifecycleConfig: InstanceLifecycleConfig;
   /** Present where the client gave one. */
   readonly customRuntimeConfig?: CustomRuntimeConfig;
+  /** Present exactly for runtime `custom-container`. */
+  readonly customContainerConfig?: CustomContainerConfig;
   /** Present where the client gave one. */
   readonly hotConfig?: HotFunctionConfig;
   /**
@@ -95,10 +121,19 @@ export interface CodeRef {
   readonly checksum: string;
 }
 
+/** An image by its digest, so that a version runs the same whatever becomes of its tag. */
+export interface ResolvedImage {
+  /** `registry/repository@digest`. */
+  readonly uri: string;
+  readonly image: Image;
+}
+
 /** One version of a function: config and code that never change once published. */
 export interface FunctionVersion {
   readonly config: FunctionConfig;
   readonly code: CodeRef;
+  /** What the image's name meant when the version was made. Present exactly for runtime `custom-container`. */
+  readonly image?: ResolvedImage;
   /** `LATEST` or a decimal number. */
   readonly versionId: string;
   /** Changes whenever config or code of this version do: instances of another revision serve no new request. */

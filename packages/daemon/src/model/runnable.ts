@@ -1,11 +1,14 @@
-import type { HealthCheck, HotFormat, LifecycleHook } from './function.ts';
+import type { HealthCheck, HotFormat, LifecycleHook, RegistryConfig, ResolvedImage } from './function.ts';
 import type { SessionAffinity } from './session-affinity.ts';
 
 /** A language that has a shim of ours. */
 export type ShimFamily = 'nodejs' | 'python3' | 'java';
 
-/** What decides how an instance is started and reached: `custom` is a web server of the user's own, `hot` a program on stdin and stdout. */
-export type RuntimeFamily = ShimFamily | 'custom' | 'hot';
+/**
+ * What decides how an instance is started and reached: `custom` is a web server of the user's own, `hot` a program on stdin
+ * and stdout, `action` an OpenWhisk-style action container.
+ */
+export type RuntimeFamily = ShimFamily | 'custom' | 'hot' | 'action';
 
 /** The web server of a `custom` runtime. */
 export interface ServerConfig {
@@ -23,6 +26,15 @@ export interface HotConfig {
   readonly format: HotFormat;
 }
 
+/** What runs an image where the function says so; `default` is the platform's own driver. */
+export type ContainerIsolation = 'default' | 'runc' | 'runsc';
+
+/** The image of a `custom-container` function. */
+export interface ContainerConfig extends ResolvedImage {
+  readonly registry: RegistryConfig;
+  readonly isolation: ContainerIsolation;
+}
+
 /**
  * One version of one function with everything resolved that running it takes: the only thing that the invocation path
  * knows of a function. Made once when a record changes, never per request.
@@ -37,7 +49,9 @@ export interface RunnableVersion {
   readonly runtime: string;
   readonly handler: string;
   readonly handlerType: 'auto' | 'event' | 'http';
-  /** Present exactly for family `custom`. */
+  /** Present exactly for runtime `custom-container`: the files that it runs from, instead of the host's and its code. */
+  readonly container: ContainerConfig | undefined;
+  /** Present exactly for the families `custom` and `action`. */
   readonly server: ServerConfig | undefined;
   /** Present exactly for family `hot`. */
   readonly hot: HotConfig | undefined;
@@ -68,9 +82,9 @@ export interface RunnableVersion {
   readonly codeDirectory: string;
   /** Directory with the merged layers, or undefined when there are none; immutable. */
   readonly layerDirectory: string | undefined;
+  /** Directory with V8's compile cache for the code, where one was prepared; immutable. */
+  readonly compileCacheDirectory?: string | undefined;
   readonly codeChecksum: string;
   readonly logProject: string;
   readonly logStore: string;
 }
-  /** Directory with V8's compile cache for the code, where one was prepared; immutable. */
-  readonly compileCacheDirectory?: string | undefined;

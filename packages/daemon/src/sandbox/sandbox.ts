@@ -68,6 +68,10 @@ export interface SandboxSpec {
    * 666, in a directory that is not reachable on the host); a socket works in a read-only mount too.
    */
   readonly mounts: readonly SandboxMount[];
+  /** Whose files the sandbox sees; absent: the driver's base root. Drivers without mounts refuse it. */
+  readonly root?: SandboxRoot | undefined;
+  /** What runs it where that is to be said; absent: the platform's driver. Only sandboxes with a root of their own. */
+  readonly runtime?: ContainerRuntime | undefined;
   readonly memoryBytesMax: number;
   /** Cores at most; undefined: as many as the machine has. */
   readonly cpu: number | undefined;
@@ -101,6 +105,24 @@ export interface SandboxSpec {
   readonly loopbackPort?: number | undefined;
   /** Directories inside that are empty until `specialize` fills them. Absent: there will be no such call. */
   readonly lateTargets?: readonly string[] | undefined;
+}
+
+/** Runtimes of the Open Container Initiative; `runsc` is gVisor. */
+export type ContainerRuntime = 'runc' | 'runsc';
+
+/**
+ * The root of a sandbox that runs from an image: the image's files and over them a layer of its own, to write to. Where the
+ * platform is root its ids are those inside, moved by `imageIds()` on the host; otherwise everything belongs to `user`.
+ */
+export interface SandboxRoot {
+  /** Directory on the host that nobody writes to. */
+  readonly lower: string;
+  /** For what the sandbox writes; it counts as memory, so the smaller of this and `memoryBytesMax` holds. */
+  readonly writableBytesMax: number;
+  /** Whom the command runs as, in ids of the image. */
+  readonly user: { readonly uid: number; readonly gid: number; readonly groups: readonly number[] };
+  /** Made for the user, since the image has it not. */
+  readonly missingDirectory: string | undefined;
 }
 
 export interface SandboxServer {

@@ -129,6 +129,7 @@ export function simulatedFunction(
     runtime: 'nodejs20',
     handler: 'index.handler',
     handlerType: 'auto',
+    container: undefined,
     server: undefined,
     hot: undefined,
     initializer: undefined,

@@ -4,7 +4,7 @@ import { allowed, requiredText, text, wholeNumber } from './fields.ts';
 const WORDS_MAX = 64;
 const WORD_CHARACTERS_MAX = 4096;
 
-const words = z
+export const words = z
   .array(
     text(WORD_CHARACTERS_MAX).refine((word) => !word.includes('\0'), {
       error: 'must not hold a NUL character',
@@ -15,7 +15,7 @@ const words = z
   .default([]);
 
 const portRule = allowed('a port from 1 to 65535');
-const port = z
+export const port = z
   .number({ error: portRule })
   .int({ error: portRule })
   .min(1, { error: portRule })
@@ -34,17 +34,19 @@ const healthCheckConfig = z.object(
   { error: allowed('an object with httpGetUrl') },
 );
 
+/** Clients send an object without a path where nothing is configured. */
+export const healthCheckSetting = z.preprocess(
+  (given) => (isUnset(given) ? undefined : given),
+  healthCheckConfig.optional(),
+);
+
 /** The web server of a `custom` runtime: what starts it, where it listens, and how to see that it is well. */
 export const customRuntimeConfig = z.object(
   {
     command: words,
     args: words,
     port: port.optional(),
-    /** Clients send an object without a path where nothing is configured. */
-    healthCheckConfig: z.preprocess(
-      (given) => (isUnset(given) ? undefined : given),
-      healthCheckConfig.optional(),
-    ),
+    healthCheckConfig: healthCheckSetting,
   },
   { error: allowed('an object') },
 );

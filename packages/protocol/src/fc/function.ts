@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { LIMITS } from '../limits.ts';
 import { codeLocation } from './code.ts';
 import { allowed, description, flag, functionName, requiredText, text, wholeNumber } from './fields.ts';
+import { customContainerConfig } from './custom-container.ts';
 import { customRuntimeConfig } from './custom-runtime.ts';
 import { hotConfig } from './hot-config.ts';
 import { tags } from './tag.ts';
@@ -94,7 +95,6 @@ const passthroughFields = {
   tracingConfig: freeForm.optional(),
   gpuConfig: freeForm.optional(),
   customDNS: freeForm.optional(),
-  customContainerConfig: freeForm.optional(),
   instanceIsolationMode: text(32).optional(),
   sessionAffinity: text(64).optional(),
   sessionAffinityConfig: text(4096).optional(),
@@ -122,23 +122,30 @@ const configFields = {
   internetAccess: flag().optional(),
   instanceLifecycleConfig: instanceLifecycleConfig.optional(),
   customRuntimeConfig: customRuntimeConfig.optional(),
+  customContainerConfig: customContainerConfig.optional(),
   hotConfig: hotConfig.optional(),
   ...passthroughFields,
 };
 
 const body = { error: allowed('a JSON object') };
 
-export const createFunctionInput = z.object(
-  {
-    ...configFields,
-    functionName,
-    runtime: requiredText(64),
-    handler,
-    code: codeLocation,
-    tags: tags.optional(),
-  },
-  body,
-);
+export const createFunctionInput = z
+  .object(
+    {
+      ...configFields,
+      functionName,
+      runtime: requiredText(64),
+      handler,
+      code: codeLocation.optional(),
+      tags: tags.optional(),
+    },
+    body,
+  )
+  // A function in an image has its code there.
+  .refine(({ runtime, code }) => code !== undefined || runtime === 'custom-container', {
+    path: ['code'],
+    error: 'is required',
+  });
 export type CreateFunctionInput = z.infer<typeof createFunctionInput>;
 
 export const updateFunctionInput = z.object({ ...configFields, code: codeLocation.optional() }, body);

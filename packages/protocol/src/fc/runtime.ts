@@ -25,6 +25,7 @@ export const RUNTIMES = [
   'custom.debian10',
   'custom.debian11',
   'custom.debian12',
+  'custom-container',
   'hot',
 ] as const;
 

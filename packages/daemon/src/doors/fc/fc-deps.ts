@@ -3,6 +3,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { ProvisionStatus } from '../../catalog/provisioning.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import type { UploadStore } from '../../catalog/upload-store.ts';
+import type { ImageState } from '../../image/image-store.ts';
 import type { RequestVerifier } from '../../gateway/signature/request-verifier.ts';
 import type { SignedTokens } from '../../gateway/signature/signed-token.ts';
 import type { ControlRequest } from './control-request.ts';
@@ -30,6 +31,8 @@ export interface FcDeps {
   readonly listInstances: (functionName: string) => readonly InstanceListing[];
   /** How far the provisioned instances of a function and qualifier have come. */
   readonly provisionStatus: (functionName: string, qualifier: string) => ProvisionStatus;
+  /** How far an image is that a version runs from, by its digest. */
+  readonly imageState: (digest: string) => ImageState;
   /** Ends what runs of a function that was disabled with `abortOngoingRequest`. */
   readonly abortInvocations: (functionName: string) => void;
   /** Told of failures that are the platform's own, for the log. */

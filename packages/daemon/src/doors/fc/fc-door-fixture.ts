@@ -43,6 +43,7 @@ export async function serveFc(
     clock,
     publicUrl: undefined,
     listInstances: () => instances,
+    imageState: () => ({ state: 'pending' }),
     provisionStatus: () => ({ target: 3, current: 1, currentError: 'no room' }),
     abortInvocations: (functionName) => aborted.push(functionName),
     onPlatformError: (error) => failures.push(error),

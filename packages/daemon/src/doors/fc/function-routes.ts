@@ -21,7 +21,7 @@ export function functionRoutes(deps: FcDeps): readonly FcRoute[] {
   const { functions, versions, layers } = catalog;
 
   const bodyOf = (record: FunctionRecord, version: FunctionVersion = record.latest): object =>
-    functionBody(record, version, catalog.place, (arn) => layers.sizeOf(arn));
+    functionBody(record, version, catalog.place, (arn) => layers.sizeOf(arn), deps.imageState);
 
   return [
     {
@@ -30,6 +30,7 @@ export function functionRoutes(deps: FcDeps): readonly FcRoute[] {
       bodyBytesMax,
       handle: async ({ json }) => {
         const input = parseFc(createFunctionInput, json);
+        if (input.code === undefined) return bodyOf(await functions.create(input, undefined));
         return bodyOf(await withNewCode(deps, input.code, (code) => functions.create(input, code)));
       },
     },

@@ -6,7 +6,15 @@ import type {
   ProvisionConfig,
   ScalingConfig,
 } from '../../catalog/settings.ts';
-import type { Alias, CodeRef, FunctionRecord, FunctionVersion, Layer } from '../../model/function.ts';
+import type { ImageState } from '../../image/image-store.ts';
+import type {
+  Alias,
+  CodeRef,
+  CustomContainerConfig,
+  FunctionRecord,
+  FunctionVersion,
+  Layer,
+} from '../../model/function.ts';
 import type { Trigger } from '../../model/trigger.ts';
 
 /** How the API spells what the catalog keeps. */
@@ -16,9 +24,11 @@ export function functionBody(
   version: FunctionVersion,
   place: AccountPlace,
   sizeOfLayer: (arn: string) => number,
+  imageState: (digest: string) => ImageState,
 ): object {
   const { config, code } = version;
-  const { passthrough, layers, ...fields } = config;
+  const { passthrough, layers, customContainerConfig, ...fields } = config;
+  const image = version.image === undefined ? undefined : imageState(version.image.image.digest);
   return {
     ...passthrough,
     ...fields,
@@ -30,14 +40,53 @@ export function functionBody(
     codeChecksum: code.checksum,
     createdTime: record.createdTime,
     lastModifiedTime: version.lastModifiedTime,
-    state: 'Active',
-    lastUpdateStatus: 'Successful',
+    ...(customContainerConfig === undefined
+      ? {}
+      : { customContainerConfig: containerBody(customContainerConfig, version, image) }),
+    ...stateBody(image),
     tags: record.tags,
     ...(record.disabledReason === undefined
       ? {}
       : { invocationRestriction: { disable: true, reason: record.disabledReason } }),
   };
 }
+
+/** A function in an image can be called from the start; `Pending` says that the first call waits for the image. */
+function stateBody(image: ImageState | undefined): object {
+  if (image === undefined || image.state === 'ready')
+    return { state: 'Active', lastUpdateStatus: 'Successful' };
+  if (image.state === 'pending') return { state: 'Pending', lastUpdateStatus: 'InProgress' };
+  const { code: stateReasonCode, message: stateReason } = image.error;
+  return {
+    state: 'Failed',
+    stateReason,
+    stateReasonCode,
+    lastUpdateStatus: 'Failed',
+    lastUpdateStatusReason: stateReason,
+    lastUpdateStatusReasonCode: stateReasonCode,
+  };
+}
+
+/** Without the password: whoever may read a function need not be able to pull for its owner. */
+function containerBody(
+  { registryConfig, ...config }: CustomContainerConfig,
+  { image }: FunctionVersion,
+  state: ImageState | undefined,
+): object {
+  const { authConfig, ...registry } = registryConfig ?? {};
+  const { password: _secret, ...auth } = authConfig ?? {};
+  return {
+    ...config,
+    ...(registryConfig === undefined
+      ? {}
+      : { registryConfig: { ...registry, ...(authConfig === undefined ? {} : { authConfig: auth }) } }),
+    ...(image === undefined ? {} : { resolvedImageUri: image.uri }),
+    accelerationInfo: { status: ACCELERATION_STATUS[state?.state ?? 'ready'] },
+  };
+}
+
+/** FC's words. */
+const ACCELERATION_STATUS = { pending: 'Preparing', ready: 'Ready', failed: 'Failed' } as const;
 
 export function versionBody(version: FunctionVersion): object {
   const { versionId, description, createdTime, lastModifiedTime } = version;

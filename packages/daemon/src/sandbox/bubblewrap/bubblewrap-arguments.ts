@@ -116,7 +116,7 @@ function identityArguments(identity: Identity): string[] {
 }
 
 /** Those that could mislead setpriv come last, behind it (`guarded-variables.ts`). */
-function variableArguments({ environment }: SandboxSpec): string[] {
+export function variableArguments({ environment }: SandboxSpec): string[] {
   const harmless = Object.entries(environment).filter(([name]) => !isGuardedVariable(name));
   return harmless.flatMap(([name, value]) => ['--setenv', name, value]);
 }

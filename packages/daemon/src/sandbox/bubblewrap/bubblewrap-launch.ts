@@ -10,6 +10,7 @@ import { buildBaseRoot, nameServersForSandboxes, type BaseRoot } from './base-ro
 import { ARGUMENTS_FD, bubblewrapArguments, temporaryBytes, type Identity } from './bubblewrap-arguments.ts';
 import { probeBubblewrap } from './bubblewrap-probe.ts';
 import { isGuardedVariable } from './guarded-variables.ts';
+import { ImageLaunches, type ImageLaunch } from './image-launch.ts';
 import { LateMounts, type LatePlaces } from './late-mounts.ts';
 import { seccompFilter } from './seccomp-filter.ts';
 import { ARCHITECTURES } from './syscall-numbers.ts';
@@ -31,6 +32,7 @@ export async function openBubblewrapDriver(options: BubblewrapOptions): Promise<
   const driver = new BubblewrapDriver(options);
   await probeBubblewrap(driver);
   await driver.openNetworks();
+  await driver.openImages();
   return driver;
 }
 
@@ -54,6 +56,8 @@ class BubblewrapDriver implements LaunchDriver {
   /** Present where the platform is root. */
   readonly #userIds: UserIds | undefined;
   #networks: NetworkPool | undefined;
+  /** Absent where no image can be run, for this reason. */
+  #images: ImageLaunches | { readonly reason: string } = { reason: 'images are not open yet' };
   /** The way out where the platform is an ordinary user. */
   #userNetwork: UserNetwork | undefined;
   /**
@@ -117,6 +121,18 @@ class BubblewrapDriver implements LaunchDriver {
     }
   }
 
+  async openImages(): Promise<void> {
+    const { directory } = this.#options;
+    try {
+      const isRoot = this.#userIds !== undefined;
+      this.#images = await ImageLaunches.open({ directory, etc: join(directory, 'root/etc'), isRoot });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#images = { reason };
+      this.shortcomings.push(`functions in images cannot be run by bubblewrap: ${reason}`);
+    }
+  }
+
   async prepare(spec: SandboxSpec): Promise<Launch> {
     const hasWayOut = spec.network === 'private';
     const lease = hasWayOut || isJoined(spec) ? await this.#networks?.lease(hasWayOut) : undefined;
@@ -124,7 +140,9 @@ class BubblewrapDriver implements LaunchDriver {
     const uid = this.#userIds?.take();
     const identity: Identity = uid === undefined ? { kind: 'userNamespace' } : { kind: 'hostUser', uid };
     let places: LatePlaces | undefined;
+    let image: ImageLaunch | undefined;
     const release = (): void => {
+      image?.release();
       places?.release();
       lease?.release();
       if (uid !== undefined) this.#userIds?.giveBack(uid);
@@ -132,7 +150,9 @@ class BubblewrapDriver implements LaunchDriver {
     try {
       places = this.#makeLatePlaces(spec);
       return {
-        ...this.#launch(spec, identity, lease, userNetwork, places),
+        ...this.#launch(spec, identity, lease, userNetwork, places, (prepared) => {
+          image = prepared;
+        }),
         specialize: places && ((change) => places?.attach(change.mounts, temporaryBytes(change))),
         afterSpecialize: () => places?.release(),
         directory: undefined,
@@ -150,6 +170,7 @@ class BubblewrapDriver implements LaunchDriver {
   }
 
   async close(): Promise<void> {
+    if (this.#images instanceof ImageLaunches) this.#images.close();
     await this.#networks?.close();
   }
 
@@ -174,11 +195,23 @@ class BubblewrapDriver implements LaunchDriver {
     lease: NetworkLease | undefined,
     userNetwork: UserNetwork | undefined,
     places: LatePlaces | undefined,
+    onImage: (image: ImageLaunch) => void,
   ): Pick<Launch, 'program' | 'args' | 'files'> {
     const { bwrap, nsenter, env } = this.#programs;
     const joined = lease === undefined && isJoined(spec) ? this.#ownNetwork : undefined;
     const ownNetwork = userNetwork?.enterNew() ?? joined;
     const makesNetwork = lease === undefined && ownNetwork === undefined;
+    const before = lease === undefined ? (ownNetwork ?? []) : [nsenter, `--net=${lease.path}`];
+    if (spec.root !== undefined) {
+      const image = this.#requireImages().prepare(spec, spec.root, makesNetwork);
+      onImage(image);
+      const [program = bwrap, ...args] = [
+        ...this.#rightToMount(before),
+        ...image.before,
+        ...[bwrap, '--args', String(ARGUMENTS_FD), '--', ...image.command],
+      ];
+      return { program, args, files: [...this.#openFiles(spec.id, image.bwrapArguments), ...image.files] };
+    }
     const setting = { baseRoot: this.#baseRoot, identity, makesNetwork, places };
     const variables = Object.entries(spec.environment);
     const command = [
@@ -193,9 +226,19 @@ class BubblewrapDriver implements LaunchDriver {
         variables.filter(([name]) => isGuardedVariable(name)),
       ),
     ];
-    const before = lease === undefined ? (ownNetwork ?? []) : [nsenter, `--net=${lease.path}`];
     const [program = bwrap, ...args] = [...before, ...command];
     return { program, args, files: this.#openFiles(spec.id, bubblewrapArguments(spec, setting)) };
+  }
+
+  /** An ordinary user may mount in a user namespace of his own, which a network of his own has made already. */
+  #rightToMount(before: readonly string[]): readonly string[] {
+    if (this.#userIds !== undefined || before.length > 0) return before;
+    return [requireProgram('unshare'), '--user', '--map-root-user', '--'];
+  }
+
+  #requireImages(): ImageLaunches {
+    if (this.#images instanceof ImageLaunches) return this.#images;
+    throw new Error(`images cannot be run here: ${this.#images.reason}`);
   }
 
   #joinOptions(): string[] {

@@ -12,11 +12,12 @@ export function innerCommand(spec: SandboxSpec, env: string): string[] {
 /** The command behind `env`, which adds `variables` as the last step and takes away what bwrap itself has set. */
 export function innerCommandAdding(
   spec: SandboxSpec,
-  env: string,
+  env: string | readonly string[],
   variables: readonly (readonly [string, string])[],
 ): string[] {
   const assignments = variables.map(([name, value]) => `${name}=${value}`);
-  return [env, '-u', startMark(spec.id), '-u', 'PWD', '--', ...assignments, ...spec.command];
+  const program = typeof env === 'string' ? [env] : env;
+  return [...program, '-u', startMark(spec.id), '-u', 'PWD', '--', ...assignments, ...spec.command];
 }
 
 /**

@@ -32,6 +32,8 @@ export function openProcessDriver(): LaunchDriver {
     limitsProcesses: false,
     cannotSpecialize: 'plain processes see the files of the host',
     prepare(spec) {
+      if (spec.root !== undefined)
+        throw new Error('plain processes have no root of their own: images need bubblewrap');
       if (spec.loopbackPort !== undefined) {
         throw new Error('plain processes have no network of their own to listen in');
       }

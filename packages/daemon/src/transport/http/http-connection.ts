@@ -87,6 +87,12 @@ export class HttpConnection implements RuntimeConnection {
     return callServer(this.clients, { method, path, headers }, onEnd);
   }
 
+  /** Like `call`, with JSON to bring. */
+  post(path: string, body: Buffer, onEnd: (answer: ServerAnswer) => void): () => void {
+    const headers = ['content-type', 'application/json', ...this.platformHeaders];
+    return callServer(this.clients, { method: 'POST', path, headers, body }, onEnd);
+  }
+
   onLost(exchange: HttpExchange, cause: Error): void {
     if (this.#broken !== undefined) {
       exchange.fail({ kind: 'broken', cause });

@@ -8,6 +8,8 @@ export interface ServerCall {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly headers: readonly string[];
+  /** JSON; absent: none. */
+  readonly body?: Buffer;
 }
 
 export type ServerAnswer =
@@ -15,7 +17,7 @@ export type ServerAnswer =
   | { readonly kind: 'failed'; readonly cause: Error };
 
 /**
- * A call of the platform's own to a user's server: a hook, the initializer, a health check. It has no body. Calls back
+ * A call of the platform's own to a user's server: a hook, the initializer, a health check. Calls back
  * once, also when the clients close; the function that it returns gives up and breaks the connection.
  */
 export function callServer(
@@ -36,7 +38,13 @@ export function callServer(
   };
   taken.client.dispatch(
     // Not kept: a hook may be the last call before a freeze, and the connection would sleep with its server.
-    { method: call.method, path: call.path, headers: [...call.headers], reset: true },
+    {
+      method: call.method,
+      path: call.path,
+      headers: [...call.headers],
+      body: call.body ?? null,
+      reset: true,
+    },
     {
       onRequestStart(started) {
         controller = started;
