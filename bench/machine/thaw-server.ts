@@ -1,0 +1,30 @@
+/**
+ * The platform as `thaw serve` starts it, with limits as the second argument says: what measures 200 instances of one
+ * function must be allowed to have them.
+ */
+import { startDaemon } from '@thaw/daemon/daemon.ts';
+
+const [dataDir = '', settings = '{}'] = process.argv.slice(2);
+const { limits, stems, preparesCode }: Settings = JSON.parse(settings);
+
+export interface Settings {
+  readonly limits?: Readonly<Record<string, number>>;
+  readonly stems?: number;
+  readonly preparesCode?: boolean;
+}
+
+const daemon = await startDaemon({
+  host: '127.0.0.1',
+  port: 0,
+  dataDir,
+  isolation: 'auto',
+  log: (level, message, error) => {
+    if (level === 'error') process.stderr.write(`${message}: ${String(error)}\n`);
+  },
+  limits: limits ?? {},
+  ...(stems === undefined ? {} : { stems }),
+  ...(preparesCode === undefined ? {} : { preparesCode }),
+});
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.once(signal, () => void daemon.close().then(() => process.exit(0)));
+}

@@ -1,0 +1,24 @@
+import type { Scenario, ScenarioResult } from '../scenario.ts';
+import { median, quantile, spread } from '../statistics.ts';
+import { formatValue, isReached } from './format-value.ts';
+
+/** A scenario's figures on the terminal. */
+export function printResult(
+  scenario: Scenario,
+  { measurements, verdicts, notes }: ScenarioResult,
+  rounds: number,
+): void {
+  const lines = [`== ${scenario.title} (${rounds} rounds)`];
+  for (const { subject, what, unit, values } of measurements) {
+    const p99 = values.length >= 50 ? `  p99 ${formatValue(quantile(values, 0.99), unit)}` : '';
+    const trust = values.length > 1 ? `  ±${Math.round(spread(values) * 100)}%` : '';
+    lines.push(`  ${subject.padEnd(28)}${what.padEnd(32)}${formatValue(median(values), unit)}${p99}${trust}`);
+  }
+  for (const verdict of verdicts) {
+    const { claim, sense, bound, value, unit } = verdict;
+    const mark = isReached(verdict) ? 'reached' : 'MISSED ';
+    lines.push(`  ${mark} ${claim}: ${formatValue(value, unit)} (${sense} ${formatValue(bound, unit)})`);
+  }
+  for (const note of notes) lines.push(`  note: ${note}`);
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
