@@ -37,6 +37,7 @@ import { Shims } from './instance/shims.ts';
 import { StemPool } from './instance/stem/stem-pool.ts';
 import { InvocationRecorder } from './invocation/invocation-recorder.ts';
 import type { Invocation } from './invocation/invocation.ts';
+import { grantsNothing } from './model/function-grant.ts';
 import { openSandboxes } from './sandbox/sandboxes.ts';
 import {
   DEFAULT_IDLE_MS_MAX,
@@ -273,7 +274,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       const told = { onChange: events.onChange.bind(events), onStartFailed };
       const ready = prepared.apply(runnable);
       // Its way to the platform is made before its sandbox runs.
-      const isGranted = grants.grantOf(runnable) !== undefined;
+      const isGranted = !grantsNothing(grants.grantOf(runnable));
       const offer = isGranted ? { reason: 'it has a way to the platform' } : stems.take(ready);
       const id = 'stem' in offer ? offer.stem.id : newInstanceId(clock.now());
       return new Instance(instanceDeps, told, ready, id, offer);
