@@ -67,6 +67,8 @@ export interface DaemonOptions {
   readonly log: PlatformLog;
   readonly limits?: Partial<SchedulerLimits>;
   /** Registries of images that may be asked over plain HTTP, besides those on the loopback: `host` or `host:port`. */
+  /** Directories of this machine below which triggers may watch files. */
+  readonly watchDirs?: readonly string[];
   readonly insecureRegistries?: readonly string[];
   /** Booted runtimes kept ready for each kind of function that is deployed; 0: none. */
   readonly stems?: number;
@@ -97,6 +99,7 @@ const STEMS_MAX = 32;
 const COLLECT_CODE_MS = 30 * 60_000;
 /** Of work that goes on for long, a crash of the platform loses so much of the bill at most. */
 const REPORT_USAGE_MS = 60_000;
+const ACTIVATION_END = 'XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX';
 const INSTANCES_PER_FUNCTION_MAX = 100;
 const PLACE = { region: 'local', accountId: '1000000000000000' } as const;
 
@@ -471,6 +474,8 @@ function appendLines(logs: LogStore, time: number, { instance, requestId, source
   const { functionName, versionId } = instance.runnable;
   const lines = (text.endsWith('\n') ? text.slice(0, -1) : text).split('\n');
   for (const line of lines) {
+    // OpenWhisk's containers mark the end of each activation in their output; it says nothing here.
+    if (instance.runnable.family === 'action' && line === ACTIVATION_END) continue;
     logs.append({ time, functionName, versionId, requestId, instanceId: instance.id, source, text: line });
   }
 }
