@@ -19,6 +19,8 @@ export interface PlatformOptions {
   /** A data directory to use again; without it a fresh one is made, with a space in its name, and removed at the end. */
   readonly dataDir?: string;
   readonly environment?: Readonly<Record<string, string>>;
+  /** Further options of `thaw serve`. */
+  readonly arguments?: readonly string[];
 }
 
 /** A real platform in a process of its own, started as users start it. */
@@ -64,6 +66,7 @@ export async function startPlatform(t: TestContext, options: PlatformOptions = {
     '--isolation',
     options.isolation ?? 'auto',
     ...stemsArguments(options.stems),
+    ...(options.arguments ?? []),
   ];
   const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'pipe', 'pipe'],

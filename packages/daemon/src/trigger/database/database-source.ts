@@ -1,5 +1,6 @@
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { DatabaseTrigger } from '../../model/trigger.ts';
+import type { WatchedDirectories } from '../oss/watched-directories.ts';
 import type { AttachedTrigger, TriggerSource, TriggerTarget } from '../trigger-source.ts';
 import { databaseState } from './database-state.ts';
 import { postgresDatabase, postgresPlace, withPostgres } from './postgres/postgres-address.ts';
@@ -9,17 +10,17 @@ import { cleanPostgres } from './postgres/prepare-postgres.ts';
 import { changesEvent, queuedChange, type RowChange } from './row-change.ts';
 import { SqliteClient } from './sqlite/sqlite-client.ts';
 import { SqliteFeed } from './sqlite/sqlite-feed.ts';
-import { AllowedPaths, sqlitePath } from './sqlite/sqlite-place.ts';
+import { sqlitePath } from './sqlite/sqlite-place.ts';
 import { sqliteProblem } from './sqlite/sqlite-problem.ts';
 import { parseTableName } from './table-name.ts';
 
-/** Row changes of PostgreSQL databases and SQLite files as events. `watchDirectories`: where files may be followed. */
+/** Row changes of PostgreSQL databases and SQLite files as events. Files must lie where the operator lets triggers watch. */
 export class DatabaseSource implements TriggerSource<DatabaseTrigger> {
   readonly triggerType = 'database';
-  readonly #allowed: AllowedPaths;
+  readonly #directories: WatchedDirectories;
 
-  constructor({ watchDirectories }: { readonly watchDirectories: readonly string[] }) {
-    this.#allowed = new AllowedPaths(watchDirectories);
+  constructor(directories: WatchedDirectories) {
+    this.#directories = directories;
   }
 
   /** Throws INVALID_ARGUMENT. Whether the database is as the trigger needs it shows when it is attached. */
@@ -28,7 +29,7 @@ export class DatabaseSource implements TriggerSource<DatabaseTrigger> {
       if (parseTableName(text, '') === undefined) throw invalid('tables', `'${text}' is no name of a table`);
     }
     if (isSqlite(config.url)) {
-      sqlitePath(config.url);
+      this.#directories.require(sqlitePath(config.url));
       return;
     }
     if (!URL.canParse(config.url)) throw invalid('url', 'url is no address of a database');
@@ -38,7 +39,7 @@ export class DatabaseSource implements TriggerSource<DatabaseTrigger> {
 
   attach(trigger: DatabaseTrigger, target: TriggerTarget): AttachedTrigger {
     return isSqlite(trigger.config.url)
-      ? new SqliteFeed(trigger, target, this.#allowed)
+      ? new SqliteFeed(trigger, target, this.#directories)
       : new PostgresFeed(trigger, target);
   }
 

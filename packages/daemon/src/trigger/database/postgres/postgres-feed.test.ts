@@ -7,6 +7,7 @@ import { makeLocalPostgres, postgresPrograms, type LocalPostgres } from '@thaw/t
 import { waitFor } from '@thaw/testkit/wait-for.ts';
 import { Client } from 'pg';
 import type { DatabaseTrigger } from '../../../model/trigger.ts';
+import { WatchedDirectories } from '../../oss/watched-directories.ts';
 import type { AttachedTrigger } from '../../trigger-source.ts';
 import { DatabaseSource } from '../database-source.ts';
 import { RecordingTarget } from '../recording-target.ts';
@@ -16,7 +17,7 @@ const skip = bin === undefined ? 'not installed: postgresql' : false;
 /** A machine under load starts a server and makes a slot in its own time. */
 const WAIT_MS_MAX = 120_000;
 const LOGICAL = ['wal_level=logical'];
-const source = new DatabaseSource({ watchDirectories: [] });
+const source = new DatabaseSource(new WatchedDirectories([]));
 
 async function startServer(t: TestContext, settings: readonly string[] = LOGICAL): Promise<LocalPostgres> {
   const server = await makeLocalPostgres(t, bin ?? '');

@@ -9,6 +9,7 @@ import { afterTest } from '@thaw/testkit/after-test.ts';
 import { temporaryDirectory } from '@thaw/testkit/platform.ts';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
 import type { DatabaseTrigger } from '../../../model/trigger.ts';
+import { WatchedDirectories } from '../../oss/watched-directories.ts';
 import type { AttachedTrigger } from '../../trigger-source.ts';
 import { DatabaseSource } from '../database-source.ts';
 import { RecordingTarget } from '../recording-target.ts';
@@ -31,7 +32,7 @@ async function openTrial(t: TestContext, sql: string): Promise<Trial> {
   afterTest(t, () => database.close());
   database.exec(sql);
   const target = new RecordingTarget();
-  const source = new DatabaseSource({ watchDirectories: [directory] });
+  const source = new DatabaseSource(new WatchedDirectories([directory]));
   return {
     path,
     database,
@@ -234,10 +235,10 @@ test('a file that is replaced by another is followed from its beginning', async 
 test('what cannot be followed is told in words that help', async (t) => {
   const { path, target, source, attach } = await openTrial(t, 'CREATE TABLE t (id)');
   const denied = new RecordingTarget();
-  const elsewhere = new DatabaseSource({ watchDirectories: [] }).attach(trigger(path, {}), denied);
+  const elsewhere = new DatabaseSource(new WatchedDirectories([])).attach(trigger(path, {}), denied);
   afterTest(t, () => elsewhere.detach());
   await waitFor('the refusal', () => denied.problem !== undefined);
-  assert.equal(denied.problem?.code, 'SOURCE_REFUSED');
+  assert.equal(denied.problem?.code, 'INVALID_ARGUMENT');
   assert.match(denied.problem?.message ?? '', /--watch-dir/u);
 
   const gone = new RecordingTarget();

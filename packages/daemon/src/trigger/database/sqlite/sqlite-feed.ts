@@ -1,5 +1,6 @@
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { DatabaseTrigger } from '../../../model/trigger.ts';
+import type { WatchedDirectories } from '../../oss/watched-directories.ts';
 import type { AttachedTrigger, TriggerTarget } from '../../trigger-source.ts';
 import { ChangeDelivery } from '../change-delivery.ts';
 import { databaseState, type SqliteState } from '../database-state.ts';
@@ -9,7 +10,7 @@ import { ProblemBoard } from '../problem-board.ts';
 import { changesEvent, queuedChange, setAsideId, type RowChange } from '../row-change.ts';
 import type { CapturedChange, ReadAnswer } from './sqlite-calls.ts';
 import { SqliteClient } from './sqlite-client.ts';
-import { sqliteName, sqlitePath, type AllowedPaths } from './sqlite-place.ts';
+import { sqliteName, sqlitePath } from './sqlite-place.ts';
 import { isLocked, sqliteProblem } from './sqlite-problem.ts';
 
 /** How often the file is asked whether anybody has written: the most that a change waits to be seen. */
@@ -21,7 +22,7 @@ const PRUNE_MS = 1_000;
 export class SqliteFeed implements AttachedTrigger {
   readonly #trigger: DatabaseTrigger;
   readonly #target: TriggerTarget;
-  readonly #allowed: AllowedPaths;
+  readonly #directories: WatchedDirectories;
   readonly #problems: ProblemBoard;
   readonly #ending = new AbortController();
   readonly #running: Promise<void>;
@@ -32,10 +33,10 @@ export class SqliteFeed implements AttachedTrigger {
   #pruned = 0;
   #pruneAtMs = 0;
 
-  constructor(trigger: DatabaseTrigger, target: TriggerTarget, allowed: AllowedPaths) {
+  constructor(trigger: DatabaseTrigger, target: TriggerTarget, directories: WatchedDirectories) {
     this.#trigger = trigger;
     this.#target = target;
-    this.#allowed = allowed;
+    this.#directories = directories;
     this.#problems = new ProblemBoard((problem) => target.report(problem));
     this.#state = {
       kind: 'sqlite',
@@ -76,7 +77,7 @@ export class SqliteFeed implements AttachedTrigger {
   async #follow(client: SqliteClient, onWorking: () => void): Promise<void> {
     await this.#adoptState(client);
     const { path, name } = this.#state;
-    await this.#allowed.require(path);
+    this.#directories.require(path);
     const { tables, operations } = this.#trigger.config;
     const { epoch, newest, wrong } = await client.ask({ do: 'open', path, name, tables, operations });
     // Another file, or one put back from a copy that has seen less: what it holds was never taken from it.

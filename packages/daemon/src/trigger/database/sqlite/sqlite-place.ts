@@ -1,5 +1,4 @@
-import { realpath } from 'node:fs/promises';
-import { isAbsolute, sep } from 'node:path';
+import { isAbsolute } from 'node:path';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 
 /** What is installed in a user's file begins with this: by the trigger's id, and out of the way of other names. */
@@ -19,29 +18,4 @@ export function sqlitePath(url: string): string {
       details: { field: 'url' },
     },
   );
-}
-
-/** Directories of this machine that whoever runs the platform lets triggers look into. */
-export class AllowedPaths {
-  readonly #directories: readonly string[];
-
-  constructor(directories: readonly string[]) {
-    this.#directories = directories;
-  }
-
-  /** Throws SOURCE_REFUSED for a file that is, links followed, in none of them; SOURCE_UNREACHABLE where there is none. */
-  async require(path: string): Promise<void> {
-    const real = await realpath(path).catch((error: unknown) => {
-      throw new ThawError('SOURCE_UNREACHABLE', `there is no file ${path}`, { cause: error });
-    });
-    for (const directory of this.#directories) {
-      const root = await realpath(directory).catch(() => undefined);
-      if (root !== undefined && real.startsWith(root.endsWith(sep) ? root : `${root}${sep}`)) return;
-    }
-    throw new ThawError(
-      'SOURCE_REFUSED',
-      `the file ${path} is in no directory that this platform may look into; thaw serve --watch-dir allows one`,
-      { details: { database: path } },
-    );
-  }
 }
