@@ -57,11 +57,13 @@ export const ERROR_TRAITS = {
   TRIGGER_NOT_FOUND: caller(404),
   LAYER_NOT_FOUND: caller(404),
   QUEUE_NOT_FOUND: caller(404),
+  EVENT_BUS_NOT_FOUND: caller(404),
   BUCKET_NOT_FOUND: caller(404),
   OBJECT_NOT_FOUND: caller(404),
   UPLOAD_NOT_FOUND: caller(404),
   CONFIG_NOT_FOUND: caller(404),
   INVOCATION_NOT_FOUND: caller(404),
+  TASK_NOT_FOUND: caller(404),
   FUNCTION_EXISTS: caller(409),
   ALIAS_EXISTS: caller(409),
   TRIGGER_EXISTS: caller(409),
@@ -72,6 +74,7 @@ export const ERROR_TRAITS = {
   PRECONDITION_FAILED: caller(412),
   FUNCTION_DISABLED: caller(403),
   CLIENT_CLOSED: caller(499),
+  TASK_STOPPED: caller(409),
 
   // What a trigger follows must be put right by whoever runs it.
   SOURCE_REFUSED: caller(400),

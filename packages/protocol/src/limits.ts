@@ -2,6 +2,8 @@
 export const LIMITS = {
   /** Body of a synchronous call on the invoke API; its answer streams without a limit. */
   syncPayloadBytesMax: 32 * 1024 * 1024,
+  /** Payload of an asynchronous invocation, body of an asynchronous HTTP request included. */
+  asyncPayloadBytesMax: 64 * 1024 * 1024,
   /** Body of any control call except code upload. */
   controlBodyBytesMax: 1024 * 1024,
   /** Body of a control call that carries a base64 zip of up to 100 MiB. */

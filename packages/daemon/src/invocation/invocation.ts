@@ -101,6 +101,10 @@ export class Invocation implements Waiter, CallSink {
     return this.request.sessionId;
   }
 
+  get isPatient(): boolean {
+    return this.request.kind === 'async';
+  }
+
   get instanceId(): string {
     return this.#instance?.id ?? '';
   }

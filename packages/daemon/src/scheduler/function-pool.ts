@@ -1,10 +1,10 @@
-import { Fifo } from '../base/fifo.ts';
 import type { InstanceState } from '../instance/instance-state.ts';
 import type { RunnableVersion } from '../model/runnable.ts';
 import type { FunctionGroup } from './function-group.ts';
 import type { PoolCounts } from './policy.ts';
 import { isLeaving, restingSince, type PooledInstance } from './pooled-instance.ts';
 import { SessionTable } from './session-table.ts';
+import { WaiterQueue } from './waiter-queue.ts';
 import type { Waiter } from './waiter.ts';
 
 /** Before the first start has been measured. */
@@ -23,7 +23,7 @@ export class FunctionPool<I extends PooledInstance> {
   readonly group: FunctionGroup<I>;
   /** As it was asked for last: settings that change no instance change without a new revision. */
   runnable: RunnableVersion;
-  readonly waiters: Fifo<Waiter<I>>;
+  readonly waiters: WaiterQueue<Waiter<I>>;
   readonly instances = new Map<I, Standing>();
   /** Only where requests of a session belong together. */
   readonly sessions: SessionTable<I> | undefined;
@@ -53,7 +53,7 @@ export class FunctionPool<I extends PooledInstance> {
   constructor(group: FunctionGroup<I>, runnable: RunnableVersion, waitersMax: number) {
     this.group = group;
     this.runnable = runnable;
-    this.waiters = new Fifo(waitersMax);
+    this.waiters = new WaiterQueue(waitersMax);
     this.sessions =
       runnable.sessionAffinity === undefined ? undefined : new SessionTable(runnable.sessionAffinity);
   }

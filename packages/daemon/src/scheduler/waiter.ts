@@ -12,6 +12,8 @@ export interface Waiter<I extends PooledInstance = Instance> {
   onRefused(error: ThawError): void;
   /** Requests of one session go to one instance, where the function asks for that. */
   readonly sessionId?: string | undefined;
+  /** Nobody waits for its answer: it lets others go first. */
+  readonly isPatient?: boolean | undefined;
   /** Set by the scheduler while the waiter is queued. */
   deadline?: Deadline | undefined;
 }

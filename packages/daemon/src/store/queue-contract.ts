@@ -274,6 +274,14 @@ export function testQueueContract(name: string, makeStore: () => Promise<QueueSt
         [(await require(first, 'b')).status, (await require(first, 'b')).endedAt],
         ['Stopped', 40],
       );
+      await first.enqueue(newTask('c'));
+      const retried = await leaseOne(first);
+      assert.equal(await stop(first, 'c'), 'leased');
+      assert.equal(await first.release(retried.lease, putBack({ events: [event('Failed', 41)] })), true);
+      assert.deepEqual(
+        [(await require(first, 'c')).status, (await require(first, 'c')).endedAt],
+        ['Stopped', 41],
+      );
       await first.close();
       const queue = await store.open();
       assert.equal((await require(queue, 'a')).status, 'Stopped');

@@ -14,7 +14,8 @@ import type { TriggerKind } from '../model/trigger-kind.ts';
  *  5. A task is not leased before it is due; `lease` tells when the next one is, `lines` what waits in every line.
  *  6. A settled task is never leased again. Status, error and result are written as one, and with them that its outcome
  *     is still to be handed on, until `handedOn`.
- *  7. `stop` settles a task that waits; one that is leased is marked, and settled as stopped if its lease is lost.
+ *  7. `stop` settles a task that waits; one that is leased is marked, and settled as stopped when it is released, or its
+ *     lease is lost.
  *  8. `list` goes by the time of acceptance; its pages give nothing twice and leave nothing out that was there all along.
  *  9. `invalidate` settles what waited in a function's line when it was called, and nothing that came later.
  * 10. Where nothing can be accepted nothing is: QUEUE_FULL beyond a bound, STORE_FAILED where the disk refuses. Other

@@ -167,6 +167,13 @@ export class QueueDatabase implements QueueCalls {
   release(lease: Lease, release: Release): boolean {
     const row = this.#leasedRow(lease);
     if (row === undefined) return false;
+    if (row['status'] === 'Stopping') {
+      const ended = { ...row, events: withEvents(row['events'], release.events) };
+      const at = release.events.at(-1)?.at ?? 0;
+      this.#settleRow(ended, 'Stopped', release.error, { status: 'Stopped', at, detail: '' });
+      this.#add({ leased: -1, settled: 1, settledBytes: Number(row['payload_size']) });
+      return true;
+    }
     this.#sql(
       `UPDATE tasks SET phase = ${WAITING}, status = ?, due_at = ?, tries = ?, deferrals = ?, error = ?, events = ?
        WHERE seq = ?`,
@@ -342,7 +349,7 @@ export class QueueDatabase implements QueueCalls {
 
   #leasedRow({ seq, token }: Lease): Row | undefined {
     return this.#sql(
-      `SELECT status, events, payload_size FROM tasks WHERE seq = ? AND token = ? AND phase = ${LEASED}`,
+      `SELECT seq, status, events, payload_size FROM tasks WHERE seq = ? AND token = ? AND phase = ${LEASED}`,
     ).get(seq, token);
   }
 
