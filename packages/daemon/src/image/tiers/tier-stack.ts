@@ -5,17 +5,31 @@ import type { ArrivedChunk, ChunkRef } from '../chunks/chunk-ref.ts';
 import type { ChunkTier, GetOptions, Urgency } from './chunk-tier.ts';
 import type { FetchSlots } from './fetch-slots.ts';
 import type { SegmentStore } from './segment-store.ts';
-import type { TierCounters } from './tier-counters.ts';
+import type { TierCounters, TierName } from './tier-counters.ts';
 
 export interface TierStackOptions {
   /** Where chunks are kept; it is asked first. */
   readonly disk: SegmentStore;
   /** From near to far. */
-  readonly tiers: readonly { readonly tier: ChunkTier; readonly counters: TierCounters | undefined }[];
+  readonly tiers: readonly NamedTier[];
   readonly slots: FetchSlots;
   readonly clock: Clock;
   /** How long a demanded chunk is asked for before its reader gets an error. */
   readonly giveUpMs?: number;
+}
+
+export interface NamedTier {
+  readonly name: TierName;
+  readonly tier: ChunkTier;
+  /** Where a chunk that is wrong is counted. */
+  readonly counters: TierCounters | undefined;
+}
+
+/** A chunk that is right, and which tier had it. */
+export interface Arrival {
+  readonly ref: ChunkRef;
+  readonly bytes: Buffer;
+  readonly from: TierName;
 }
 
 export const GIVE_UP_MS = 30_000;
@@ -25,8 +39,8 @@ const PAUSE_MS_MAX = 2_000;
 /** One chunk on its way: whoever else wants it waits for the same. */
 interface Flight {
   readonly ref: ChunkRef;
-  readonly arrived: Promise<Buffer>;
-  readonly resolve: (bytes: Buffer) => void;
+  readonly arrived: Promise<Arrival>;
+  readonly resolve: (arrival: Arrival) => void;
   readonly reject: (error: unknown) => void;
   /** Somebody waits for it; otherwise it may still stand in the queue of the prefetches. */
   isDemanded: boolean;
@@ -54,30 +68,30 @@ export class TierStack implements ChunkTier {
   ): AsyncGenerator<ArrivedChunk> {
     const waits = this.#join(wanted, urgency);
     let failure: unknown;
-    for (const { ref, arrived } of waits) {
-      let bytes: Buffer | undefined;
+    for (const { arrived } of waits) {
+      let arrival: Arrival | undefined;
       try {
-        bytes = await arrived;
+        arrival = await arrived;
       } catch (error) {
         failure = error;
       }
-      if (bytes !== undefined) yield { ref, bytes };
+      if (arrival !== undefined) yield arrival;
     }
     if (failure !== undefined) throw failure;
   }
 
   /** The chunk itself, demanded. */
-  require(ref: ChunkRef): Promise<Buffer> {
+  require(ref: ChunkRef): Promise<Arrival> {
     const [flight] = this.#join([ref], 'demand');
     if (flight === undefined) throw new Error('a wanted chunk has no flight');
     return flight.arrived;
   }
 
-  /** Has these fetched and kept, as far as they are not. Gives how many could not be had. */
-  async prefetch(wanted: readonly ChunkRef[]): Promise<number> {
+  /** Has these fetched and kept, as far as they are not; gives those that came now. What cannot be had is left out. */
+  async prefetch(wanted: readonly ChunkRef[]): Promise<readonly Arrival[]> {
     const missing = wanted.filter(({ digest }) => !this.#options.disk.has(digest));
     const settled = await Promise.allSettled(this.#join(missing, 'prefetch').map(({ arrived }) => arrived));
-    return settled.filter(({ status }) => status === 'rejected').length;
+    return settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
   }
 
   close(): void {
@@ -141,7 +155,7 @@ export class TierStack implements ChunkTier {
     const { disk, tiers } = this.#options;
     let failure: unknown;
     const keeping: Promise<void>[] = [];
-    for (const { tier, counters } of [{ tier: disk, counters: undefined }, ...tiers]) {
+    for (const { name, tier, counters } of [diskTier(disk), ...tiers]) {
       if (missing.size === 0) break;
       const wanted = [...missing.values()].map(({ ref }) => ref);
       try {
@@ -153,7 +167,7 @@ export class TierStack implements ChunkTier {
             continue;
           }
           missing.delete(ref.digest);
-          flight.resolve(bytes);
+          flight.resolve({ ref, bytes, from: name });
           if (tier === disk) this.#flights.delete(ref.digest);
           else keeping.push(this.#keep(ref.digest, bytes));
         }
@@ -173,8 +187,12 @@ export class TierStack implements ChunkTier {
   }
 }
 
+function diskTier(disk: SegmentStore): NamedTier {
+  return { name: 'disk', tier: disk, counters: undefined };
+}
+
 function newFlight(ref: ChunkRef): Flight {
-  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+  const { promise, resolve, reject } = Promise.withResolvers<Arrival>();
   promise.catch(() => undefined);
   return { ref, arrived: promise, resolve, reject, isDemanded: false, isRunning: false };
 }

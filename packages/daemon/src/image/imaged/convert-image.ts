@@ -1,0 +1,157 @@
+import { createHash } from 'node:crypto';
+import { createReadStream, existsSync, rmSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { diskProblem } from '../../base/disk-problem.ts';
+import type { BlobSource } from '../blob-source.ts';
+import { mergeLayers } from '../erofs/merge-layers.ts';
+import { writeSkeleton } from '../erofs/write-skeleton.ts';
+import { convertLayer } from '../estargz/convert-layer.ts';
+import { readEstargz, TOC_DIGEST_ANNOTATION } from '../estargz/estargz-reader.ts';
+import type { LayerEntry } from '../estargz/layer-entry.ts';
+import { plainTar } from '../estargz/plain-tar.ts';
+import { imageIds } from '../image-ids.ts';
+import type { Image, ImageLayer } from '../image.ts';
+import { pullDirectories, rootName } from '../unpack/pull-directories.ts';
+import type { DerivedImage, DerivedImages } from './derived-images.ts';
+
+export interface ConvertOptions {
+  readonly derived: DerivedImages;
+  /** Of all images: layers that were pulled whole are not fetched again. */
+  readonly directory: string;
+}
+
+type Place = DerivedImage['layers'][number]['place'];
+
+interface ReadLayer {
+  readonly entries: readonly LayerEntry[];
+  readonly blob: string;
+  readonly size: number;
+  readonly place: Place;
+}
+
+/**
+ * Makes of an image what mounting it lazily needs. A layer that is eStargz is used as it is, by its table of contents
+ * alone; any other is written again, once for all images that have it. Throws INVALID_IMAGE, IMAGE_CORRUPT,
+ * IMAGE_TOO_LARGE for the image's faults, STORE_FAILED for the disk's.
+ */
+export async function convertImage(
+  image: Image,
+  source: BlobSource,
+  options: ConvertOptions,
+): Promise<DerivedImage> {
+  try {
+    const layers: ReadLayer[] = [];
+    for (const layer of image.layers) layers.push(await readLayer(layer, source, options));
+    const root = mergeLayers(layers.map(({ entries }) => entries));
+    const skeleton = writeSkeleton(root, imageIds()?.toHost ?? ((id) => id));
+    const derived: DerivedImage = {
+      image: image.digest,
+      inodes: skeleton.inodes,
+      layers: layers.map(({ blob, size, place }, at) => ({
+        digest: image.layers[at]?.digest ?? blob,
+        blob,
+        size,
+        place,
+      })),
+    };
+    await options.derived.keep(derived, skeleton);
+    return derived;
+  } catch (error) {
+    if (error instanceof ThawError) throw error;
+    const problem = diskProblem(error) ?? 'a file could not be written or read';
+    throw new ThawError('STORE_FAILED', `converting image ${image.digest}: ${problem}`, { cause: error });
+  }
+}
+
+/** Whether every layer says of itself that it is eStargz: then conversion is a few reads, and worth waiting for. */
+export function isAllEstargz(image: Image): boolean {
+  return image.layers.every(({ annotations }) => annotations?.[TOC_DIGEST_ANNOTATION] !== undefined);
+}
+
+async function readLayer(layer: ImageLayer, source: BlobSource, options: ConvertOptions): Promise<ReadLayer> {
+  const asItIs = await readAsItIs(layer, source);
+  if (asItIs !== undefined) return asItIs;
+  const known = options.derived.converted(layer.digest);
+  if (known !== undefined) {
+    const { path, blob } = known;
+    const entries = await readEstargz(
+      { size: blob.size, readRange: (start, end) => readFile(path, start, end) },
+      blob.tocDigest,
+    );
+    return { entries, blob: blob.digest, size: blob.size, place: 'local' };
+  }
+  return await convert(layer, source, options);
+}
+
+/** A layer that only calls itself eStargz, or is of a kind that is not mounted, is converted like any other. */
+async function readAsItIs(layer: ImageLayer, source: BlobSource): Promise<ReadLayer | undefined> {
+  const tocDigest = layer.annotations?.[TOC_DIGEST_ANNOTATION];
+  if (tocDigest === undefined) return undefined;
+  const readRange = async (start: number, end: number): Promise<Buffer> =>
+    await buffer(await source.blob(layer, { range: { start, end } }));
+  try {
+    const entries = await readEstargz({ size: layer.size, readRange }, tocDigest);
+    return { entries, blob: layer.digest, size: layer.size, place: 'registry' };
+  } catch (error) {
+    if (error instanceof ThawError && error.code === 'INVALID_IMAGE') return undefined;
+    throw error;
+  }
+}
+
+async function convert(
+  layer: ImageLayer,
+  source: BlobSource,
+  { derived, directory }: ConvertOptions,
+): Promise<ReadLayer> {
+  const temporary = derived.temporary('layers');
+  const file = await open(temporary, 'wx', 0o600);
+  try {
+    const tar = createHash('sha256');
+    const blob = await openLayer(layer, source, directory);
+    const converted = await convertLayer(hashed(plainTar(blob), tar), file);
+    const diffId = `sha256:${tar.digest('hex')}`;
+    if (diffId !== layer.diffId)
+      throw new ThawError(
+        'IMAGE_CORRUPT',
+        `layer ${layer.digest} unpacks to ${diffId}, expected ${layer.diffId}`,
+      );
+    await file.sync();
+    await derived.keepConverted(layer.digest, temporary, converted);
+    return { entries: converted.entries, blob: converted.digest, size: converted.size, place: 'local' };
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  } finally {
+    await file.close();
+  }
+}
+
+async function openLayer(layer: ImageLayer, source: BlobSource, directory: string): Promise<Readable> {
+  const pulled = join(pullDirectories(directory).blobs, rootName(layer.digest));
+  return existsSync(pulled) ? createReadStream(pulled) : await source.blob(layer);
+}
+
+async function* hashed(
+  source: AsyncIterable<Buffer>,
+  hash: ReturnType<typeof createHash>,
+): AsyncGenerator<Buffer> {
+  for await (const part of source) {
+    hash.update(part);
+    yield part;
+  }
+}
+
+async function readFile(path: string, start: number, end: number): Promise<Buffer> {
+  const file = await open(path, 'r');
+  try {
+    const bytes = Buffer.alloc(end - start);
+    const { bytesRead } = await file.read(bytes, 0, bytes.length, start);
+    return bytes.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}

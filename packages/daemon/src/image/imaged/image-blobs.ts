@@ -1,0 +1,105 @@
+import { open, type FileHandle } from 'node:fs/promises';
+import { buffer } from 'node:stream/consumers';
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import type { BlobSource } from '../blob-source.ts';
+import { openSource } from '../open-source.ts';
+import type { ChunkBlob } from '../tiers/blob-tier.ts';
+import type { DerivedImage, DerivedImages } from './derived-images.ts';
+import type { ImageSource } from './image-source.ts';
+
+interface OpenBlob {
+  readonly blob: ChunkBlob;
+  readonly close: () => Promise<void>;
+  uses: number;
+}
+
+/** The blobs of the images that are served, each opened once however many images share it. */
+export class ImageBlobs {
+  readonly #derived: DerivedImages;
+  readonly #insecureRegistries: readonly string[];
+  readonly #open: Record<DerivedImage['layers'][number]['place'], Map<string, OpenBlob>> = {
+    local: new Map(),
+    registry: new Map(),
+  };
+
+  constructor(derived: DerivedImages, insecureRegistries: readonly string[]) {
+    this.#derived = derived;
+    this.#insecureRegistries = insecureRegistries;
+  }
+
+  local(digest: string): ChunkBlob | undefined {
+    return this.#open.local.get(digest)?.blob;
+  }
+
+  registry(digest: string): ChunkBlob | undefined {
+    return this.#open.registry.get(digest)?.blob;
+  }
+
+  /** Gives what ends the use. */
+  use({ image, reference, setting }: ImageSource, { layers }: DerivedImage): () => void {
+    let source: { readonly opened: BlobSource; uses: number } | undefined;
+    const ends: (() => void)[] = [];
+    for (const layer of layers) {
+      const descriptor = image.layers.find(({ digest }) => digest === layer.digest);
+      if (layer.place === 'local') {
+        ends.push(this.#hold('local', layer.blob, () => this.#localBlob(layer.digest)));
+      } else if (descriptor !== undefined) {
+        source ??= { opened: openSource(reference, setting, this.#insecureRegistries), uses: 0 };
+        const held = source;
+        ends.push(this.#hold('registry', layer.blob, () => registryBlob(held, descriptor)));
+      }
+    }
+    // Whoever shares a blob of this source keeps it open.
+    if (source?.uses === 0) void source.opened.close();
+    return () => {
+      for (const end of ends) end();
+    };
+  }
+
+  #hold(place: 'local' | 'registry', digest: string, make: () => Omit<OpenBlob, 'uses'>): () => void {
+    const all = this.#open[place];
+    const held = all.get(digest) ?? { ...make(), uses: 0 };
+    all.set(digest, held);
+    held.uses += 1;
+    return () => {
+      held.uses -= 1;
+      if (held.uses > 0) return;
+      all.delete(digest);
+      void held.close();
+    };
+  }
+
+  #localBlob(layer: string): Omit<OpenBlob, 'uses'> {
+    let file: Promise<FileHandle> | undefined;
+    const readRange = async (start: number, end: number): Promise<Buffer> => {
+      const path = this.#derived.converted(layer)?.path;
+      if (path === undefined)
+        throw new ThawError('IMAGE_NOT_FOUND', `the converted copy of layer ${layer} is gone`);
+      file ??= open(path, 'r');
+      const bytes = Buffer.allocUnsafe(end - start);
+      const { bytesRead } = await (await file).read(bytes, 0, bytes.length, start);
+      return bytes.subarray(0, bytesRead);
+    };
+    const close = async (): Promise<void> => {
+      await (await file?.catch(() => undefined))?.close();
+    };
+    return { blob: { readRange }, close };
+  }
+}
+
+function registryBlob(
+  source: { readonly opened: BlobSource; uses: number },
+  descriptor: ImageSource['image']['layers'][number],
+): Omit<OpenBlob, 'uses'> {
+  source.uses += 1;
+  return {
+    blob: {
+      readRange: async (start, end, signal) =>
+        await buffer(await source.opened.blob(descriptor, { range: { start, end }, signal })),
+    },
+    close: async () => {
+      source.uses -= 1;
+      if (source.uses === 0) await source.opened.close();
+    },
+  };
+}

@@ -1,0 +1,489 @@
+import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { systemClock } from '../../base/clock.ts';
+import type { ChunkRef } from '../chunks/chunk-ref.ts';
+import { ChunkTable } from '../chunks/chunk-table.ts';
+import { writeSkeleton } from '../erofs/write-skeleton.ts';
+import { FuseServer } from '../fuse/fuse-server.ts';
+import { READ_BYTES_MAX } from '../fuse/fuse-wire.ts';
+import {
+  COUNTER,
+  newServedImage,
+  newServedNode,
+  touches,
+  type ServedImage,
+  type ServedNode,
+} from '../fuse/served-image.ts';
+import { Bandwidth } from '../tiers/bandwidth.ts';
+import { BlobTier } from '../tiers/blob-tier.ts';
+import { FetchSlots } from '../tiers/fetch-slots.ts';
+import { HttpPeers, servePeers, type PeerServer } from '../tiers/http-peers.ts';
+import { PeerTier } from '../tiers/peer-tier.ts';
+import { newSegmentPlaces } from '../tiers/segment-places.ts';
+import { SegmentStore } from '../tiers/segment-store.ts';
+import { newTierCounters, type TierCounters, type TierName } from '../tiers/tier-counters.ts';
+import { TierStack } from '../tiers/tier-stack.ts';
+import { Converter } from './converter.ts';
+import { DerivedImages, type DerivedImage } from './derived-images.ts';
+import { ImageBlobs } from './image-blobs.ts';
+import type {
+  CacheUsage,
+  ImagedOptions,
+  ImagedResults,
+  MountedNode,
+  MountMethod,
+  NodeMeasure,
+  TakeOver,
+  TierShare,
+  Touches,
+} from './messages.ts';
+import { prefetch, type Prefetch } from './prefetcher.ts';
+import { mountsBelow, runMount, unmountBelow } from './run-mount.ts';
+
+/** A home node gives up earlier than who asks it, so that those still have time to ask elsewhere. */
+const HOME_GIVE_UP_MS = 5_000;
+const PROBE_NODE = 2;
+
+export interface ImagedDeps {
+  readonly options: ImagedOptions;
+  /** Of /dev/fuse; the daemon holds it too, so that the file system outlives this process. */
+  readonly descriptor: number;
+  readonly log: (level: 'info' | 'warning' | 'error', text: string, cause?: unknown) => void;
+  /** The kernel has let go of a node. */
+  readonly onDropped: (node: number) => void;
+}
+
+interface Served {
+  readonly image: ServedImage;
+  readonly digest: string;
+  readonly blobs: readonly string[];
+  /** By digest of a chunk: where it occurs in the image. */
+  readonly occurrences: ReadonlyMap<string, readonly number[]>;
+  readonly endUse: () => void;
+  nodes: number;
+}
+
+interface Mounted extends MountedNode {
+  readonly served: Served;
+  readonly servedNode: ServedNode;
+  readonly demanded: Map<TierName, { chunks: number; bytes: number }>;
+  readonly prefetched: Map<TierName, { chunks: number; bytes: number }>;
+  prefetch: Prefetch | undefined;
+  isUnmounted: boolean;
+}
+
+/** Serves the images of one machine: the FUSE file system, the tiers behind it, the mounts above it. */
+export class Imaged {
+  readonly #deps: ImagedDeps;
+  readonly #derived: DerivedImages;
+  readonly #blobs: ImageBlobs;
+  readonly #disk: SegmentStore;
+  readonly #local: BlobTier;
+  readonly #registry: BlobTier;
+  readonly #peers: PeerTier | undefined;
+  readonly #stack: TierStack;
+  readonly #home: TierStack | undefined;
+  readonly #transport: HttpPeers | undefined;
+  readonly #converter: Converter;
+  readonly #bandwidth: Bandwidth;
+  readonly #fuse: FuseServer;
+  readonly #images = new Map<string, Served>();
+  readonly #mounted = new Map<number, Mounted>();
+  #zoneNodes: readonly string[];
+  #peerServer: PeerServer | undefined;
+  #method: MountMethod = 'file';
+  #nextImage = 1;
+
+  constructor(deps: ImagedDeps) {
+    this.#deps = deps;
+    const { options, descriptor, log } = deps;
+    const clock = systemClock;
+    const places = newSegmentPlaces();
+    this.#derived = new DerivedImages(options.directory);
+    this.#blobs = new ImageBlobs(this.#derived, options.insecureRegistries);
+    this.#disk = new SegmentStore({
+      directory: join(options.directory, 'chunks'),
+      quotaBytes: options.cacheBytesMax,
+      places,
+      clock,
+      onPlaced: (digest, place) => this.#setPlaces(digest, place),
+      onGone: (digests) => {
+        for (const digest of digests) this.#setPlaces(digest, 0);
+      },
+      onProblem: (text, cause) => log('warning', text, cause),
+    });
+    this.#local = new BlobTier((digest) => this.#blobs.local(digest));
+    this.#registry = new BlobTier((digest) => this.#blobs.registry(digest));
+    const local = { name: 'local', tier: this.#local, counters: this.#local.counters } as const;
+    const registry = { name: 'registry', tier: this.#registry, counters: this.#registry.counters } as const;
+    const { zone } = options;
+    this.#zoneNodes = zone?.nodes ?? [];
+    if (zone === undefined) {
+      this.#stack = new TierStack({
+        disk: this.#disk,
+        tiers: [local, registry],
+        slots: new FetchSlots(),
+        clock,
+      });
+    } else {
+      this.#transport = new HttpPeers(zone.secret);
+      this.#peers = new PeerTier({
+        self: zone.self,
+        nodes: () => this.#zoneNodes,
+        transport: this.#transport,
+        clock,
+      });
+      this.#home = new TierStack({
+        disk: this.#disk,
+        tiers: [local, registry],
+        slots: new FetchSlots(),
+        clock,
+        giveUpMs: HOME_GIVE_UP_MS,
+      });
+      const peers = { name: 'peers', tier: this.#peers, counters: this.#peers.counters } as const;
+      const home = { name: 'registry', tier: this.#home, counters: undefined } as const;
+      this.#stack = new TierStack({
+        disk: this.#disk,
+        tiers: [local, peers, home],
+        slots: new FetchSlots(),
+        clock,
+      });
+    }
+    this.#bandwidth = new Bandwidth(options.prefetchBytesPerSecondMax, clock);
+    const { directory, insecureRegistries } = options;
+    this.#converter = new Converter({ directory, insecureRegistries });
+    this.#fuse = new FuseServer({
+      descriptor,
+      places,
+      requireChunk: (node, chunk) => this.#requireChunk(node, chunk),
+      onReleased: (node) => this.#onReleased(node),
+      onProblem: (text, cause) => log('warning', text, cause),
+    });
+  }
+
+  /** Begins to serve, or goes on where a process that died left off. Throws RUNTIME_UNAVAILABLE when the machine cannot. */
+  async open(takeOver: TakeOver | undefined): Promise<ImagedResults['open']> {
+    const { zone } = this.#deps.options;
+    if (zone !== undefined && this.#home !== undefined) {
+      const { hostname, port } = new URL(zone.self);
+      this.#peerServer = await servePeers(
+        this.#home,
+        zone.secret,
+        hostname.replaceAll(/[[\]]/gu, ''),
+        Number(port),
+      );
+    }
+    if (takeOver === undefined) {
+      this.#derived.clean();
+      await this.#mountFuse();
+      this.#fuse.start();
+      this.#method = await this.#findMethod();
+    } else {
+      this.#method = takeOver.method;
+      for (const mounted of takeOver.mounted) this.#takeOver(mounted);
+      this.#fuse.start();
+      this.#fuse.resend();
+    }
+    const connection = mountsBelow(this.#fuseDirectory).at(-1)?.minor ?? 0;
+    return { method: this.#method, connection };
+  }
+
+  async mount(node: MountedNode): Promise<void> {
+    if (!this.#mounted.has(node.node)) this.#add(node);
+    // A process before this one may have done it already.
+    if (mountsBelow(node.mountPoint).length > 0) return;
+    try {
+      mkdirSync(node.mountPoint, { recursive: true });
+      await this.#mountErofs(node.name, node.mountPoint, this.#method);
+    } catch (error) {
+      this.#drop(node.node);
+      throw error;
+    }
+  }
+
+  /** Lazily: who still has files open goes on reading; what belongs to the node goes when the kernel lets go of it. */
+  async unmount(id: number): Promise<void> {
+    const mounted = this.#mounted.get(id);
+    if (mounted === undefined) return;
+    mounted.isUnmounted = true;
+    mounted.prefetch?.stop();
+    if (mountsBelow(mounted.mountPoint).length === 0) {
+      this.#drop(id);
+      return;
+    }
+    await runMount('umount', ['-l', mounted.mountPoint]);
+    if (existsSync(mounted.mountPoint)) rmdirSync(mounted.mountPoint);
+  }
+
+  convert(source: MountedNode['source']): Promise<DerivedImage> {
+    return this.#converter.convert(source);
+  }
+
+  prefetch(id: number, chunks: Uint32Array | undefined): void {
+    const mounted = this.#require(id);
+    const { table } = mounted.served.image;
+    const indices = chunks ?? Uint32Array.from({ length: table.count }, (_, index) => index);
+    const refs: ChunkRef[] = [];
+    const seen = new Set<string>();
+    for (const index of indices) {
+      if (index >= table.count) continue;
+      const ref = table.ref(index, mounted.served.blobs);
+      if (!seen.has(ref.digest) && !this.#disk.has(ref.digest)) refs.push(ref);
+      seen.add(ref.digest);
+    }
+    mounted.prefetch?.stop();
+    mounted.prefetch = prefetch(this.#stack, this.#bandwidth, refs, (arrivals) => {
+      for (const arrival of arrivals) count(mounted.prefetched, arrival.from, arrival.bytes.length);
+    });
+    mounted.prefetch.done.catch((error: unknown) =>
+      this.#deps.log('error', 'fetching chunks ahead failed', error),
+    );
+  }
+
+  measure(id: number): NodeMeasure {
+    const { servedNode, demanded, prefetched, prefetch: running, served } = this.#require(id);
+    const { counters } = servedNode;
+    const read = (index: number): number => Number(Atomics.load(counters, index));
+    const disk = demanded.get('disk') ?? { chunks: 0, bytes: 0 };
+    return {
+      reads: read(COUNTER.reads),
+      readBytes: read(COUNTER.readBytes),
+      touchedChunks: touches(servedNode).length,
+      imageChunks: served.image.table.count,
+      demanded: {
+        ...shares(demanded),
+        disk: { chunks: disk.chunks + read(COUNTER.diskChunks), bytes: disk.bytes + read(COUNTER.diskBytes) },
+      },
+      prefetched: shares(prefetched),
+      tiers: this.#tiers(),
+      prefetchLeft: running?.left() ?? 0,
+    };
+  }
+
+  touches(id: number): Touches {
+    const found = touches(this.#require(id).servedNode);
+    return {
+      chunks: Uint32Array.from(found, ({ chunk }) => chunk),
+      ms: Uint32Array.from(found, ({ ms }) => ms),
+    };
+  }
+
+  usage(): CacheUsage {
+    return { ...this.#disk.usage(), tiers: this.#tiers() };
+  }
+
+  clearCache(): Promise<void> {
+    return this.#disk.clear();
+  }
+
+  setNodes(nodes: readonly string[]): void {
+    this.#zoneNodes = nodes;
+  }
+
+  /** Everything that was mounted is taken away; who still reads gets errors from then on. */
+  async close(): Promise<void> {
+    for (const mounted of this.#mounted.values()) mounted.prefetch?.stop();
+    await this.#converter.close();
+    await this.#peerServer?.close();
+    const connection = mountsBelow(this.#fuseDirectory).at(-1)?.minor;
+    await unmountBelow(this.#deps.options.mountDirectory);
+    if (connection !== undefined) abortConnection(connection);
+    this.#stack.close();
+    this.#home?.close();
+    await this.#fuse.ended();
+    await this.#transport?.close();
+    await this.#disk.close();
+  }
+
+  get #fuseDirectory(): string {
+    return join(this.#deps.options.mountDirectory, 'fuse');
+  }
+
+  async #mountFuse(): Promise<void> {
+    mkdirSync(this.#fuseDirectory, { recursive: true, mode: 0o700 });
+    const options = `fd=3,rootmode=40000,user_id=0,group_id=0,allow_other,ro,max_read=${READ_BYTES_MAX}`;
+    try {
+      await runMount(
+        'mount',
+        ['-i', '-t', 'fuse', '-o', options, 'thaw-images', this.#fuseDirectory],
+        [this.#deps.descriptor],
+      );
+    } catch (cause) {
+      throw unavailable('FUSE file systems cannot be mounted', cause);
+    }
+  }
+
+  /** Mounts an empty image: what this machine can do is told by doing it. */
+  async #findMethod(): Promise<MountMethod> {
+    const empty = writeSkeleton(
+      {
+        kind: 'directory',
+        mode: 0o755,
+        uid: 0,
+        gid: 0,
+        mtimeNs: 0n,
+        xattrs: new Map(),
+        layer: 0,
+        children: new Map(),
+      },
+      (id) => id,
+    );
+    const table = ChunkTable.of([], { imageBytes: empty.size, skeletonBytes: empty.bytes.length });
+    const node = newServedNode(PROBE_NODE, 'probe', newServedImage(0, table, empty.bytes), 0);
+    this.#fuse.addNode(node);
+    const mountPoint = join(this.#deps.options.mountDirectory, 'probe');
+    mkdirSync(mountPoint, { recursive: true });
+    let failure: unknown;
+    for (const method of ['file', 'loop'] as const) {
+      try {
+        await this.#mountErofs('probe', mountPoint, method);
+        readdirSync(mountPoint);
+        await runMount('umount', [mountPoint]);
+        return method;
+      } catch (error) {
+        failure = error;
+      }
+    }
+    throw unavailable('EROFS file systems cannot be mounted on FUSE files', failure);
+  }
+
+  /** On the file itself where the kernel can (6.12 and later), otherwise through a loop device that goes with the mount. */
+  async #mountErofs(name: string, mountPoint: string, method: MountMethod): Promise<void> {
+    const options = method === 'file' ? 'ro,nodev' : 'ro,nodev,loop';
+    const args = ['-t', 'erofs', '-o', options, join(this.#fuseDirectory, name), mountPoint];
+    // Without -i a helper could come between; with it, mount makes no loop device.
+    await runMount('mount', method === 'file' ? ['-i', ...args] : args);
+  }
+
+  #add(node: MountedNode): Mounted {
+    const served = this.#serve(node);
+    const servedNode = newServedNode(node.node, node.name, served.image, Date.now());
+    served.nodes += 1;
+    const mounted: Mounted = {
+      ...node,
+      served,
+      servedNode,
+      demanded: new Map(),
+      prefetched: new Map(),
+      prefetch: undefined,
+      isUnmounted: false,
+    };
+    this.#mounted.set(node.node, mounted);
+    this.#fuse.addNode(servedNode);
+    return mounted;
+  }
+
+  /** One that cannot be served any more keeps nobody from the others: its readers get errors. */
+  #takeOver(node: TakeOver['mounted'][number]): void {
+    try {
+      this.#add(node).isUnmounted = node.isUnmounted;
+    } catch (error) {
+      this.#deps.log('error', `the image ${node.name} cannot be served any more`, error);
+    }
+  }
+
+  #serve({ source }: MountedNode): Served {
+    const { digest } = source.image;
+    const known = this.#images.get(digest);
+    if (known !== undefined) return known;
+    const loaded = this.#derived.load(digest);
+    if (loaded === undefined) throw new ThawError('STORE_FAILED', `image ${digest} was not converted`);
+    const image = newServedImage(this.#nextImage++, loaded.table, loaded.skeleton);
+    const occurrences = new Map<string, number[]>();
+    for (let chunk = 0; chunk < loaded.table.count; chunk += 1) {
+      const name = loaded.table.digest(chunk);
+      const place = this.#disk.placeOf(name);
+      if (place !== undefined) Atomics.store(image.places, chunk, place);
+      const others = occurrences.get(name);
+      if (others === undefined) occurrences.set(name, [chunk]);
+      else others.push(chunk);
+    }
+    const blobs = loaded.layers.map(({ blob }) => blob);
+    const served: Served = {
+      image,
+      digest,
+      blobs,
+      occurrences,
+      endUse: this.#blobs.use(source, loaded),
+      nodes: 0,
+    };
+    this.#images.set(digest, served);
+    return served;
+  }
+
+  #drop(id: number): void {
+    const mounted = this.#mounted.get(id);
+    if (mounted === undefined) return;
+    mounted.prefetch?.stop();
+    this.#mounted.delete(id);
+    this.#fuse.removeNode(id);
+    this.#deps.onDropped(id);
+    const { served } = mounted;
+    served.nodes -= 1;
+    if (served.nodes > 0) return;
+    this.#images.delete(served.digest);
+    served.endUse();
+  }
+
+  #onReleased(id: number): void {
+    if (this.#mounted.get(id)?.isUnmounted === true) this.#drop(id);
+    if (id === PROBE_NODE) this.#fuse.removeNode(id);
+  }
+
+  async #requireChunk({ node }: ServedNode, chunk: number): Promise<Buffer> {
+    const mounted = this.#require(node);
+    const arrival = await this.#stack.require(mounted.served.image.table.ref(chunk, mounted.served.blobs));
+    count(mounted.demanded, arrival.from, arrival.bytes.length);
+    return arrival.bytes;
+  }
+
+  #setPlaces(digest: string, place: number): void {
+    for (const { image, occurrences } of this.#images.values())
+      for (const chunk of occurrences.get(digest) ?? []) Atomics.store(image.places, chunk, place);
+  }
+
+  #require(id: number): Mounted {
+    const mounted = this.#mounted.get(id);
+    if (mounted === undefined) throw new ThawError('STORE_FAILED', `no image is served as ${id}`);
+    return mounted;
+  }
+
+  #tiers(): Record<TierName, TierCounters> {
+    return {
+      memory: newTierCounters(),
+      disk: this.#disk.counters,
+      peers: this.#peers?.counters ?? newTierCounters(),
+      registry: this.#registry.counters,
+      local: this.#local.counters,
+    };
+  }
+}
+
+/** Whoever waits in the kernel gets an error: the last resort against a server that hangs. */
+export function abortConnection(connection: number): void {
+  const path = `/sys/fs/fuse/connections/${connection}/abort`;
+  if (existsSync(path)) writeFileSync(path, '1');
+}
+
+function count(
+  shares_: Map<TierName, { chunks: number; bytes: number }>,
+  tier: TierName,
+  bytes: number,
+): void {
+  const share = shares_.get(tier) ?? { chunks: 0, bytes: 0 };
+  share.chunks += 1;
+  share.bytes += bytes;
+  shares_.set(tier, share);
+}
+
+function shares(from: ReadonlyMap<TierName, TierShare>): Partial<Record<TierName, TierShare>> {
+  const found: Partial<Record<TierName, TierShare>> = {};
+  for (const [tier, { chunks, bytes }] of from) found[tier] = { chunks, bytes };
+  return found;
+}
+
+function unavailable(what: string, cause: unknown): ThawError {
+  const why = cause instanceof Error ? `: ${cause.message}` : '';
+  return new ThawError('RUNTIME_UNAVAILABLE', `${what}${why}`, { cause });
+}

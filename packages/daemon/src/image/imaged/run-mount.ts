@@ -1,0 +1,60 @@
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
+
+const OUTPUT_CHARACTERS_MAX = 2000;
+const MOUNT_MS_MAX = 60_000;
+
+/** Runs `mount` or `umount`; descriptors follow behind standard error, from 3 up. Throws STORE_FAILED. */
+export function runMount(
+  command: 'mount' | 'umount',
+  args: readonly string[],
+  descriptors: readonly number[] = [],
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (why: string): void => {
+      reject(new ThawError('STORE_FAILED', `${command} ${args.join(' ')}: ${why}`));
+    };
+    const child = spawn(command, args, {
+      stdio: ['ignore', 'ignore', 'pipe', ...descriptors],
+      timeout: MOUNT_MS_MAX,
+    });
+    let output = '';
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      output = (output + text).slice(0, OUTPUT_CHARACTERS_MAX);
+    });
+    child.once('error', (error) => fail(error.message));
+    child.once('close', (code, signal) => {
+      if (code === 0) resolve();
+      else fail(`${signal ?? code}: ${output.trim()}`);
+    });
+  });
+}
+
+export interface MountPoint {
+  readonly path: string;
+  readonly type: string;
+  /** Minor number of the device: for FUSE, the number of the connection. */
+  readonly minor: number;
+}
+
+/** What is mounted at or below a directory, in the order of mounting. */
+export function mountsBelow(directory: string): MountPoint[] {
+  const found: MountPoint[] = [];
+  for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
+    const fields = line.split(' ');
+    const path = (fields[4] ?? '').replaceAll(/\\([0-7]{3})/gu, (_, code: string) =>
+      String.fromCodePoint(Number.parseInt(code, 8)),
+    );
+    if (path !== directory && !path.startsWith(`${directory}/`)) continue;
+    const minor = Number((fields[2] ?? '').split(':')[1]);
+    found.push({ path, type: fields[fields.indexOf('-') + 1] ?? '', minor });
+  }
+  return found;
+}
+
+/** Takes away whatever is mounted below a directory, without waiting for who still uses it. */
+export async function unmountBelow(directory: string): Promise<void> {
+  for (const { path } of mountsBelow(directory).toReversed())
+    await runMount('umount', ['-l', path]).catch(() => undefined);
+}

@@ -1,0 +1,48 @@
+import type { Recording } from './recording.ts';
+
+/** Recordings that a trace is made of; older ones go. */
+export const RECORDINGS_MAX = 3;
+/** Of the chunks that a start read, how many its trace may not have named before the workload counts as another one. */
+const MISSES_MAX = 0.1;
+/** Fewer chunks than this say nothing about a trace. */
+const CHUNKS_MIN = 20;
+
+/**
+ * The order in which chunks are fetched ahead: what the newest recording read, as it read it; then what at least two of
+ * the others read. A chunk that one old run read by chance goes, and a workload that changed is followed at once.
+ * `recordings` are the newest last.
+ */
+export function mergeRecordings(recordings: readonly Pick<Recording, 'chunks'>[]): Uint32Array {
+  const considered = recordings.slice(-RECORDINGS_MAX);
+  const newest = considered.at(-1)?.chunks ?? new Uint32Array();
+  const known = new Set(newest);
+  const counts = new Map<number, number>();
+  for (const { chunks } of considered.slice(0, -1)) {
+    for (const chunk of new Set(chunks)) counts.set(chunk, (counts.get(chunk) ?? 0) + 1);
+  }
+  const often = [...counts]
+    .filter(([chunk, count]) => count >= 2 && !known.has(chunk))
+    .map(([chunk]) => chunk);
+  return Uint32Array.from([...new Set(newest), ...often]);
+}
+
+export interface ReplayResult {
+  /** Chunks that the trace named. */
+  readonly planned: number;
+  /** Chunks that were read during the start. */
+  readonly demanded: number;
+  /** Of those, chunks that the trace had not named. */
+  readonly misses: number;
+}
+
+export function replayResult(planned: Uint32Array, demanded: Uint32Array): ReplayResult {
+  const named = new Set(planned);
+  let misses = 0;
+  for (const chunk of demanded) if (!named.has(chunk)) misses += 1;
+  return { planned: planned.length, demanded: demanded.length, misses };
+}
+
+/** Whether a start read so much that its trace did not name that another recording is due. */
+export function isOutdated({ demanded, misses }: ReplayResult): boolean {
+  return demanded >= CHUNKS_MIN && misses > demanded * MISSES_MAX;
+}

@@ -1,0 +1,111 @@
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import * as z from 'zod';
+import type { Records } from '../../store/records.ts';
+import { mergeRecordings, RECORDINGS_MAX } from './merge-recordings.ts';
+import { decodeTouches, encodeTouches, type Recording } from './recording.ts';
+
+const PREFIX = 'image-trace/';
+const STORED = z.object({
+  versionKey: z.string(),
+  image: z.string(),
+  isWanted: z.boolean(),
+  recordings: z.array(z.object({ atMs: z.number(), windowMs: z.number(), touches: z.string() })),
+});
+type Stored = z.output<typeof STORED>;
+
+/** What one function version reads first of its image. */
+export interface Trace {
+  readonly versionKey: string;
+  readonly image: string;
+  /** The next start is recorded. */
+  readonly isWanted: boolean;
+  readonly recordings: readonly Recording[];
+}
+
+/** Traces by function version, kept with the platform's records. One of another image than the version's is none. */
+export class TraceStore {
+  readonly #records: Records;
+
+  constructor(records: Records) {
+    this.#records = records;
+  }
+
+  get(versionKey: string, image: string): Trace | undefined {
+    const stored = this.#stored(versionKey);
+    return stored === undefined || stored.image !== image ? undefined : traceOf(stored);
+  }
+
+  /** Throws IMAGE_NOT_FOUND when there is none. */
+  require(versionKey: string): Trace {
+    const stored = this.#stored(versionKey);
+    if (stored === undefined)
+      throw new ThawError('IMAGE_NOT_FOUND', `nothing was recorded of '${versionKey}'`);
+    return traceOf(stored);
+  }
+
+  /** Of all versions, or of those of one function. */
+  list(functionName?: string): Trace[] {
+    const within = functionName === undefined ? '' : encodeURIComponent(`${functionName}@`);
+    return this.#records.list(PREFIX + within).map(({ value }) => traceOf(STORED.parse(value)));
+  }
+
+  add(versionKey: string, image: string, recording: Recording): void {
+    const before = this.#stored(versionKey);
+    const earlier = before?.image === image ? before.recordings : [];
+    const { atMs, windowMs, chunks, ms } = recording;
+    const recordings = [...earlier, { atMs, windowMs, touches: encodeTouches(chunks, ms) }].slice(
+      -RECORDINGS_MAX,
+    );
+    this.#put({ versionKey, image, isWanted: false, recordings });
+  }
+
+  /** The next start of this version is recorded, whatever is known of it. */
+  want(versionKey: string, image: string): void {
+    const before = this.#stored(versionKey);
+    const recordings = before?.image === image ? before.recordings : [];
+    this.#put({ versionKey, image, isWanted: true, recordings });
+  }
+
+  /** Whether there was one. */
+  clear(versionKey: string): boolean {
+    if (this.#stored(versionKey) === undefined) return false;
+    this.#records.delete(keyOf(versionKey));
+    return true;
+  }
+
+  /** Removes traces of images that are not live. */
+  collect(live: ReadonlySet<string>): void {
+    for (const { versionKey, image } of this.list()) if (!live.has(image)) this.clear(versionKey);
+  }
+
+  #stored(versionKey: string): Stored | undefined {
+    const record = this.#records.get(keyOf(versionKey));
+    return record === undefined ? undefined : STORED.parse(record.value);
+  }
+
+  #put(stored: Stored): void {
+    this.#records.put(keyOf(stored.versionKey), stored);
+  }
+}
+
+/** The order in which a version's chunks are fetched ahead. */
+export function replayOrder({ recordings }: Trace): Uint32Array {
+  return mergeRecordings(recordings);
+}
+
+function keyOf(versionKey: string): string {
+  return PREFIX + encodeURIComponent(versionKey);
+}
+
+function traceOf({ versionKey, image, isWanted, recordings }: Stored): Trace {
+  return {
+    versionKey,
+    image,
+    isWanted,
+    recordings: recordings.map(({ atMs, windowMs, touches }) => ({
+      atMs,
+      windowMs,
+      ...decodeTouches(touches),
+    })),
+  };
+}
