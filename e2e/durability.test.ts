@@ -16,7 +16,7 @@ import { afterTest } from '@thaw/testkit/after-test.ts';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
 import { zip } from '@thaw/testkit/zip.ts';
 import { CatalogueWriter, type Acknowledged } from './fixtures/catalogue-writer.ts';
-import { childrenOf, platformMark, processesWith, tracesOf } from './fixtures/host-traces.ts';
+import { childrenOf, platformMark, processesOf, tracesOf } from './fixtures/host-traces.ts';
 import { metric, readMetrics } from './fixtures/metrics.ts';
 import { missingProgram, missingSandbox } from './fixtures/requirements.ts';
 import { createFunction, createHttpTrigger, invoke } from './support/functions.ts';
@@ -73,7 +73,7 @@ test('a killed platform leaves nothing behind once it has run again', async (t) 
   const children = await childrenOf(first.pid);
   await first.kill();
   await waitFor('every process to end', async () => {
-    const left = await processesWith(`FC_INSTANCE_ID=${instanceId}\0`);
+    const left = await processesOf(instanceId);
     return left.length === 0 && children.every(({ pid }) => !isAlive(pid));
   });
 
@@ -129,7 +129,7 @@ test('kill -9 of the launcher fails what runs, and the next invocation works', a
   assert.match(body.toString(), /slow/);
   assert.equal((await invoke(platform, 'slow')).body.toString(), 'at once');
   await waitFor('the lost instance to end', async () => {
-    return (await processesWith(`FC_INSTANCE_ID=${instanceId}\0`)).length === 0;
+    return (await processesOf(instanceId)).length === 0;
   });
 });
 

@@ -209,7 +209,8 @@ test('what the platform tells of itself', async (all) => {
     const records = await recordsOf(platform, 'counted', 2);
     const record = records.find(({ requestId }) => requestId === ok.headers['x-fc-request-id']);
     assert.ok(record !== undefined);
-    for (const phase of ['queued', 'placed', 'sandbox', 'boot', 'load', 'handler']) {
+    const start = told.has('stem') ? ['stem'] : ['sandbox', 'boot'];
+    for (const phase of ['queued', 'placed', ...start, 'load', 'handler']) {
       const header = told.get(phase);
       assert.ok(header !== undefined, `${phase}: ${String(ok.headers['server-timing'])}`);
       assert.ok(

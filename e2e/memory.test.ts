@@ -4,7 +4,7 @@ import { Agent } from 'node:http';
 import { test } from 'node:test';
 import { startPlatform, type Platform } from '@thaw/testkit/platform.ts';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
-import { processesWith } from './fixtures/host-traces.ts';
+import { processesOf } from './fixtures/host-traces.ts';
 import { metric, readMetrics } from './fixtures/metrics.ts';
 import { createFunction } from './support/functions.ts';
 import { send, type Answer } from './support/http-call.ts';
@@ -26,7 +26,7 @@ test(`${INVOCATIONS} warm invocations leave memory flat`, async (t) => {
 
   const first = await call(platform, agent.value, 0);
   const instanceId = String(first.headers['x-fc-instance-id']);
-  const watched = [platform.pid, ...(await processesWith(`FC_INSTANCE_ID=${instanceId}\0`))];
+  const watched = [platform.pid, ...(await processesOf(instanceId))];
   assert.ok(watched.length > 1, 'the instance is among the processes of this machine');
 
   let warm: readonly Usage[] = [];

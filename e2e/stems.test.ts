@@ -1,0 +1,236 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { test, type TestContext } from 'node:test';
+import { startPlatform, type Platform, type PlatformOptions } from '@thaw/testkit/platform.ts';
+import { waitFor } from '@thaw/testkit/wait-for.ts';
+import { childrenOf, platformMark, tracesOf } from './fixtures/host-traces.ts';
+import { createFunction, invoke, LANGUAGES, waitForStems, type Language } from './support/functions.ts';
+import { jsonOf, type Answer } from './support/http-call.ts';
+import { signedCall } from './support/signed-call.ts';
+
+interface StemStatus {
+  readonly perKind: number;
+  readonly kinds: number;
+  readonly waiting: number;
+  readonly unavailable?: string;
+}
+
+const BOTH = Object.keys(LANGUAGES).filter((name): name is Language => name in LANGUAGES);
+
+/** What a function sees of where it runs. */
+const LOOK: Record<Language, string> = {
+  nodejs: `const fs = require('node:fs');
+    exports.handler = async () => ({
+      environment: process.env, cwd: process.cwd(), hour: new Date(0).getHours(), pid: process.pid,
+      code: fs.readdirSync('/code'), temporary: fs.readdirSync('/tmp'), mark: fs.writeFileSync('/tmp/mark', '') ?? null,
+      codeWritable: (() => { try { fs.writeFileSync('/code/x', ''); return true; } catch { return false; } })(),
+      mounts: fs.readFileSync('/proc/self/mountinfo', 'utf8'), status: fs.readFileSync('/proc/self/status', 'utf8'),
+    });`,
+  python: `import json, os, time
+def writable():
+    try:
+        open('/code/x', 'w')
+        return True
+    except OSError:
+        return False
+def handler(event, context):
+    temporary = os.listdir('/tmp')
+    open('/tmp/mark', 'w')
+    return json.dumps({'environment': dict(os.environ), 'cwd': os.getcwd(), 'hour': time.localtime(0).tm_hour,
+        'pid': os.getpid(), 'code': os.listdir('/code'), 'temporary': temporary, 'codeWritable': writable(),
+        'mounts': open('/proc/self/mountinfo').read(), 'status': open('/proc/self/status').read()})`,
+};
+
+interface Sight {
+  readonly environment: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  readonly hour: number;
+  readonly code: readonly string[];
+  readonly temporary: readonly string[];
+  readonly codeWritable: boolean;
+  readonly mounts: string;
+  readonly status: string;
+}
+
+/** Undefined, and the test skipped, where this machine has none. */
+async function startWithStems(
+  t: TestContext,
+  options: PlatformOptions = { stems: 2 },
+): Promise<Platform | undefined> {
+  const platform = await startPlatform(t, options);
+  const { unavailable } = await stemsOf(platform);
+  if (unavailable === undefined) return platform;
+  t.skip(unavailable);
+  return undefined;
+}
+
+async function stemsOf(platform: Platform): Promise<StemStatus> {
+  const answer = await signedCall(platform, { method: 'GET', path: '/thaw/v1/info' });
+  return jsonOf<{ stems: StemStatus }>(answer).stems;
+}
+
+function isFromStem(answer: Answer): boolean {
+  return /\bstem;/.test(String(answer.headers['server-timing']));
+}
+
+function instanceOf(answer: Answer): string {
+  return String(answer.headers['x-fc-instance-id']);
+}
+
+for (const language of BOTH) {
+  test(`${language}: what comes of a stem is its function's in everything`, async (t) => {
+    const platform = await startWithStems(t);
+    if (platform === undefined) return;
+    const environmentVariables = { TZ: 'Asia/Tokyo', OWN: 'value', PATH: '/own/bin:/usr/bin' };
+    const fields = { environmentVariables };
+    await createFunction(platform, 'one', { code: LOOK[language], language, fields });
+    await createFunction(platform, 'two', { code: LOOK[language], language });
+    await waitForStems(platform);
+    const answer = await invoke(platform, 'one');
+    assert.equal(answer.status, 200, answer.body.toString());
+    assert.ok(isFromStem(answer), String(answer.headers['server-timing']));
+    assert.doesNotMatch(String(answer.headers['server-timing']), /boot;|sandbox;/);
+    const sight = jsonOf<Sight>(answer);
+    const { environment } = sight;
+    assert.deepEqual(
+      [environment['OWN'], environment['TZ'], environment['PATH'], environment['FC_INSTANCE_ID']],
+      ['value', 'Asia/Tokyo', '/own/bin:/usr/bin', instanceOf(answer)],
+    );
+    assert.equal(environment['FC_FUNCTION_NAME'], 'one');
+    assert.deepEqual(
+      Object.keys(environment).filter((name) => name.startsWith('THAW')),
+      [],
+    );
+    assert.equal(sight.hour, 9, 'in Tokyo');
+    assert.deepEqual([sight.cwd, sight.codeWritable, sight.temporary], ['/code', false, []]);
+    assert.deepEqual(sight.code, [LANGUAGES[language].file]);
+    for (const set of ['CapPrm', 'CapEff', 'CapBnd'])
+      assert.match(sight.status, new RegExp(`${set}:\\s0+\\n`));
+    assert.doesNotMatch(sight.mounts, / \/code rw/);
+    // Its stem was nobody's before and is nobody's after: another function has another one.
+    await waitForStems(platform);
+    const other = await invoke(platform, 'two');
+    assert.ok(isFromStem(other));
+    assert.notEqual(instanceOf(other), instanceOf(answer));
+    assert.deepEqual(jsonOf<Sight>(other).temporary, []);
+    assert.equal(jsonOf<Sight>(other).environment['OWN'], undefined);
+  });
+}
+
+test('a variable that the runtime reads as it starts asks for an ordinary start, which the log tells', async (t) => {
+  const platform = await startWithStems(t);
+  if (platform === undefined) return;
+  const code = 'exports.handler = async () => process.execArgv.length + process.env.NODE_OPTIONS;';
+  await createFunction(platform, 'plain', { code });
+  const fields = { environmentVariables: { NODE_OPTIONS: '--no-deprecation' } };
+  await createFunction(platform, 'odd', { code, fields });
+  await waitForStems(platform);
+  const answer = await invoke(platform, 'odd');
+  assert.equal(answer.body.toString(), '1--no-deprecation');
+  assert.ok(!isFromStem(answer));
+  await waitFor('the reason in the log', async () => {
+    const log = await signedCall(platform, { method: 'GET', path: '/thaw/v1/functions/odd/logs' });
+    return log.body.toString().includes('NODE_OPTIONS is read when the runtime starts');
+  });
+});
+
+test('memory of the function, not of the stem', async (t) => {
+  const platform = await startWithStems(t);
+  if (platform === undefined) return;
+  const code = 'def handler(event, context):\n    return str(len(bytearray(int(event) * 1048576)))';
+  for (const [name, memorySize] of [
+    ['small', 128],
+    ['large', 512],
+  ] as const) {
+    await createFunction(platform, name, { code, language: 'python', fields: { memorySize } });
+  }
+  await waitForStems(platform);
+  const fits = await invoke(platform, 'large', '300');
+  assert.ok(isFromStem(fits));
+  assert.equal(fits.body.toString(), String(300 * 1_048_576));
+  await waitForStems(platform);
+  const refused = await invoke(platform, 'small', '300');
+  assert.ok(isFromStem(refused));
+  assert.equal(jsonOf<{ errorType: string }>(refused).errorType, 'OutOfMemory');
+});
+
+test('stems that die are replaced, and whoever gets a dead one starts all the same', async (t) => {
+  const platform = await startWithStems(t);
+  if (platform === undefined) return;
+  await createFunction(platform, 'one', { code: 'exports.handler = async () => "fine";' });
+  await waitForStems(platform);
+  const killed = await killStems(platform);
+  assert.ok(killed.length > 0);
+  // At once, before anybody can have noticed.
+  const answer = await invoke(platform, 'one');
+  assert.equal(answer.body.toString(), 'fine');
+  await waitFor('new stems', async () => {
+    const stems = await stemProcesses(platform);
+    return stems.length > 0 && stems.every((pid) => !killed.includes(pid));
+  });
+  await waitForStems(platform);
+});
+
+test('the end of the launcher, of the daemon or of both leaves nothing of a stem', async (t) => {
+  const platform = await startWithStems(t);
+  if (platform === undefined) return;
+  await createFunction(platform, 'one', { code: 'exports.handler = async () => "fine";' });
+  await waitForStems(platform);
+  const answer = await invoke(platform, 'one');
+  const mark = await platformMark(instanceOf(answer));
+  assert.ok(mark !== undefined);
+  await waitForStems(platform);
+  const [launcher] = (await childrenOf(platform.pid)).filter(({ command }) => command.includes('launcher'));
+  assert.ok(launcher !== undefined);
+  process.kill(launcher.pid, 'SIGKILL');
+  await waitFor('another instance', async () => (await invoke(platform, 'one')).body.toString() === 'fine');
+  await waitForStems(platform);
+  const left = await stemProcesses(platform);
+  assert.ok(left.length > 0);
+  await platform.kill();
+  await waitFor('the end of every process', async () => {
+    const states = await Promise.all(
+      left.map((pid) => readFile(`/proc/${pid}/stat`, 'utf8').catch(() => 'gone')),
+    );
+    return states.every((state) => state === 'gone' || / [ZX] /.test(state));
+  });
+  await waitFor('the end of every trace', async () => (await tracesOf(mark)).length === 0);
+});
+
+test('without stems everything starts ordinarily', async (t) => {
+  const platform = await startPlatform(t, { stems: 0 });
+  await createFunction(platform, 'one', { code: 'exports.handler = async () => "fine";' });
+  const answer = await invoke(platform, 'one');
+  assert.equal(answer.body.toString(), 'fine');
+  assert.ok(!isFromStem(answer));
+  assert.deepEqual(await stemProcesses(platform), []);
+  const { stdout } = await platform.thaw(['info']);
+  assert.match(stdout.toString(), /stems +(off|none)/);
+});
+
+/** The runtimes of stems: their environment says so for as long as they live, also once they are an instance. */
+async function stemProcesses(platform: Platform): Promise<number[]> {
+  const found: number[] = [];
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const environment = await readFile(`/proc/${name}/environ`, 'utf8').catch(() => '');
+    if (environment.includes('THAW_STEM=1\0') && (await isBelow(Number(name), platform.pid)))
+      found.push(Number(name));
+  }
+  return found;
+}
+
+async function isBelow(pid: number, ancestor: number): Promise<boolean> {
+  for (let at = pid; at > 1;) {
+    if (at === ancestor) return true;
+    const status = await readFile(`/proc/${at}/status`, 'utf8').catch(() => '');
+    at = Number(/^PPid:\t(\d+)$/mu.exec(status)?.[1] ?? 0);
+  }
+  return false;
+}
+
+async function killStems(platform: Platform): Promise<number[]> {
+  const pids = await stemProcesses(platform);
+  for (const pid of pids) process.kill(pid, 'SIGKILL');
+  return pids;
+}

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { RunnableVersion } from '../../model/runnable.ts';
+import { instanceFiles, sandboxSpec } from '../instance-layout.ts';
+import type { Interpreter } from '../interpreters.ts';
+import { changeFor, stemKindOf, type StemKind, type StemPlaces } from './stem-kind.ts';
+import { startupVariable } from './startup-variables.ts';
+
+const MEGABYTE = 1024 * 1024;
+const NODE: Interpreter = {
+  family: 'nodejs',
+  version: [26, 0],
+  fullVersion: '26.0.0',
+  path: '/home/somebody/node/bin/node',
+  root: '/home/somebody/node/bin/node',
+};
+const PYTHON: Interpreter = {
+  family: 'python3',
+  version: [3, 11],
+  fullVersion: '3.11.2',
+  path: '/usr/bin/python3.11',
+  root: '/usr',
+};
+const PLACES: StemPlaces = {
+  interpreters: [NODE, PYTHON],
+  runDirectory: '/run/thaw',
+  shimsDirectory: '/data/runtimes/1',
+  cannotSpecialize: undefined,
+};
+const RUNNABLE: RunnableVersion = {
+  key: 'one@1',
+  functionName: 'one',
+  versionId: 'LATEST',
+  family: 'nodejs',
+  runtime: 'nodejs26',
+  handler: 'index.handler',
+  handlerType: 'auto',
+  server: undefined,
+  hot: undefined,
+  container: undefined,
+  initializer: undefined,
+  hooks: { preFreeze: undefined, preStop: undefined, postThaw: undefined },
+  freezeAfterMs: 1000,
+  instancesMax: undefined,
+  idleMsMax: undefined,
+  sessionAffinity: undefined,
+  timeoutMs: 3000,
+  memoryMb: 512,
+  cpu: 0.5,
+  diskMb: 512,
+  instanceConcurrency: 1,
+  environment: { FC_FUNCTION_NAME: 'one', SECRET: 'of one' },
+  internetAccess: true,
+  codeDirectory: '/data/code/one',
+  layerDirectory: undefined,
+  codeChecksum: '1',
+  logProject: '',
+  logStore: '',
+};
+const PYTHON_RUNNABLE: RunnableVersion = { ...RUNNABLE, family: 'python3', runtime: 'python3' };
+
+function kindOf(runnable: RunnableVersion): StemKind {
+  const kind = stemKindOf(runnable, PLACES);
+  if (typeof kind === 'string') assert.fail(kind);
+  return kind;
+}
+
+test('functions that differ in what can be changed later share a kind', () => {
+  const { key } = kindOf(PYTHON_RUNNABLE);
+  const other = {
+    functionName: 'two',
+    memoryMb: 2048,
+    cpu: undefined,
+    diskMb: 10_240,
+    environment: { PATH: '/mine', SECRET: 'of two' },
+    codeDirectory: '/data/code/two',
+    layerDirectory: '/data/layers/two',
+  };
+  assert.equal(kindOf({ ...PYTHON_RUNNABLE, ...other }).key, key);
+});
+
+test('what is settled at the start tells kinds apart', () => {
+  const kinds = [
+    kindOf(RUNNABLE),
+    // Its heap.
+    kindOf({ ...RUNNABLE, memoryMb: 256 }),
+    kindOf({ ...RUNNABLE, internetAccess: false }),
+    kindOf(PYTHON_RUNNABLE),
+  ];
+  assert.equal(new Set(kinds.map(({ key }) => key)).size, kinds.length);
+});
+
+test('a stem knows nothing of a function', () => {
+  const files = instanceFiles('/run/thaw', '/data/runtimes/1', 'c-1');
+  const spec = kindOf({ ...RUNNABLE, layerDirectory: '/data/layers/one' }).spec('c-1', files);
+  const text = JSON.stringify(spec);
+  for (const own of ['one', 'SECRET', 'FC_']) assert.ok(!text.includes(own), `${own} in ${text}`);
+  assert.deepEqual(spec.lateTargets?.slice(0, 2), ['/code', '/opt']);
+  assert.equal(spec.id, 'c-1');
+  assert.equal(spec.outputSocket, '/run/thaw/i/c-1/out');
+  assert.ok(spec.mounts.some(({ source }) => source === '/run/thaw/i/c-1/link'));
+  assert.ok(spec.memoryBytesMax <= 128 * MEGABYTE);
+});
+
+test('the change brings the limits and the directories of the function', () => {
+  const files = instanceFiles('/run/thaw', '/data/runtimes/1', 'c-1');
+  const withLayers = { ...RUNNABLE, layerDirectory: '/data/layers/one' };
+  assert.deepEqual(changeFor(sandboxSpec(withLayers, 'c-1', NODE, files, 'bubblewrap')), {
+    memoryBytesMax: 512 * MEGABYTE,
+    cpu: 0.5,
+    cpuShare: 512,
+    temporaryBytesMax: 512 * MEGABYTE,
+    mounts: [
+      { source: '/data/code/one', target: '/code', readOnly: true },
+      { source: '/data/layers/one', target: '/opt', readOnly: true },
+    ],
+  });
+});
+
+test('what cannot be one says why', () => {
+  const impossible = { ...PLACES, cannotSpecialize: 'no mounts here' };
+  assert.equal(stemKindOf(RUNNABLE, impossible), 'no mounts here');
+  const options = { ...RUNNABLE, environment: { NODE_OPTIONS: '--trace-gc' } };
+  assert.equal(stemKindOf(options, PLACES), 'NODE_OPTIONS is read when the runtime starts');
+  assert.match(String(stemKindOf({ ...RUNNABLE, family: 'java', runtime: 'java11' }, PLACES)), /Java/u);
+  assert.equal(
+    stemKindOf({ ...RUNNABLE, family: 'custom', runtime: 'custom' }, PLACES),
+    'its program is its own',
+  );
+});
+
+test('variables that come too late are known, others are let be', () => {
+  const of = (family: 'nodejs' | 'python3', name: string): string | undefined =>
+    startupVariable(family, { FC_REGION: 'local', [name]: 'x' });
+  for (const name of [
+    'LD_PRELOAD',
+    'LD_LIBRARY_PATH',
+    'MALLOC_ARENA_MAX',
+    'LANG',
+    'LC_ALL',
+    'OPENSSL_CONF',
+  ]) {
+    assert.equal(of('nodejs', name), name);
+    assert.equal(of('python3', name), name);
+  }
+  for (const name of ['NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS', 'UV_THREADPOOL_SIZE'])
+    assert.equal(of('nodejs', name), name);
+  for (const name of ['PYTHONHASHSEED', 'PYTHONOPTIMIZE', 'PYTHONWARNINGS'])
+    assert.equal(of('python3', name), name);
+  for (const name of ['TZ', 'PATH', 'HOME', 'NODE_ENV', 'NODE_PATH', 'PYTHONPATH', 'LOG_LEVEL', 'SLANG']) {
+    assert.equal(of('nodejs', name), undefined);
+    assert.equal(of('python3', name), undefined);
+  }
+});
