@@ -5,6 +5,7 @@ import type { Readable } from 'node:stream';
 import type { Clock } from '../base/clock.ts';
 import type { CallSink, InstanceCall } from '../instance/instance-call.ts';
 import type { Instance, StartKind } from '../instance/instance.ts';
+import { binaryMessage, cloudEventOf } from '../model/cloud-event.ts';
 import type { RunnableVersion } from '../model/runnable.ts';
 import type { InvocationKind, TriggerKind } from '../model/trigger-kind.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
@@ -318,6 +319,7 @@ export class Invocation implements Waiter, CallSink {
         body,
       };
     }
+    const message = this.#eventMessage(payload.body);
     return {
       kind: 'http',
       requestId,
@@ -328,18 +330,19 @@ export class Invocation implements Waiter, CallSink {
       method: 'POST',
       url: '/invoke',
       base: '',
-      rawHeaders: [
-        'Content-Type',
-        'application/octet-stream',
-        'Content-Length',
-        String(payload.body.length),
-        ...this.#controlHeaders('/invoke'),
-      ],
+      rawHeaders: message.rawHeaders,
       remoteAddress: '127.0.0.1',
       scheme: 'http',
       upgrade: undefined,
-      body: payload.body,
+      body: message.body,
     };
+  }
+
+  /** How a web server is told of an event: CloudEvents as their own binding has it, others as bytes. */
+  #eventMessage(event: Buffer): { readonly rawHeaders: string[]; readonly body: Buffer } {
+    const cloudEvent = this.request.trigger === 'eventbridge' ? cloudEventOf(event) : undefined;
+    const { rawHeaders, body } = cloudEvent === undefined ? plainMessage(event) : binaryMessage(cloudEvent);
+    return { rawHeaders: [...rawHeaders, ...this.#controlHeaders('/invoke')], body };
   }
 
   #httpEvent({ method, url, rawHeaders, remoteAddress, body }: HttpPayload): Buffer {
@@ -400,4 +403,9 @@ export class Invocation implements Waiter, CallSink {
     }
     this.#deps.onFinished(this, error);
   }
+}
+
+function plainMessage(body: Buffer): { readonly rawHeaders: string[]; readonly body: Buffer } {
+  const rawHeaders = ['Content-Type', 'application/octet-stream', 'Content-Length', String(body.length)];
+  return { rawHeaders, body };
 }

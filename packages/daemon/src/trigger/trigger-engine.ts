@@ -81,6 +81,20 @@ export class TriggerEngine {
     for (const key of this.#entries.keys()) if (key.startsWith(prefix)) this.#follow(key);
   }
 
+  /** Every stored trigger of a type, as far as changes have been followed; the paused ones too. */
+  stored<T extends EventTrigger['triggerType']>(
+    triggerType: T,
+  ): readonly Extract<EventTrigger, { triggerType: T }>[] {
+    const isOfType = (trigger: EventTrigger): trigger is Extract<EventTrigger, { triggerType: T }> =>
+      trigger.triggerType === triggerType;
+    return [...this.#entries.values()].map((entry) => entry.trigger).filter(isOfType);
+  }
+
+  /** When it resolves, every change that was made before has been followed. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#work.values());
+  }
+
   statusOf(trigger: Trigger): TriggerStatus {
     const entry = this.#entries.get(TRIGGERS.key(trigger.functionName, trigger.triggerName));
     return triggerStatus(trigger, entry?.trigger.triggerId === trigger.triggerId ? entry : undefined);

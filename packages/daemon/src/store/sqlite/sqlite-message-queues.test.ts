@@ -10,7 +10,7 @@ const writer = fileURLToPath(new URL('sqlite-message-queues-writer.ts', import.m
 testMessageQueuesContract('SqliteMessageQueues', async () => {
   const path = await mkdtemp(join(tmpdir(), 'thaw-messages-'));
   return {
-    open: (clock) => new SqliteMessageQueues(path, clock),
+    open: (clock) => new SqliteMessageQueues(path, 'messages.db', clock),
     writer: (first) => [writer, path, String(first)],
     [Symbol.asyncDispose]: () => rm(path, { recursive: true }),
   };

@@ -70,9 +70,9 @@ export class SqliteMessageQueues implements MessageQueues {
   readonly #queues = new Map<string, QueueState>();
   readonly #watchers = new Map<string, Set<() => void>>();
 
-  /** Opens `<directory>/messages.db`. Throws STORE_FAILED. */
-  constructor(directory: string, clock: Clock) {
-    this.#database = openSqliteDatabase(join(directory, 'messages.db'), MIGRATIONS, 'full');
+  /** Opens a file such as `messages.db` in the directory. Throws STORE_FAILED. */
+  constructor(directory: string, file: string, clock: Clock) {
+    this.#database = openSqliteDatabase(join(directory, file), MIGRATIONS, 'full');
     this.#clock = clock;
     this.#statements = prepare(this.#database);
     this.#commit = new GroupCommit(this.#database, () => this.#load());
