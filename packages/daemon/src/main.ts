@@ -11,6 +11,8 @@ export interface ServeOptions {
   readonly stems?: number | undefined;
   readonly preparesCode: boolean;
   readonly insecureRegistries: readonly string[];
+  /** Directories below which triggers may watch files. */
+  readonly watchDirs: readonly string[];
 }
 
 /**

@@ -26,6 +26,17 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   ConcurrentUpdateError: 'CONFLICT',
   ResourceInUse: 'IN_USE',
   FunctionInvocationDisabled: 'FUNCTION_DISABLED',
+  NoSuchBucket: 'BUCKET_NOT_FOUND',
+  NoSuchKey: 'OBJECT_NOT_FOUND',
+  BucketAlreadyOwnedByYou: 'BUCKET_EXISTS',
+  BucketNotEmpty: 'IN_USE',
+  SignatureDoesNotMatch: 'SIGNATURE_INVALID',
+  InvalidAccessKeyId: 'ACCESS_KEY_UNKNOWN',
+  RequestTimeTooSkewed: 'REQUEST_EXPIRED',
+  BadDigest: 'CHECKSUM_MISMATCH',
+  XAmzContentSHA256Mismatch: 'CHECKSUM_MISMATCH',
+  SlowDown: 'QUEUE_FULL',
+  ServiceUnavailable: 'STORE_FAILED',
 };
 
 /** What the code alone does not tell, by status. The first that is not above the status counts. */
@@ -68,6 +79,9 @@ function readErrorBody(body: string): {
   readonly code: string | undefined;
   readonly message: string | undefined;
 } {
+  // The object store speaks S3's XML.
+  const xml = /<Code>([^<]*)<\/Code>\s*<Message>([^<]*)<\/Message>/.exec(body);
+  if (xml !== null) return { code: xml[1], message: unescaped(xml[2] ?? '') };
   let parsed: unknown;
   try {
     parsed = JSON.parse(body);
@@ -87,4 +101,9 @@ function firstText(value: unknown, names: readonly string[]): string | undefined
     if (typeof field === 'string') return field;
   }
   return undefined;
+}
+
+function unescaped(text: string): string {
+  const characters: Readonly<Record<string, string>> = { lt: '<', gt: '>', quot: '"', apos: "'", amp: '&' };
+  return text.replaceAll(/&(lt|gt|quot|apos|amp);/g, (_, name: string) => characters[name] ?? '');
 }

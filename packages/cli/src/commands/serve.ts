@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { Command } from '../command.ts';
 import { parseHosts, parsePort, parseStems } from '../option-values.ts';
 
@@ -8,6 +9,7 @@ interface Options {
   readonly stems?: number | undefined;
   readonly prepare: 'on' | 'off';
   readonly insecureRegistry?: readonly string[] | undefined;
+  readonly watchDir?: readonly string[] | undefined;
 }
 
 export const command: Command = {
@@ -39,6 +41,11 @@ export const command: Command = {
       parse: parseHosts,
     },
     {
+      flags: '--watch-dir <directory>',
+      summary: 'a directory below which triggers may watch files; may be given several times',
+      many: true,
+    },
+    {
       flags: '--prepare <when>',
       summary: 'compile code ahead, after a deployment (Node and Python)',
       default: 'on',
@@ -50,7 +57,11 @@ export const command: Command = {
     { run: 'thaw serve --port 0 --data-dir ./data', does: 'a second platform, on a free port' },
   ],
   ownsSignals: true,
-  run: async ({ dataDir }, _args, { host, port, isolation, stems, prepare, insecureRegistry }: Options) => {
+  run: async (
+    { dataDir },
+    _args,
+    { host, port, isolation, stems, prepare, insecureRegistry, watchDir }: Options,
+  ) => {
     const { serve } = await import('@thaw/daemon/main.ts');
     await serve({
       host,
@@ -60,6 +71,7 @@ export const command: Command = {
       stems,
       preparesCode: prepare === 'on',
       insecureRegistries: insecureRegistry ?? [],
+      watchDirs: (watchDir ?? []).map((directory) => resolve(directory)),
     });
   },
 };
