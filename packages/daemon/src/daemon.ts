@@ -8,6 +8,7 @@ import { DataDirectory, type Credentials } from './base/data-directory.ts';
 import { DeadlineWheel } from './base/deadline-wheel.ts';
 import { newInstanceId } from './base/ids.ts';
 import type { PlatformLog } from './base/platform-log.ts';
+import { AsyncPolicies } from './catalog/async-policies.ts';
 import { Catalog } from './catalog/catalog.ts';
 import { FunctionGrants } from './catalog/function-grants.ts';
 import { Provisioning } from './catalog/provisioning.ts';
@@ -17,6 +18,7 @@ import { CodeStore } from './code/code-store.ts';
 import { FcControlDoor } from './doors/fc/fc-control-door.ts';
 import { createFcDoor, type FcDoor } from './doors/fc/fc-door.ts';
 import { FcInvokeDoor } from './doors/fc/fc-invoke.ts';
+import { TasksResource } from './doors/thaw/tasks-resource.ts';
 import { MetricsDoor } from './doors/thaw/metrics-door.ts';
 import { S3Door } from './doors/s3/s3-door.ts';
 import { ThawDoor } from './doors/thaw/thaw-door.ts';
@@ -35,6 +37,7 @@ import { findInterpreters } from './instance/interpreters.ts';
 import { PreparedCode } from './instance/prepared/prepared-code.ts';
 import { Shims } from './instance/shims.ts';
 import { StemPool } from './instance/stem/stem-pool.ts';
+import { AsyncInvocations } from './invocation/async/async-invocations.ts';
 import { InvocationRecorder } from './invocation/invocation-recorder.ts';
 import type { Invocation } from './invocation/invocation.ts';
 import { grantsNothing } from './model/function-grant.ts';
@@ -48,6 +51,7 @@ import {
   type SchedulerLimits,
 } from './scheduler/scheduler.ts';
 import { FileBlobs } from './store/file-blobs.ts';
+import { SqliteQueue } from './store/sqlite/sqlite-queue.ts';
 import { SqliteRecords } from './store/sqlite/sqlite-records.ts';
 import { SqliteObjects } from './store/sqlite/objects/sqlite-objects.ts';
 import { SqliteUsage } from './store/sqlite/sqlite-usage.ts';
@@ -138,6 +142,13 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       onSkipped: () => metrics.onUnrecorded(),
     }),
     (pending) => pending.flush(),
+  );
+
+  const queue = open.adopt(
+    await SqliteQueue.open(data.path, clock.now(), {
+      onLost: (error) => log('error', 'asynchronous invocations are refused until the next start', error),
+    }),
+    (opened) => opened.close(),
   );
 
   const objects = open.adopt(new SqliteObjects(join(data.path, 'objects'), clock), (opened) =>
@@ -285,6 +296,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     onThrottled: (functionName) => metrics.onThrottled(functionName),
     onEvicted: (functionName) => metrics.onEvicted(functionName),
   });
+  // Runs end with the scheduler; only then is all that came of them on its way to the disk.
+  let drainAsync = (): Promise<void> => Promise.resolve();
+  open.defer(() => drainAsync());
   open.defer(() => scheduler.close(STOP_GRACE_MS));
   grants.open();
 
@@ -314,6 +328,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   onChanged = (functionName) => {
     provisioning.refresh(functionName);
     getReady(functionName);
+    asyncInvocations.functionChanged(functionName);
   };
   const reportUsage = (): void => {
     for (const instance of scheduler.instances()) instance.reportUsage();
@@ -341,6 +356,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       if (change.kind !== 'delete') return;
       const functionName = change.key.slice(FUNCTIONS.prefix.length);
       scheduler.retireFunction(functionName);
+      asyncInvocations.functionRemoved(functionName);
       logs.removeFunction(functionName).catch((error: unknown) => {
         log('error', `the log of function '${functionName}' could not be removed`, error);
       });
@@ -367,10 +383,24 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       if (finished.isColdStart || error !== undefined) logs.append(timelineLine(finished, clock.now()));
     },
   };
+  const asyncPolicies = open.adopt(new AsyncPolicies(records), (opened) => opened.close());
+  const asyncInvocations = open.adopt(
+    new AsyncInvocations({
+      queue,
+      blobs: new FileBlobs(join(data.path, 'async-blobs')),
+      wheel,
+      invocation,
+      resolve: (functionName, qualifier) => catalog.routes.resolve(functionName, qualifier, Math.random()),
+      policyOf: (functionName, qualifier) => asyncPolicies.policyOf(functionName, qualifier),
+      log,
+    }),
+    (opened) => opened.stop(),
+  );
+  drainAsync = () => asyncInvocations.drained();
   const keys = singleAccessKey(credentials.accessKeyId, credentials.accessKeySecret);
   const verifier = new RequestVerifier(keys, clock);
   const { routes } = catalog;
-  const triggers = new HttpTriggerDoor({ invocation, routes, verifier });
+  const triggers = new HttpTriggerDoor({ invocation, routes, verifier, submitter: asyncInvocations });
   const s3Door = new S3Door({
     objects,
     keys: {
@@ -383,6 +413,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   functionDoors.push(s3Door);
   const fcDoor: FcDoor = createFcDoor({
     catalog,
+    asyncTasks: asyncInvocations,
     verifier,
     tokens: new SignedTokens(randomBytes(32), clock),
     uploads: new UploadStore(join(data.path, 'uploads'), clock),
@@ -416,14 +447,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const listener = new Listener({
     clock,
     doors: [
-      new FcInvokeDoor({ invocation, routes, verifier }),
+      new FcInvokeDoor({ invocation, routes, verifier, submitter: asyncInvocations }),
       triggers,
       new FcControlDoor(fcDoor),
       s3Door,
       new ThawDoor({
         verifier,
         keys,
-        resources: [],
+        resources: [new TasksResource(asyncInvocations)],
         invocations: recorder,
         logs,
         usage: { log: usageLog, flush: reportUsage },
@@ -451,6 +482,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     functionHosts: triggers,
     isHealthy: () => !stopping.signal.aborted,
   });
+  await asyncInvocations.start();
   url = await listener.listen(options.host, options.port);
   open.defer(() => listener.close(STOP_GRACE_MS));
   data.announce(url);

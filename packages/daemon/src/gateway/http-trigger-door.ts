@@ -2,9 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import type { AsyncSubmitter } from '../invocation/async/async-request.ts';
 import { Invocation, type InvocationDeps } from '../invocation/invocation.ts';
 import type { HttpTrigger } from '../model/trigger.ts';
 import type { ResponseHead } from '../transport/transport.ts';
+import { sendAccepted } from './accepted-answer.ts';
 import { corsHeaders, isPreflight, preflightHeaders } from './cors.ts';
 import type { Arrival, Door } from './door.ts';
 import { endAnswer } from './end-answer.ts';
@@ -25,6 +27,7 @@ export interface HttpTriggerDeps {
   readonly invocation: InvocationDeps;
   readonly routes: RoutingTable;
   readonly verifier: RequestVerifier;
+  readonly submitter: AsyncSubmitter;
 }
 
 /**
@@ -98,17 +101,50 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
       this.#authorize(trigger, method, request, arrival);
       const rest = arrival.path.slice(base.length);
       const url = `${rest === '' ? '/' : rest}${arrival.query === '' ? '' : `?${arrival.query}`}`;
+      if (isAsync(request, socket)) {
+        this.#submit(trigger, url, base, request, response, arrival, form);
+        return;
+      }
       this.#invoke(trigger, url, base, request, response, arrival, form, socket);
     } catch (error) {
-      request.resume();
-      const { status, headers, body } = form.refusal(
-        ThawError.from(error, 'serving an HTTP trigger'),
-        arrival.requestId,
-      );
-      headers.push('Content-Length', String(body.length));
-      response.writeHead(status, headers);
-      endAnswer(response, body);
+      refuse(request, response, form, ThawError.from(error, 'serving an HTTP trigger'), arrival.requestId);
     }
+  }
+
+  /** The whole request becomes the payload of a later run. */
+  #submit(
+    trigger: HttpTrigger,
+    url: string,
+    base: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+    { requestId }: Arrival,
+    form: TriggerAnswerForm,
+  ): void {
+    const taskId = request.headers['x-fc-async-task-id'];
+    const http = {
+      method: request.method ?? 'GET',
+      url,
+      base,
+      rawHeaders: withoutPlatformHeaders(request.rawHeaders),
+      remoteAddress: request.socket.remoteAddress ?? '',
+      scheme: 'http',
+    } as const;
+    this.#deps.submitter
+      .submit({
+        functionName: trigger.functionName,
+        qualifier: trigger.qualifier,
+        payload: request,
+        requestId,
+        trigger: 'http',
+        http,
+        taskId: typeof taskId === 'string' ? taskId : undefined,
+      })
+      .then(
+        (task) => sendAccepted(response, requestId, task, form.common),
+        (error: unknown) =>
+          refuse(request, response, form, ThawError.from(error, 'accepting a request'), requestId),
+      );
   }
 
   #authorize(trigger: HttpTrigger, method: string, request: IncomingMessage, arrival: Arrival): void {
@@ -194,6 +230,35 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
 
 const EMPTY = Buffer.alloc(0);
 
+/** Throws INVALID_ARGUMENT for what FC has no name for. */
+function isAsync(request: IncomingMessage, socket: Socket | undefined): boolean {
+  const type = request.headers['x-fc-invocation-type'];
+  if (type === undefined || type === 'Sync') return false;
+  if (type !== 'Async') {
+    throw new ThawError(
+      'INVALID_ARGUMENT',
+      `x-fc-invocation-type must be Sync or Async, not '${String(type)}'`,
+    );
+  }
+  if (socket === undefined) return true;
+  throw new ThawError('INVALID_ARGUMENT', 'a connection that is to be upgraded cannot be served later');
+}
+
+function refuse(
+  request: IncomingMessage,
+  response: ServerResponse,
+  form: TriggerAnswerForm,
+  error: ThawError,
+  requestId: string,
+): void {
+  request.resume();
+  if (response.destroyed) return;
+  const { status, headers, body } = form.refusal(error, requestId);
+  headers.push('Content-Length', String(body.length));
+  response.writeHead(status, headers);
+  endAnswer(response, body);
+}
+
 /** A small body whose length is known; node:http delivers neither more nor, on `end`, less. */
 function readWhole(request: IncomingMessage, length: number, onBody: (body: Buffer) => void): void {
   const chunks: Buffer[] = [];
@@ -225,6 +290,11 @@ class TriggerAnswerForm implements AnswerForm {
   /** Flat headers that every answer gets from now on. */
   add(headers: readonly string[]): void {
     this.#headers = [...this.#headers, ...headers];
+  }
+
+  /** Flat headers that every answer gets. */
+  get common(): readonly string[] {
+    return this.#headers;
   }
 
   status(head: ResponseHead): number {

@@ -6,6 +6,7 @@ import type { UploadStore } from '../../catalog/upload-store.ts';
 import type { ImageState } from '../../image/image-store.ts';
 import type { RequestVerifier } from '../../gateway/signature/request-verifier.ts';
 import type { SignedTokens } from '../../gateway/signature/signed-token.ts';
+import type { AsyncInvocations } from '../../invocation/async/async-invocations.ts';
 import type { ControlRequest } from './control-request.ts';
 
 /** One running or lately destroyed instance, as ListInstances shows it. */
@@ -18,11 +19,15 @@ export interface InstanceListing {
   readonly destroyedTimeMs?: number;
 }
 
+/** What the API shows of asynchronous invocations, and does to them. */
+export type AsyncTasks = Pick<AsyncInvocations, 'list' | 'require' | 'stopTask' | 'wholeBytes'>;
+
 export interface FcDeps {
   readonly catalog: Catalog;
   readonly verifier: RequestVerifier;
   readonly tokens: SignedTokens;
   readonly uploads: UploadStore;
+  readonly asyncTasks: AsyncTasks;
   /** The file of a zip by its digest, or undefined when there is none. */
   readonly zipPath: (zipDigest: string) => string | undefined;
   readonly clock: Clock;

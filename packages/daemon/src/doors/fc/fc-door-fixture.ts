@@ -11,7 +11,15 @@ import { UploadStore } from '../../catalog/upload-store.ts';
 import { singleAccessKey } from '../../gateway/signature/access-keys.ts';
 import { RequestVerifier } from '../../gateway/signature/request-verifier.ts';
 import { SignedTokens } from '../../gateway/signature/signed-token.ts';
+import { DeadlineWheel } from '../../base/deadline-wheel.ts';
+import type { Instance } from '../../instance/instance.ts';
+import { AsyncInvocations } from '../../invocation/async/async-invocations.ts';
+import { DEFAULT_ASYNC_POLICY } from '../../invocation/async/retry-policy.ts';
+import { Scheduler } from '../../scheduler/scheduler.ts';
 import type { Blobs } from '../../store/blobs.ts';
+import { FileBlobs } from '../../store/file-blobs.ts';
+import type { Queue } from '../../store/queue.ts';
+import { SqliteQueue } from '../../store/sqlite/sqlite-queue.ts';
 import { createFcDoor } from './fc-door.ts';
 import type { InstanceListing } from './fc-deps.ts';
 
@@ -34,8 +42,11 @@ export async function serveFc(
   const clock = systemClock;
   const aborted: string[] = [];
   const failures: unknown[] = [];
+  const queue = await SqliteQueue.open(directory, clock.now());
+  const asyncTasks = idleInvocations(queue, catalog, directory);
   const door = createFcDoor({
     catalog,
+    asyncTasks,
     verifier: new RequestVerifier(singleAccessKey(TEST_KEY.accessKeyId, TEST_KEY.accessKeySecret), clock),
     tokens: new SignedTokens(randomBytes(32), clock),
     uploads: new UploadStore(join(directory, 'uploads'), clock),
@@ -78,8 +89,41 @@ export async function serveFc(
       server.closeAllConnections();
       server.close();
       await once(server, 'close');
+      await asyncTasks.stop();
+      await queue.close();
     },
   };
+}
+
+/** They keep tasks and never run any. */
+function idleInvocations(queue: Queue, catalog: Catalog, directory: string): AsyncInvocations {
+  const wheel = new DeadlineWheel(systemClock);
+  const limits = {
+    instancesMax: 0,
+    instancesPerFunctionMax: 0,
+    memoryMbMax: 0,
+    waitersPerFunctionMax: 0,
+    waitMsMax: 0,
+    idleMsMax: 0,
+  };
+  const createInstance = (): never => {
+    throw new Error('nothing runs behind this door');
+  };
+  const scheduler = new Scheduler<Instance>({ clock: systemClock, wheel, limits, createInstance });
+  return new AsyncInvocations({
+    queue,
+    blobs: new FileBlobs(join(directory, 'async-blobs')),
+    wheel,
+    invocation: {
+      clock: systemClock,
+      scheduler,
+      accountId: TEST_PLACE.accountId,
+      onFinished: () => undefined,
+    },
+    resolve: (functionName, qualifier) => catalog.routes.resolve(functionName, qualifier, 0),
+    policyOf: () => DEFAULT_ASYNC_POLICY,
+    log: () => undefined,
+  });
 }
 
 export const SERVED_ACCOUNT = TEST_PLACE.accountId;

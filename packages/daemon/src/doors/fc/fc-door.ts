@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { asyncTaskRoutes } from './async-task-routes.ts';
 import { CODE_OBJECTS_PATH, downloadCode, tempBucketToken, uploadObject } from './code-routes.ts';
 import type { ControlRequest, ControlResponse } from './control-request.ts';
 import type { FcDeps } from './fc-deps.ts';
@@ -39,6 +40,7 @@ export function createFcDoor(deps: FcDeps): FcDoor {
     ...tagRoutes(deps),
     ...settingsRoutes(deps),
     ...instanceRoutes(deps),
+    ...asyncTaskRoutes(deps),
   ]);
   const uploadPrefix = `/${deps.catalog.place.accountId}/`;
 

@@ -2,12 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LIMITS } from '@thaw/protocol/limits.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Arrival, Door } from '../../gateway/door.ts';
+import { sendAccepted } from '../../gateway/accepted-answer.ts';
 import { errorTypeHeader, functionErrorBody } from '../../gateway/function-error.ts';
 import { InvocationResponse, type AnswerForm } from '../../gateway/invocation-response.ts';
 import { plainHeaders } from '../../gateway/plain-headers.ts';
 import { sessionOf } from '../../gateway/session.ts';
 import type { RoutingTable } from '../../catalog/routing-table.ts';
 import type { RequestVerifier, VerifiedHead } from '../../gateway/signature/request-verifier.ts';
+import type { AsyncSubmitter, SubmittedTask } from '../../invocation/async/async-request.ts';
 import { collectBody } from '../../invocation/collect-body.ts';
 import { Invocation, type InvocationDeps } from '../../invocation/invocation.ts';
 import type { RunnableVersion } from '../../model/runnable.ts';
@@ -22,6 +24,7 @@ export interface FcInvokeDeps {
   readonly invocation: InvocationDeps;
   readonly routes: RoutingTable;
   readonly verifier: RequestVerifier;
+  readonly submitter: AsyncSubmitter;
 }
 
 /**
@@ -59,13 +62,14 @@ export class FcInvokeDoor implements Door {
     const qualifier =
       arrival.query === '' ? undefined : (new URLSearchParams(arrival.query).get('qualifier') ?? undefined);
     const type = request.headers['x-fc-invocation-type'] ?? 'Sync';
+    if (type === 'Async') {
+      this.#submit(request, response, arrival, head, functionName, qualifier);
+      return;
+    }
     if (type !== 'Sync') {
-      const known = type === 'Async';
       throw new ThawError(
         'INVALID_ARGUMENT',
-        known
-          ? 'asynchronous invocation is not supported by this version'
-          : `x-fc-invocation-type must be Sync, not '${String(type)}'`,
+        `x-fc-invocation-type must be Sync or Async, not '${String(type)}'`,
       );
     }
     const logType = request.headers['x-fc-log-type'] ?? 'None';
@@ -109,17 +113,74 @@ export class FcInvokeDoor implements Door {
       answer.follow(invocation);
     });
   }
+
+  /** Accepted, and told so, when it is on disk. A body of unknown or large size goes to the disk as it comes. */
+  #submit(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { requestId }: Arrival,
+    head: VerifiedHead,
+    functionName: string,
+    qualifier: string | undefined,
+  ): void {
+    const taskId = request.headers['x-fc-async-task-id'];
+    const asked = {
+      functionName,
+      qualifier,
+      requestId,
+      trigger: 'api',
+      taskId: typeof taskId === 'string' ? taskId : undefined,
+    } as const;
+    const answer = (accepted: Promise<SubmittedTask>): void => {
+      accepted.then(
+        (task) => sendAccepted(response, requestId, task),
+        (thrown: unknown) => {
+          const error = ThawError.from(thrown, 'accepting an asynchronous invocation');
+          // What FC says of the size of synchronous bodies is 400; here the size alone is wrong.
+          const status = error.code === 'PAYLOAD_TOO_LARGE' ? error.status : undefined;
+          refuse(request, response, requestId, error, status);
+        },
+      );
+    };
+    const { submitter, verifier } = this.#deps;
+    const length = request.headers['content-length'];
+    if (Number(length ?? 0) > LIMITS.asyncPayloadBytesMax) {
+      const told = `the payload of an asynchronous invocation is larger than ${LIMITS.asyncPayloadBytesMax} bytes`;
+      answer(Promise.reject(new ThawError('PAYLOAD_TOO_LARGE', told)));
+    } else if (length === undefined || Number(length) > COLLECTED_BYTES_MAX) {
+      answer(submitter.submit({ ...asked, payload: request, payloadSha256: head.bodySha256 }));
+    } else {
+      collectBody(request, COLLECTED_BYTES_MAX, (error, body) => {
+        if (error !== undefined) {
+          refuse(request, response, requestId, error);
+          return;
+        }
+        try {
+          verifier.requireBody(head, body);
+        } catch (mismatch) {
+          refuse(request, response, requestId, ThawError.from(mismatch, 'checking a payload'));
+          return;
+        }
+        answer(submitter.submit({ ...asked, payload: body }));
+      });
+    }
+  }
 }
+
+/** Asynchronous payloads up to this size are read whole before anything else happens to them. */
+const COLLECTED_BYTES_MAX = 64 * 1024;
 
 function refuse(
   request: IncomingMessage,
   response: ServerResponse,
   requestId: string,
   error: ThawError,
+  status?: number,
 ): void {
   request.resume();
   if (response.destroyed) return;
-  sendControlResponse(response, fcErrorResponse(error, requestId));
+  const answer = fcErrorResponse(error, requestId);
+  sendControlResponse(response, status === undefined ? answer : { ...answer, status });
 }
 
 /** The invoke API hands bytes over and makes no sessions: only one that the client names in the function's header counts. */

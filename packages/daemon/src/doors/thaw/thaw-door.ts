@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
 import { LIMITS } from '@thaw/protocol/limits.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../../base/clock.ts';
@@ -123,7 +124,8 @@ export class ThawDoor implements Door {
         const signal = AbortSignal.any([gone.signal, this.#deps.stopping]);
         const parameters = new URLSearchParams(query);
         const answer = await resource.handle({ ...call, path, parameters, body, requestId, signal });
-        write(response, answer.status ?? 200, requestId, answer.json, []);
+        if (answer.bytes === undefined) write(response, answer.status ?? 200, requestId, answer.json, []);
+        else writeBytes(response, requestId, answer.bytes, answer.size);
       } finally {
         response.off('close', onClose);
       }
@@ -190,6 +192,30 @@ function answerError(response: ServerResponse, requestId: string, error: ThawErr
     { RequestId: requestId, Code: error.code, Message: error.message },
     retry,
   );
+}
+
+/** A stream that fails half-way breaks the connection: less than its length is no whole answer. */
+function writeBytes(
+  response: ServerResponse,
+  requestId: string,
+  bytes: Buffer | Readable,
+  size: number | undefined,
+): void {
+  const length = size === undefined ? [] : ['Content-Length', String(size)];
+  response.writeHead(200, [
+    'Content-Type',
+    'application/octet-stream',
+    ...length,
+    'x-fc-request-id',
+    requestId,
+  ]);
+  if (Buffer.isBuffer(bytes)) {
+    endAnswer(response, bytes);
+    return;
+  }
+  response.once('close', () => bytes.destroy());
+  bytes.once('error', () => response.destroy());
+  bytes.pipe(response);
 }
 
 function write(

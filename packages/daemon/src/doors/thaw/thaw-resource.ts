@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 
 /**
@@ -33,6 +34,9 @@ export interface ThawAnswer {
   readonly status?: number;
   /** Answered as JSON; no body where absent. */
   readonly json?: unknown;
+  /** Answered as they are, in the place of JSON; `size` of them. */
+  readonly bytes?: Buffer | Readable;
+  readonly size?: number;
 }
 
 export function noSuchMethod({ method, path }: Pick<ThawCall, 'method' | 'path'>): ThawError {

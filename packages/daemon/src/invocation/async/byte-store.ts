@@ -46,9 +46,12 @@ export class ByteStore {
     const writing = pour(first, iterator, rest).catch((error: unknown) => {
       rest.destroy(ThawError.from(error, 'taking in a payload'));
     });
-    const given = await stored;
-    await writing;
-    return given;
+    try {
+      return await stored;
+    } finally {
+      // The reader has let go of the source: its owner may drain it.
+      await writing;
+    }
   }
 
   /** A place for a result whose size nobody knows yet. */
@@ -148,14 +151,18 @@ async function pour(
   rest: AsyncIterator<unknown>,
   into: PassThrough,
 ): Promise<void> {
-  for (const chunk of first) await write(into, chunk);
-  for (;;) {
-    const { done, value } = await rest.next().catch(truncated);
-    if (done === true) break;
-    if (into.destroyed) return;
-    await write(into, bufferOf(value));
+  try {
+    for (const chunk of first) await write(into, chunk);
+    for (;;) {
+      const { done, value } = await rest.next().catch(truncated);
+      if (done === true) break;
+      if (into.destroyed) return;
+      await write(into, bufferOf(value));
+    }
+    into.end();
+  } finally {
+    await rest.return?.();
   }
-  into.end();
 }
 
 async function write(stream: PassThrough, chunk: Buffer): Promise<void> {

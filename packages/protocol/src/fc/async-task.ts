@@ -1,0 +1,36 @@
+import { z } from 'zod';
+import { oneOf, qualifier, text } from './fields.ts';
+import { limit } from './list-query.ts';
+
+/** FC's states of an asynchronous invocation, as a list may ask for them. */
+const status = oneOf([
+  'Enqueued',
+  'Dequeued',
+  'Running',
+  'Succeeded',
+  'Failed',
+  'Stopping',
+  'Stopped',
+  'Expired',
+  'Invalid',
+  'Retrying',
+]);
+
+const timeRule = 'must be a time in milliseconds since 1970';
+
+const time = z
+  .string()
+  .regex(/^[0-9]{1,15}$/, { error: timeRule })
+  .transform(Number);
+
+export const listAsyncTasksQuery = z.object({
+  qualifier: qualifier.optional(),
+  status: status.optional(),
+  prefix: text(128).optional(),
+  startedTimeBegin: time.optional(),
+  startedTimeEnd: time.optional(),
+  sortOrderByTime: oneOf(['asc', 'desc']).default('desc'),
+  includePayload: oneOf(['true', 'false']).default('false'),
+  limit,
+  nextToken: text(1024).optional(),
+});
