@@ -1,4 +1,5 @@
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { accelerationOf } from '../image/acceleration.ts';
 import type {
   CodeRef,
   CustomContainerConfig,
@@ -104,6 +105,7 @@ export function containerOf({ config, image }: FunctionVersion): ContainerConfig
     ...image,
     registry: config.customContainerConfig?.registryConfig ?? {},
     isolation: ISOLATIONS.find((known) => known === asked) ?? 'default',
+    acceleration: accelerationOf(config.customContainerConfig ?? {}),
   };
 }
 

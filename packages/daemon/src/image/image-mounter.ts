@@ -1,4 +1,6 @@
+import type { Acceleration } from './acceleration.ts';
 import type { RegistrySetting } from './blob-source.ts';
+import type { ImageFacts } from './image-facts.ts';
 import type { ImageReference } from './image-reference.ts';
 import type { Image } from './image.ts';
 
@@ -29,6 +31,8 @@ export interface MountRequest {
   readonly setting: RegistrySetting;
   /** `<function>@<revision>`: what a trace of first reads is kept under. */
   readonly versionKey: string;
+  /** `lazy` where absent. */
+  readonly acceleration?: Acceleration;
 }
 
 export interface RootFileSystem {
@@ -37,6 +41,13 @@ export interface RootFileSystem {
   readonly mode: 'full' | 'lazy' | 'eager';
   /** Why this mode, in words for the function's log. */
   readonly reason: string;
+  /** The instance has given its first answer: what it reads much later is no part of its start. Idempotent. */
+  answered?(): void;
   /** Idempotent. */
   release(): void;
+}
+
+/** With what the platform must know of the files before it starts something: it never reads them itself. */
+export interface MountedImage extends RootFileSystem {
+  readonly facts: ImageFacts;
 }

@@ -1,8 +1,10 @@
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { CustomContainerConfig, RegistryConfig, ResolvedImage } from '../model/function.ts';
 import type { Image } from '../model/image.ts';
+import { accelerationOf, type Acceleration } from './acceleration.ts';
 import type { RegistrySetting } from './blob-source.ts';
-import type { ImageMounter, RootFileSystem } from './image-mounter.ts';
+import { readImageFacts } from './image-facts.ts';
+import type { ImageMounter, MountedImage, RootFileSystem } from './image-mounter.ts';
 import { formatImageReference, parseImageReference, withDigest } from './image-reference.ts';
 import { readImage } from './oci/read-image.ts';
 import { openSource } from './open-source.ts';
@@ -63,8 +65,11 @@ export class ImageStore {
   }
 
   /** Begins to bring an image here. Failures are kept as its state; the next start tries again. */
-  prepare(image: ResolvedImage, config: Pick<CustomContainerConfig, 'registryConfig'>): void {
-    this.mount(image, config.registryConfig ?? {}, '')
+  prepare(
+    image: ResolvedImage,
+    config: Pick<CustomContainerConfig, 'registryConfig' | 'accelerationType'>,
+  ): void {
+    this.mount(image, config.registryConfig ?? {}, '', accelerationOf(config))
       .then((root) => {
         this.#options.log('info', `image ${image.uri} is ready: ${root.reason}`);
         root.release();
@@ -79,7 +84,8 @@ export class ImageStore {
     resolved: ResolvedImage,
     registry: RegistryConfig,
     versionKey: string,
-  ): Promise<RootFileSystem> {
+    acceleration: Acceleration = 'lazy',
+  ): Promise<MountedImage> {
     const { image, uri } = resolved;
     const known = this.#known.get(image.digest) ?? { uri, image, state: { state: 'pending' }, mounts: 0 };
     this.#known.set(image.digest, known);
@@ -87,7 +93,17 @@ export class ImageStore {
     try {
       const reference = parseImageReference(uri);
       const setting = registrySetting(registry);
-      const root = await this.#options.mounter.mount({ image, reference, setting, versionKey });
+      const root = await this.#options.mounter.mount({
+        image,
+        reference,
+        setting,
+        versionKey,
+        acceleration,
+      });
+      const facts = await readImageFacts(root.path, image.config.workingDirectory).catch((error: unknown) => {
+        root.release();
+        throw error;
+      });
       known.state = { state: 'ready', mode: root.mode, reason: root.reason };
       known.mounts += 1;
       let isReleased = false;
@@ -97,7 +113,7 @@ export class ImageStore {
         known.mounts -= 1;
         root.release();
       };
-      return { ...root, release };
+      return { ...root, facts, release };
     } catch (thrown) {
       const error = ThawError.from(thrown, `bringing image ${uri} here`);
       // What another mount has shown to be there stays so.

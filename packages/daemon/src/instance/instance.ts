@@ -452,6 +452,7 @@ export class Instance {
   #onSettled(call: InstanceCall, isLastOfProcess: boolean): void {
     if (call.deadline !== undefined) this.#deps.wheel.clear(call.deadline);
     if (!this.#calls.delete(call)) return;
+    this.#root.answered();
     const nowMs = this.#deps.clock.monotonicMs();
     this.#lastRequest = { id: call.requestId, endedMs: nowMs };
     this.#meter.end(nowMs);

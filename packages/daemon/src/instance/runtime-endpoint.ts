@@ -1,4 +1,4 @@
-import type { RootFileSystem } from '../image/image-mounter.ts';
+import type { MountedImage } from '../image/image-mounter.ts';
 import type { RunnableVersion } from '../model/runnable.ts';
 import type { Sandbox, SandboxDriver, SandboxSpec } from '../sandbox/sandbox.ts';
 import type { RuntimeConnection } from '../transport/runtime-connection.ts';
@@ -37,7 +37,7 @@ export interface EndpointContext {
   readonly files: InstanceFiles;
   readonly driver: SandboxDriver['name'];
   /** Present exactly for functions in images. */
-  readonly root: RootFileSystem | undefined;
+  readonly root: MountedImage | undefined;
   /** What the function may use of the platform; `runnable.environment` names it already. */
   readonly access: InstanceAccess | undefined;
   /** A line for the function's log. */

@@ -33,6 +33,8 @@ export type ContainerIsolation = 'default' | 'runc' | 'runsc';
 export interface ContainerConfig extends ResolvedImage {
   readonly registry: RegistryConfig;
   readonly isolation: ContainerIsolation;
+  /** How its files come: as needed, all ahead, or all before the start. */
+  readonly acceleration: 'lazy' | 'eager' | 'none';
 }
 
 /**

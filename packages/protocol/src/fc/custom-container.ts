@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { healthCheckSetting, port, words } from './custom-runtime.ts';
-import { allowed, flag, requiredText, text } from './fields.ts';
+import { allowed, flag, oneOf, requiredText, text } from './fields.ts';
 
 const CERTIFICATE_CHARACTERS_MAX = 64 * 1024;
 /** Clients send null where nothing is configured. */
@@ -42,7 +42,8 @@ export const customContainerConfig = z.object(
     /** Ours: the image is an OpenWhisk-style action (`POST /init`, `POST /run`). */
     actionContainer: flag().optional(),
     acrInstanceId: optional(text(256)),
-    accelerationType: optional(text(64)),
+    /** `Default`: read as needed. `None`: pulled whole before the start. Ours, `Eager`: read as needed, and all of it ahead. */
+    accelerationType: optional(oneOf(['Default', 'None', 'Eager'])),
     /** What the platform says; clients send it back. */
     accelerationInfo: z.unknown().optional(),
     resolvedImageUri: z.unknown().optional(),

@@ -5,6 +5,8 @@ import { mergeRecordings, RECORDINGS_MAX } from './merge-recordings.ts';
 import { decodeTouches, encodeTouches, type Recording } from './recording.ts';
 
 const PREFIX = 'image-trace/';
+/** Each update of a function is a version with a trace of its own. */
+const TRACES_PER_FUNCTION_MAX = 16;
 const STORED = z.object({
   versionKey: z.string(),
   image: z.string(),
@@ -33,6 +35,14 @@ export class TraceStore {
   get(versionKey: string, image: string): Trace | undefined {
     const stored = this.#stored(versionKey);
     return stored === undefined || stored.image !== image ? undefined : traceOf(stored);
+  }
+
+  /** The newest trace of another version of the same function on the same image: better than none. */
+  similar(versionKey: string, image: string): Trace | undefined {
+    const others = this.list(versionKey.split('@')[0]).filter(
+      (trace) => trace.image === image && trace.recordings.length > 0,
+    );
+    return others.toSorted((left, right) => atMsOf(right) - atMsOf(left))[0];
   }
 
   /** Throws IMAGE_NOT_FOUND when there is none. */
@@ -73,9 +83,16 @@ export class TraceStore {
     return true;
   }
 
-  /** Removes traces of images that are not live. */
+  /** Removes traces of images that are not live, and of versions of long ago. */
   collect(live: ReadonlySet<string>): void {
-    for (const { versionKey, image } of this.list()) if (!live.has(image)) this.clear(versionKey);
+    const kept = new Map<string, number>();
+    const newestFirst = this.list().toSorted((left, right) => atMsOf(right) - atMsOf(left));
+    for (const { versionKey, image } of newestFirst) {
+      const functionName = versionKey.split('@')[0] ?? '';
+      const count = (kept.get(functionName) ?? 0) + 1;
+      if (live.has(image) && count <= TRACES_PER_FUNCTION_MAX) kept.set(functionName, count);
+      else this.clear(versionKey);
+    }
   }
 
   #stored(versionKey: string): Stored | undefined {
@@ -91,6 +108,10 @@ export class TraceStore {
 /** The order in which a version's chunks are fetched ahead. */
 export function replayOrder({ recordings }: Trace): Uint32Array {
   return mergeRecordings(recordings);
+}
+
+function atMsOf({ recordings }: Trace): number {
+  return recordings.at(-1)?.atMs ?? 0;
 }
 
 function keyOf(versionKey: string): string {
