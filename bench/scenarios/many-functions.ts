@@ -1,0 +1,108 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { PROGRAMS } from '../contestants/contestant.ts';
+import { HELLO_EVENT, mixedThroughput, perSecond, type Shot } from '../load/load.ts';
+import { cpuMicroseconds, residentBytes } from '../machine/process-figures.ts';
+import type { Thaw } from '../machine/thaw.ts';
+import type { Scenario } from '../scenario.ts';
+import { median, medianRatio } from '../statistics.ts';
+
+const CONNECTIONS = 32;
+const DEPLOYS_AT_ONCE = 8;
+/** The shots of one pass; wrk goes through them again and again. */
+const SHOTS = 2_000;
+const ZIPF_EXPONENT = 1.1;
+
+export const scenario: Scenario = {
+  name: 'many-functions',
+  title: 'Many functions',
+  shows:
+    '10,000 functions with an HTTP trigger each are registered. Traffic goes to the 20 most popular of them by Zipf’s ' +
+    'law (exponent 1.1; more would not be warm at once on this machine), against traffic to one of them alone. Then what ' +
+    'a registered function takes of the gateway’s memory, and what the platform takes of a processor when nothing comes.',
+  charts: ['throughput'],
+
+  async run(context) {
+    const functions = context.pick(10_000, 24);
+    const popular = context.pick(20, 4);
+    const thaw = await context.startThaw();
+    const before = residentBytes(thaw.pid);
+    await deployAll(thaw, functions);
+    const after = residentBytes(thaw.pid);
+    context.say(`${functions} functions are registered`);
+    const urlOf = (n: number): string => `${thaw.url}/http/f${n}/web/`;
+    const mixed = zipf(popular, SHOTS).map((n): Shot => ({ url: urlOf(n), body: HELLO_EVENT }));
+    const single: Shot[] = [{ url: urlOf(0), body: HELLO_EVENT }];
+    const load = (shots: readonly Shot[], seconds: number): Promise<number> =>
+      mixedThroughput(shots, { connections: CONNECTIONS, seconds }).then(perSecond);
+    const seconds = context.pick(5, 1);
+    await load(mixed, seconds);
+    await load(single, seconds);
+    const ofMany: number[] = [];
+    const ofOne: number[] = [];
+    for (let round = 0; round < context.rounds; round += 1) {
+      ofMany.push(await load(mixed, seconds));
+      ofOne.push(await load(single, seconds));
+    }
+    await sleep(context.pick(5_000, 500));
+    const idleS = context.pick(10, 1);
+    const idleFrom = cpuMicroseconds(thaw.pid);
+    await sleep(idleS * 1000);
+    const idle = ((cpuMicroseconds(thaw.pid) - idleFrom) / idleS / 1_000_000) * 100;
+    const kilobytes = (after - before) / functions / 1024;
+    return {
+      measurements: [
+        { subject: 'thaw, 20 of 10,000 functions', what: 'throughput', unit: 'requests/s', values: ofMany },
+        { subject: 'thaw, one of 10,000 functions', what: 'throughput', unit: 'requests/s', values: ofOne },
+        { subject: 'thaw', what: 'gateway memory of a function', unit: 'KB', values: [kilobytes] },
+        { subject: 'thaw', what: 'processor when idle', unit: '%', values: [idle] },
+      ],
+      verdicts: [
+        {
+          claim: 'throughput of many functions against one',
+          sense: 'at least',
+          bound: 0.9,
+          value: medianRatio(ofMany, ofOne),
+          unit: 'x',
+        },
+        {
+          claim: 'gateway memory of a registered function',
+          sense: 'at most',
+          bound: 10,
+          value: kilobytes,
+          unit: 'KB',
+        },
+        { claim: 'processor when idle', sense: 'at most', bound: 1, value: median([idle]), unit: '%' },
+      ],
+      notes: [],
+    };
+  },
+};
+
+async function deployAll(thaw: Thaw, functions: number): Promise<void> {
+  const files = { 'index.js': await readFile(join(PROGRAMS, 'handler.js')) };
+  const spec = { runtime: 'nodejs26', files, fields: { instanceConcurrency: 100 } };
+  let next = 0;
+  await Promise.all(
+    Array.from({ length: DEPLOYS_AT_ONCE }, async () => {
+      while (next < functions) {
+        const n = next;
+        next += 1;
+        await thaw.deploy(`f${n}`, spec);
+      }
+    }),
+  );
+}
+
+/** So many draws from ranks 0 to n - 1, the same ones each time, in an order that mixes them. */
+function zipf(n: number, draws: number): number[] {
+  const weights = Array.from({ length: n }, (_, rank) => 1 / (rank + 1) ** ZIPF_EXPONENT);
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const golden = (Math.sqrt(5) - 1) / 2;
+  return Array.from({ length: draws }, (_, draw) => {
+    let left = ((draw * golden) % 1) * total;
+    const rank = weights.findIndex((weight) => (left -= weight) < 0);
+    return Math.max(0, rank);
+  });
+}
