@@ -103,7 +103,8 @@ function addCommand(parent: Parser, word: string, command: Command, run: Run): v
   parser.option('--data-dir <directory>', 'where the platform keeps its data (default: ~/.thaw)');
   parser.addHelpText('after', `\n${describeExamples(command)}\n\n${EXIT_CODE_HELP}`);
   parser.action(async (...parsed: unknown[]) => {
-    const args = parsed.slice(0, command.arguments?.length ?? 0).filter((arg) => typeof arg === 'string');
+    const given = parsed.slice(0, command.arguments?.length ?? 0).flat();
+    const args = given.filter((arg) => typeof arg === 'string');
     await run(command, args, parser);
   });
 }
