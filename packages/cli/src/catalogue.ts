@@ -12,6 +12,7 @@ export const CATALOGUE: ReadonlyMap<string, Load> = new Map<string, Load>([
   ['remove', () => import('./commands/remove.ts')],
   ['dev', () => import('./commands/dev.ts')],
   ['invoke', () => import('./commands/invoke.ts')],
+  ['map', () => import('./commands/map.ts')],
   ['logs', () => import('./commands/logs.ts')],
   ['usage', () => import('./commands/usage.ts')],
   ['info', () => import('./commands/info.ts')],
