@@ -18,7 +18,10 @@ import { CodeStore } from './code/code-store.ts';
 import { FcControlDoor } from './doors/fc/fc-control-door.ts';
 import { createFcDoor, type FcDoor } from './doors/fc/fc-door.ts';
 import { FcInvokeDoor } from './doors/fc/fc-invoke.ts';
+import { EventBusesResource } from './doors/thaw/event-buses-resource.ts';
+import { QueuesResource } from './doors/thaw/queues-resource.ts';
 import { TasksResource } from './doors/thaw/tasks-resource.ts';
+import { TriggersResource } from './doors/thaw/triggers-resource.ts';
 import { MetricsDoor } from './doors/thaw/metrics-door.ts';
 import { S3Door } from './doors/s3/s3-door.ts';
 import { ThawDoor } from './doors/thaw/thaw-door.ts';
@@ -51,6 +54,8 @@ import {
   type SchedulerLimits,
 } from './scheduler/scheduler.ts';
 import { FileBlobs } from './store/file-blobs.ts';
+import { SqliteKnownFiles } from './store/sqlite/sqlite-known-files.ts';
+import { SqliteMessageQueues } from './store/sqlite/sqlite-message-queues.ts';
 import { SqliteQueue } from './store/sqlite/sqlite-queue.ts';
 import { SqliteRecords } from './store/sqlite/sqlite-records.ts';
 import { SqliteObjects } from './store/sqlite/objects/sqlite-objects.ts';
@@ -60,6 +65,11 @@ import { UsageRecorder } from './store/usage-recorder.ts';
 import type { LogLine } from './telemetry/log-store/log-line.ts';
 import { LogStore } from './telemetry/log-store/log-store.ts';
 import { Metrics, type FinishedInvocation } from './telemetry/metrics.ts';
+import { DatabaseSource } from './trigger/database/database-source.ts';
+import { eventInvocations } from './trigger/event-invocations.ts';
+import { EventSources } from './trigger/event-sources.ts';
+import { OssSource } from './trigger/oss/oss-source.ts';
+import { WatchedDirectories } from './trigger/oss/watched-directories.ts';
 import { VERSION } from './version.ts';
 
 export interface DaemonOptions {
@@ -150,6 +160,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     }),
     (opened) => opened.close(),
   );
+
+  const knownFiles = open.adopt(new SqliteKnownFiles(data.path), (opened) => opened.close());
+  const openQueues = (file: string): SqliteMessageQueues =>
+    open.adopt(new SqliteMessageQueues(data.path, file, clock), (opened) => opened.close());
+  const queues = openQueues('messages.db');
+  const outbox = openQueues('events.db');
 
   const objects = open.adopt(new SqliteObjects(join(data.path, 'objects'), clock), (opened) =>
     opened.close(),
@@ -310,6 +326,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     clock,
     place: PLACE,
     onChanged: (functionName) => onChanged(functionName),
+    checkTrigger: (trigger) => eventSources.engine.check(trigger),
     onBrokenCode: (error) => log('error', 'a stored function cannot be run', error),
   });
   open.defer(() => catalog.close());
@@ -329,6 +346,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     provisioning.refresh(functionName);
     getReady(functionName);
     asyncInvocations.functionChanged(functionName);
+    eventSources.engine.refresh(functionName);
   };
   const reportUsage = (): void => {
     for (const instance of scheduler.instances()) instance.reportUsage();
@@ -397,9 +415,27 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     (opened) => opened.stop(),
   );
   drainAsync = () => asyncInvocations.drained();
+  const { routes } = catalog;
+  const watchedDirectories = new WatchedDirectories(options.watchDirs ?? []);
   const keys = singleAccessKey(credentials.accessKeyId, credentials.accessKeySecret);
   const verifier = new RequestVerifier(keys, clock);
-  const { routes } = catalog;
+  const eventSources = open.adopt(
+    new EventSources({
+      records,
+      routes,
+      queues,
+      outbox,
+      invocations: eventInvocations(invocation, routes, asyncInvocations),
+      clock,
+      log,
+      place: PLACE,
+      furtherSources: [
+        new OssSource({ objects, files: knownFiles, directories: watchedDirectories, clock, place: PLACE }),
+        new DatabaseSource(watchedDirectories),
+      ],
+    }),
+    (opened) => opened.close(),
+  );
   const triggers = new HttpTriggerDoor({ invocation, routes, verifier, submitter: asyncInvocations });
   const s3Door = new S3Door({
     objects,
@@ -454,7 +490,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       new ThawDoor({
         verifier,
         keys,
-        resources: [new TasksResource(asyncInvocations)],
+        resources: [
+          new TasksResource(asyncInvocations),
+          new TriggersResource({ triggers: catalog.triggers, engine: eventSources.engine }),
+          new QueuesResource(queues, clock),
+          new EventBusesResource(eventSources.buses),
+        ],
         invocations: recorder,
         logs,
         usage: { log: usageLog, flush: reportUsage },
@@ -483,6 +524,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     isHealthy: () => !stopping.signal.aborted,
   });
   await asyncInvocations.start();
+  await eventSources.open();
   url = await listener.listen(options.host, options.port);
   open.defer(() => listener.close(STOP_GRACE_MS));
   data.announce(url);

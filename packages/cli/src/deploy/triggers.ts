@@ -1,5 +1,6 @@
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { apiPath, type Client } from '../api/client.ts';
+import type { EventTriggerAnswer } from '../api/trigger-wire.ts';
 import type { TriggerAnswer } from '../api/wire.ts';
 import type { TriggerProps } from '../s-yaml/fc3-props.ts';
 import type { Resource } from '../s-yaml/resource.ts';
@@ -16,7 +17,7 @@ export async function deployTriggers(client: Client, resource: Resource): Promis
   const urls: string[] = [];
   for (const trigger of resource.props.triggers) {
     const path = apiPath('functions', resource.props.functionName, 'triggers', trigger.triggerName);
-    const actual = await client.find<TriggerAnswer>({ method: 'GET', path });
+    const actual = await client.find<EventTriggerAnswer>({ method: 'GET', path });
     const deployed = await deployTrigger(client, resource.props.functionName, path, trigger, actual);
     changes.push(...deployed.changes);
     const url = deployed.trigger.httpTrigger?.urlInternet;
@@ -35,11 +36,14 @@ async function deployTrigger(
   functionName: string,
   path: string,
   wanted: TriggerProps,
-  actual: TriggerAnswer | undefined,
+  actual: EventTriggerAnswer | undefined,
 ): Promise<TriggerDeployed> {
   const field = `triggers.${wanted.triggerName}`;
-  if (actual === undefined || actual.triggerType !== wanted.triggerType) {
-    // A trigger's type is what it is; another type is another trigger of the same name.
+  const isAnother =
+    actual?.triggerType !== wanted.triggerType ||
+    (wanted.sourceArn !== undefined && actual.sourceArn !== wanted.sourceArn);
+  if (actual === undefined || isAnother) {
+    // A trigger's type and source are what it is; with others it is another trigger of the same name.
     if (actual !== undefined) await client.send({ method: 'DELETE', path });
     const trigger = await client.json<TriggerAnswer>({
       method: 'POST',
