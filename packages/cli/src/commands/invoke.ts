@@ -19,6 +19,8 @@ interface Options {
   readonly qualifier?: string;
   readonly timeline?: boolean;
   readonly log?: boolean;
+  readonly async?: boolean;
+  readonly taskId?: string;
 }
 
 export const command: Command = {
@@ -35,18 +37,26 @@ export const command: Command = {
     { flags: '--qualifier <name>', summary: 'a version or an alias (default: LATEST)' },
     { flags: '--timeline', summary: 'draw where the time went' },
     { flags: '--log', summary: 'show the end of what the function printed' },
+    { flags: '--async', summary: 'accept it, print the id of its task, and run it soon' },
+    { flags: '--task-id <id>', summary: 'with --async: the id; the same one twice runs once' },
   ],
   examples: [
     { run: `thaw invoke hello -d '{"name":"Ada"}'`, does: 'a text as the event' },
     { run: 'thaw invoke thumbnail -f photo.jpg -o small.jpg --timeline', does: 'bytes in, bytes out' },
+    { run: 'thaw invoke resize -f photo.jpg --async --task-id photo-17', does: 'later, exactly one task' },
     {
       run: 'cat event.json | thaw invoke hello --qualifier prod --log',
       does: 'from standard input, with its log',
     },
   ],
   run: async ({ output, connect }, [name = ''], options: Options) => {
+    requireFitting(options);
     const body = await readEvent(options);
     const client = await connect();
+    if (options.async === true) {
+      await submit(client, output, name, body, options);
+      return EXIT_CODES.ok;
+    }
     const response = await callFunction(client, name, body, options);
     const errorType = headerOf(response, 'x-fc-error-type');
     if (output.isJson) await printJson(output, response, options);
@@ -56,6 +66,48 @@ export const command: Command = {
     return errorType === undefined ? EXIT_CODES.ok : EXIT_CODES.function;
   },
 };
+
+/** Of an invocation that runs later nothing can be shown now. */
+function requireFitting({ async: isAsync, taskId, output, timeline, log }: Options): void {
+  if (isAsync !== true) {
+    if (taskId === undefined) return;
+    throw new ThawError('INVALID_ARGUMENT', '--task-id goes with --async');
+  }
+  const unfit = [
+    ...(output === undefined ? [] : ['--output']),
+    ...(timeline === true ? ['--timeline'] : []),
+    ...(log === true ? ['--log'] : []),
+  ];
+  if (unfit.length === 0) return;
+  throw new ThawError('INVALID_ARGUMENT', `${unfit.join(' and ')} cannot go with --async: see thaw task get`);
+}
+
+async function submit(
+  client: Client,
+  output: Output,
+  name: string,
+  body: Buffer,
+  { qualifier, taskId }: Options,
+): Promise<void> {
+  const response = await client.open({
+    method: 'POST',
+    path: apiPath('functions', name, 'invocations'),
+    query: { qualifier },
+    headers: {
+      'content-type': 'application/octet-stream',
+      'x-fc-invocation-type': 'Async',
+      ...(taskId === undefined ? {} : { 'x-fc-async-task-id': taskId }),
+    },
+    body,
+  });
+  await buffer(response);
+  const accepted = {
+    taskId: headerOf(response, 'x-fc-async-task-id') ?? '',
+    requestId: headerOf(response, 'x-fc-request-id'),
+  };
+  output.result(accepted, () => [accepted.taskId]);
+  output.note(`See it with: thaw task get ${name} ${accepted.taskId}`);
+}
 
 async function readEvent(options: Options): Promise<Buffer> {
   if (options.data !== undefined && options.file !== undefined) {
