@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
-import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { test, type TestContext } from 'node:test';
 import {
@@ -30,7 +28,7 @@ import {
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';
 import { afterTest } from '@thaw/testkit/after-test.ts';
-import { startPlatform, temporaryDirectory, type Platform } from '@thaw/testkit/platform.ts';
+import { startPlatform, type Platform } from '@thaw/testkit/platform.ts';
 import { presignedUrl } from './support/presigned-url.ts';
 
 const MIB = 1024 * 1024;
@@ -315,43 +313,6 @@ test('the official S3 client lives with the object store', async (all) => {
       assert.deepEqual([Deleted?.length, Errors], [Objects.length, undefined]);
     }
     await s3.send(new DeleteBucketCommand({ Bucket: 'many' }));
-  });
-
-  await all.test('the command line makes buckets and moves objects', async (t) => {
-    const thaw = async (args: readonly string[], code = 0, input = ''): Promise<string> => {
-      const result = await platform.thaw(args, { input });
-      assert.equal(result.code, code, result.stderr);
-      return code === 0 ? result.stdout.toString() : result.stderr;
-    };
-    const directory = await temporaryDirectory(t);
-    const file = join(directory, 'content');
-    await writeFile(file, randomBytes(200_000));
-    const key = 'dir/ö <&> "x".bin';
-    await thaw(['bucket', 'create', 'by-command']);
-    assert.match(await thaw(['bucket', 'create', 'by-command'], 2), /already exists/u);
-    await thaw(['object', 'put', 'by-command', key, '-f', file, '--type', 'image/png']);
-    await thaw(['object', 'put', 'by-command', 'piped'], 0, 'from standard input');
-    await thaw(['object', 'put', 'by-command', 'text', '-d', 'given']);
-    assert.equal(await thaw(['object', 'get', 'by-command', 'piped']), 'from standard input');
-    assert.equal(await thaw(['object', 'get', 'by-command', 'text']), 'given');
-    await thaw(['object', 'get', 'by-command', key, '-o', `${file}.back`]);
-    assert.deepEqual(await readFile(`${file}.back`), await readFile(file));
-    const head = await s3.send(new HeadObjectCommand({ Bucket: 'by-command', Key: key }));
-    assert.equal(head.ContentType, 'image/png');
-    const listed = JSON.parse(await thaw(['object', 'list', 'by-command', '--prefix', 'dir/', '--json']));
-    assert.deepEqual(
-      listed.map((each: { key: string; size: number }) => [each.key, each.size]),
-      [[key, 200_000]],
-    );
-    assert.match(await thaw(['bucket', 'delete', 'by-command'], 2), /not empty/u);
-    assert.match(await thaw(['object', 'get', 'by-command', 'none'], 2), /holds no object 'none'/u);
-    for (const each of [key, 'piped', 'text']) await thaw(['object', 'delete', 'by-command', each]);
-    await thaw(['bucket', 'delete', 'by-command']);
-    const buckets = JSON.parse(await thaw(['bucket', 'list', '--json']));
-    assert.deepEqual(
-      buckets.map(({ name }: { name: string }) => name),
-      ['uploads'],
-    );
   });
 
   await all.test('who has no right signature gets nothing', async (t) => {

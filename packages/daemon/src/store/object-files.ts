@@ -26,6 +26,8 @@ export class ObjectFiles {
   readonly #doomed = new Set<string>();
   readonly #onRemoved: (fileId: string) => void;
   readonly #removals = new Set<Promise<void>>();
+  #lastSync: Promise<void> = Promise.resolve();
+  #nextSync: Promise<void> | undefined;
 
   /** Throws STORE_FAILED. `onRemoved` hears of each file that is gone from the disk. */
   constructor(directory: string, onRemoved: (fileId: string) => void) {
@@ -62,7 +64,7 @@ export class ObjectFiles {
       try {
         const staged = await writeTo(handle, fileId, source, bytesMax);
         await handle.sync();
-        await fsyncDirectory(this.#temporary);
+        await this.#syncNames();
         return staged;
       } finally {
         await handle.close();
@@ -82,7 +84,7 @@ export class ObjectFiles {
         copies.push(copy);
         await this.#linkOrCopy(fileId, copy);
       }
-      await fsyncDirectory(this.#temporary);
+      await this.#syncNames();
       return copies;
     } catch (error) {
       await Promise.all(copies.map((copy) => this.discard(copy)));
@@ -150,6 +152,17 @@ export class ObjectFiles {
   /** Settles when what is being removed is. */
   async settled(): Promise<void> {
     await Promise.all(this.#removals);
+  }
+
+  /** Makes the names in `tmp` durable. Who comes while that is under way shares the next time. */
+  #syncNames(): Promise<void> {
+    this.#nextSync ??= this.#lastSync.then(() => {
+      this.#nextSync = undefined;
+      const sync = fsyncDirectory(this.#temporary);
+      this.#lastSync = sync.catch(() => undefined);
+      return sync;
+    });
+    return this.#nextSync;
   }
 
   #await(removal: Promise<void>): void {

@@ -109,7 +109,7 @@ export function testObjectsContract(storeName: string, makeStore: () => Promise<
         long.destroy();
         await objects.discard(await objects.stage(Readable.from([Buffer.alloc(10)]), 10));
         const staged = await objects.stage(Readable.from([Buffer.alloc(10)]), 10);
-        assert.throws(() => objects.put(targetOf('', {}), staged, NO_ATTRIBUTES), code('INVALID_ARGUMENT'));
+        await assert.rejects(objects.put(targetOf('', {}), staged, NO_ATTRIBUTES), code('INVALID_ARGUMENT'));
         await store.close(objects);
         assert.equal(await store.bytesOnDisk(), 0);
       },
@@ -137,7 +137,7 @@ export function testObjectsContract(storeName: string, makeStore: () => Promise<
     });
 
     named('3: many keys under few prefixes are walked past', async (objects) => {
-      for (let n = 0; n < 350; n += 1) await putText(objects, `${n % 2}/${n}`, '');
+      await Promise.all(Array.from({ length: 350 }, (_, n) => putText(objects, `${n % 2}/${n}`, '')));
       assert.deepEqual(pages(objects, { prefix: '', delimiter: '/', limit: 1 }), ['0/', '1/']);
     });
 
@@ -159,7 +159,10 @@ export function testObjectsContract(storeName: string, makeStore: () => Promise<
       const reader = objects.open({ bucket: 'bucket', key: 'key' });
       assert.ok(reader !== undefined);
       await putText(objects, 'key', 'other');
-      assert.deepEqual(objects.delete('bucket', ['key', 'never'], causeOf('DeleteObjects')), [true, false]);
+      assert.deepEqual(await objects.delete('bucket', ['key', 'never'], causeOf('DeleteObjects')), [
+        true,
+        false,
+      ]);
       assert.equal(objects.find({ bucket: 'bucket', key: 'key' }), undefined);
       assert.deepEqual(await buffer(Readable.from(reader.bytes(0, bytes.length))), bytes);
       assert.deepEqual(
@@ -177,7 +180,7 @@ export function testObjectsContract(storeName: string, makeStore: () => Promise<
       const source = { bucket: 'bucket', key: 'one' };
       const copy = await objects.copy(source, targetOf('two', { operation: 'CopyObject' }), undefined);
       assert.equal(copy.etag, first.etag);
-      objects.delete('bucket', ['one'], causeOf('DeleteObject'));
+      await objects.delete('bucket', ['one'], causeOf('DeleteObject'));
       assert.equal((await contentOf(objects, 'bucket', 'two')).bytes.toString(), 'shared');
       await assert.rejects(objects.copy(source, targetOf('three', {}), undefined), code('OBJECT_NOT_FOUND'));
     });
@@ -188,7 +191,8 @@ export function testObjectsContract(storeName: string, makeStore: () => Promise<
       const bytes = [1, 2, 3].map((part) => Buffer.alloc(part === 3 ? 10 : LIMITS.partBytesMin, part));
       const put = async (number: number, content: Buffer): Promise<string> => {
         const staged = await objects.stage(Readable.from([content]), LIMITS.objectPutBytesMax);
-        return objects.uploads.putPart(upload, number, staged, undefined).etag;
+        const part = await objects.uploads.putPart(upload, number, staged, undefined);
+        return part.etag;
       };
       await put(2, Buffer.from('overwritten'));
       const etags = [await put(1, bytes[0] ?? Buffer.alloc(0)), await put(2, bytes[1] ?? Buffer.alloc(0))];
@@ -206,19 +210,16 @@ export function testObjectsContract(storeName: string, makeStore: () => Promise<
         [[...parts, small], 'EntityTooSmall'],
         [[], 'MalformedXML'],
       ] as const) {
-        assert.throws(
-          () => objects.uploads.complete(upload, named_, target),
-          (error) => {
-            assert.ok(error instanceof ThawError);
-            assert.equal(error.details['s3Code'], s3Code);
-            return true;
-          },
-        );
+        await assert.rejects(objects.uploads.complete(upload, named_, target), (error) => {
+          assert.ok(error instanceof ThawError);
+          assert.equal(error.details['s3Code'], s3Code);
+          return true;
+        });
       }
-      const info = objects.uploads.complete(upload, parts, target);
+      const info = await objects.uploads.complete(upload, parts, target);
       assert.equal(info.etag, `${md5(Buffer.concat(etags.map((etag) => Buffer.from(etag, 'hex'))))}-3`);
       assert.equal(info.size, 2 * LIMITS.partBytesMin + 10);
-      assert.deepEqual(objects.uploads.complete(upload, parts, target), info);
+      assert.deepEqual(await objects.uploads.complete(upload, parts, target), info);
       assert.deepEqual((await contentOf(objects, 'bucket', 'big')).bytes, Buffer.concat(bytes));
       const reader = objects.open(name);
       const across = await buffer(
@@ -241,7 +242,7 @@ export function testObjectsContract(storeName: string, makeStore: () => Promise<
         assert.deepEqual([all.items.map(({ key }) => key), all.isTruncated], [['a', 'a'], true]);
         for (const upload of ids) {
           const staged = await objects.stage(Readable.from([Buffer.alloc(100)]), 100);
-          objects.uploads.putPart(upload, 1, staged, undefined);
+          await objects.uploads.putPart(upload, 1, staged, undefined);
         }
         assert.throws(() => objects.deleteBucket('bucket'), code('IN_USE'));
         for (const upload of ids) objects.uploads.abort(upload);
@@ -270,7 +271,7 @@ export function testObjectsContract(storeName: string, makeStore: () => Promise<
         await putText(objects, 'in/1.jpg', 'longer');
         await putText(objects, 'in/1.png', 'x');
         await putText(objects, 'out/1.jpg', 'x');
-        objects.delete('bucket', ['in/1.jpg'], causeOf('DeleteObject'));
+        await objects.delete('bucket', ['in/1.jpg'], causeOf('DeleteObject'));
         unlisten();
         assert.equal(told, 2);
         await store.close(objects);
@@ -284,7 +285,7 @@ export function testObjectsContract(storeName: string, makeStore: () => Promise<
           ],
         );
         assert.equal(again.watches.changes('gone', 10)[0]?.deltaSize, -6);
-        again.watches.acknowledge('w', changes[0]?.sequence ?? 0);
+        await again.watches.acknowledge('w', changes[0]?.sequence ?? 0);
         assert.deepEqual(again.watches.changes('w', 10), changes.slice(1));
         again.watches.delete('w');
         assert.deepEqual([again.watches.ids(), again.watches.changes('w', 10)], [['gone'], []]);

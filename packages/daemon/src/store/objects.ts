@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream';
  * Buckets of objects. A bucket holds objects by key, a text of 1 to 1024 bytes of UTF-8 without NUL.
  *
  * Contract:
- *  1. What a call that changes something returned for is on disk: it survives `kill -9`. An object that is not whole has
+ *  1. What a call that changes something returned or resolved for is on disk: it survives `kill -9`. An object that is not whole has
  *     never a name, and of what an interrupted call left nothing stays after the next open.
  *  2. `stage` takes bytes in before anything names them; whoever staged them hands them to one call, which uses them up
  *     or throws, or discards them. One byte more than its bound throws PAYLOAD_TOO_LARGE, a source that breaks off
@@ -31,7 +31,7 @@ export interface Objects {
   stage(source: Readable | AsyncIterable<Uint8Array>, bytesMax: number): Promise<StagedBytes>;
   discard(staged: StagedBytes): Promise<void>;
 
-  put(target: ObjectTarget, staged: StagedBytes, attributes: ObjectAttributes): ObjectInfo;
+  put(target: ObjectTarget, staged: StagedBytes, attributes: ObjectAttributes): Promise<ObjectInfo>;
   /** The copy's bytes are shared with the original's where the file system can. Throws OBJECT_NOT_FOUND. */
   copy(
     source: ObjectName,
@@ -40,17 +40,17 @@ export interface Objects {
     check?: (source: ObjectInfo) => void,
   ): Promise<ObjectInfo>;
   find(name: ObjectName): ObjectInfo | undefined;
-  /** Must be closed. */
+  /** The reader must be closed. */
   open(name: ObjectName): ObjectReader | undefined;
   /** One step for all keys; true for each that was there. */
-  delete(bucket: string, keys: readonly string[], cause: ObjectCause): readonly boolean[];
+  delete(bucket: string, keys: readonly string[], cause: ObjectCause): Promise<readonly boolean[]>;
   list(bucket: string, query: ObjectQuery): ObjectPage;
 
   readonly uploads: ObjectUploads;
   readonly watches: ObjectWatches;
 }
 
-/** Objects that arrive in parts. Every call throws UPLOAD_NOT_FOUND for an upload that is not this key's. */
+/** Objects that arrive in parts. Every call throws, or rejects with, UPLOAD_NOT_FOUND for an upload that is not this key's. */
 export interface ObjectUploads {
   create(name: ObjectName, attributes: ObjectAttributes): UploadInfo;
   find(upload: UploadName): UploadInfo;
@@ -59,9 +59,9 @@ export interface ObjectUploads {
     number: number,
     staged: StagedBytes,
     checksum: ObjectChecksum | undefined,
-  ): PartInfo;
+  ): Promise<PartInfo>;
   /** Throws INVALID_ARGUMENT, whose `details.s3Code` says what is wrong with the parts. */
-  complete(upload: UploadName, parts: readonly NamedPart[], target: ObjectTarget): ObjectInfo;
+  complete(upload: UploadName, parts: readonly NamedPart[], target: ObjectTarget): Promise<ObjectInfo>;
   abort(upload: UploadName): void;
   listParts(upload: UploadName, afterNumber: number, limit: number): Page<PartInfo>;
   /** By key, then by id. */
@@ -76,7 +76,7 @@ export interface ObjectWatches {
   ids(): readonly string[];
   /** The oldest first. */
   changes(watchId: string, limit: number): readonly ObjectChange[];
-  acknowledge(watchId: string, throughSequence: number): void;
+  acknowledge(watchId: string, throughSequence: number): Promise<void>;
   /** Called after a change was kept for the watch, or its bucket was made or deleted. */
   listen(watchId: string, onChange: () => void): () => void;
 }

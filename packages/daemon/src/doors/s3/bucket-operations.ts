@@ -105,7 +105,7 @@ export async function deleteObjects(request: S3Request): Promise<void> {
       details: { s3Code: 'MalformedXML' },
     });
   }
-  objects.delete(bucket, keys, causeOf(request, 'DeleteObjects'));
+  await objects.delete(bucket, keys, causeOf(request, 'DeleteObjects'));
   const isQuiet = textOf(body, 'Quiet') === 'true';
   // One that was not there is deleted too.
   answerXml(request, 'DeleteResult', isQuiet ? {} : { Deleted: keys.map((Key) => ({ Key })) });

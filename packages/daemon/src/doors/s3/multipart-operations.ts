@@ -35,7 +35,7 @@ export async function uploadPart(request: S3Request): Promise<void> {
   const { objects } = request;
   const upload = requireUpload(request);
   const { staged, checksum } = await receiveBody(request, LIMITS.objectPutBytesMax);
-  const part = objects.uploads.putPart(upload, partNumber(request), staged, checksum);
+  const part = await objects.uploads.putPart(upload, partNumber(request), staged, checksum);
   answerEmpty(request, 200, ['ETag', `"${part.etag}"`, ...checksumHeaders(checksum)]);
 }
 
@@ -55,7 +55,7 @@ export async function uploadPartCopy(request: S3Request): Promise<void> {
     const { start, end } =
       range === undefined || range === 'unsatisfiable' ? { start: 0, end: reader.info.size } : range;
     const staged = await objects.stage(reader.bytes(start, end), LIMITS.objectPutBytesMax);
-    const part = objects.uploads.putPart(upload, partNumber(request), staged, undefined);
+    const part = await objects.uploads.putPart(upload, partNumber(request), staged, undefined);
     answerXml(request, 'CopyPartResult', { LastModified: isoTime(part.modifiedMs), ETag: `"${part.etag}"` });
   } finally {
     reader.close();
@@ -73,7 +73,7 @@ export async function completeUpload(request: S3Request): Promise<void> {
     cause: causeOf(request, 'CompleteMultipartUpload'),
     check: writeCondition(headers),
   };
-  const info = objects.uploads.complete(uploadOf(request), parts, target);
+  const info = await objects.uploads.complete(uploadOf(request), parts, target);
   const { host = '' } = http.headers;
   answerXml(request, 'CompleteMultipartUploadResult', {
     Location: `http://${host}/${bucket}/${encodeURIComponent(key)}`,

@@ -27,7 +27,7 @@ export async function putObject(request: S3Request): Promise<void> {
   const attributes = attributesIn(headers);
   const { staged, checksum } = await receiveBody(request, LIMITS.objectPutBytesMax);
   const target = { bucket, key, cause: causeOf(request, 'PutObject'), check };
-  const info = objects.put(target, staged, { ...attributes, checksum });
+  const info = await objects.put(target, staged, { ...attributes, checksum });
   answerEmpty(request, 200, ['ETag', `"${info.etag}"`, ...checksumHeaders(checksum)]);
 }
 
@@ -67,10 +67,10 @@ export async function getObject(request: S3Request): Promise<void> {
   }
 }
 
-export function deleteObject(request: S3Request): void {
+export async function deleteObject(request: S3Request): Promise<void> {
   const { bucket, key, caller, objects } = request;
   requireAccess(caller, 'write', bucket);
-  objects.delete(bucket, [key], causeOf(request, 'DeleteObject'));
+  await objects.delete(bucket, [key], causeOf(request, 'DeleteObject'));
   answerEmpty(request, 204);
 }
 

@@ -77,7 +77,8 @@ export class BucketListener implements AttachedTrigger {
     const results = await Promise.allSettled(changes.map((change) => this.#submit(change)));
     const failed = results.findIndex(({ status }) => status === 'rejected');
     const through = failed === -1 ? last : changes[failed - 1];
-    if (through !== undefined) this.#objects.watches.acknowledge(this.#trigger.triggerId, through.sequence);
+    if (through !== undefined)
+      await this.#objects.watches.acknowledge(this.#trigger.triggerId, through.sequence);
     const failure = results[failed];
     if (failure?.status === 'rejected') throw failure.reason;
   }

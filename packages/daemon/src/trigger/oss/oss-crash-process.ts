@@ -66,7 +66,7 @@ for (let n = 0; n < (isDraining ? 0 : Infinity); n += 1) {
   const key = `${run}/${n}`;
   const staged = await objects.stage(Readable.from([Buffer.from(key)]), 1000);
   const cause = { operation: 'PutObject', requestId: '', sourceIp: '127.0.0.1', principalId: '' } as const;
-  objects.put({ bucket: 'uploads', key, cause }, staged, { headers: {}, userMetadata: {} });
+  await objects.put({ bucket: 'uploads', key, cause }, staged, { headers: {}, userMetadata: {} });
   writeSync(1, `${key}\n`);
 }
 // Says how many changes wait each time that some were taken, until none does.

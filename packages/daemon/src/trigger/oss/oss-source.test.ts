@@ -79,7 +79,7 @@ function triggerOn(sourceArn: string, config: Partial<OssTrigger['config']>): Os
 async function put(objects: SqliteObjects, key: string, text: string): Promise<void> {
   const staged = await objects.stage(Readable.from([Buffer.from(text)]), 1000);
   const attributes = { headers: { 'content-type': 'text/plain' }, userMetadata: {} };
-  objects.put({ bucket: 'uploads', key, cause: causeOf('PutObject') }, staged, attributes);
+  await objects.put({ bucket: 'uploads', key, cause: causeOf('PutObject') }, staged, attributes);
 }
 
 function causeOf(operation: ObjectCause['operation']): ObjectCause {
@@ -110,7 +110,7 @@ test('objects that match become events in the published shape', async (t) => {
   const attached = attach(trigger);
   await put(objects, 'image/a.jpg', 'hello');
   await put(objects, 'image/a.png', 'hello');
-  objects.delete('uploads', ['image/a.jpg', 'image/never.jpg'], causeOf('DeleteObjects'));
+  await objects.delete('uploads', ['image/a.jpg', 'image/never.jpg'], causeOf('DeleteObjects'));
   await waitFor('two events', () => target.events.size === 2);
   assert.deepEqual(toldOf(target), [
     'ObjectCreated:PutObject image/a.jpg 5',

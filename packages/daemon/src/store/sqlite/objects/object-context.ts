@@ -7,6 +7,9 @@ import type { ObjectInfo, ObjectName } from '../../objects.ts';
 import { inTransaction, storeFailure } from '../sqlite-database.ts';
 import { objectOf, type Piece, type StoredObject } from './object-rows.ts';
 
+/** Changes that share one transaction; more wait for the next, which comes at once. */
+const CHANGES_TOGETHER_MAX = 256;
+
 /** What the parts of the store share: the database, the files, and how both change together. */
 export class ObjectContext {
   readonly database: DatabaseSync;
@@ -14,7 +17,7 @@ export class ObjectContext {
   readonly clock: Clock;
   /** Removed from the disk; their rows go with the next change. */
   readonly #removed: string[] = [];
-  readonly #afterCommit: (() => void)[] = [];
+  readonly #pending: PendingChange[] = [];
 
   constructor(
     database: DatabaseSync,
@@ -39,35 +42,92 @@ export class ObjectContext {
    * nothing has changed and what was staged is gone.
    */
   change<T>(doing: string, staged: readonly string[], work: (change: ObjectTransaction) => T): T {
+    let outcome: { readonly result: T } | { readonly error: unknown } | undefined;
+    const resolve = (result: T): void => {
+      outcome = { result };
+    };
+    this.#commit([pendingChange(doing, staged, work, resolve, (error) => (outcome = { error }))]);
+    if (outcome === undefined) throw new Error('a change that was committed has an outcome');
+    if ('error' in outcome) throw outcome.error;
+    return outcome.result;
+  }
+
+  /** The same a moment later, together with all changes of that moment: they share one wait for the disk. */
+  changeSoon<T>(
+    doing: string,
+    staged: readonly string[],
+    work: (change: ObjectTransaction) => T,
+  ): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#pending.push(pendingChange(doing, staged, work, resolve, reject));
+      if (this.#pending.length === 1) setImmediate(() => this.#commitPending());
+    });
+  }
+
+  #commitPending(): void {
+    while (this.#pending.length > 0) this.#commit(this.#pending.splice(0, CHANGES_TOGETHER_MAX));
+  }
+
+  #commit(changes: readonly PendingChange[]): void {
     const { database, files } = this;
-    const doomed: string[] = [];
-    let result: T;
     try {
-      result = inTransaction(database, () => {
+      inTransaction(database, () => {
         for (const fileId of this.#removed) this.#forget(fileId);
-        const insert = database.prepare('INSERT INTO files (file_id) VALUES (?)');
-        for (const fileId of staged) insert.run(fileId);
-        const doom = database.prepare('UPDATE files SET is_garbage = 1 WHERE file_id = ?');
-        return work({
-          doom: (pieces) => {
-            for (const { fileId } of pieces) {
-              doom.run(fileId);
-              doomed.push(fileId);
-            }
-          },
-          afterCommit: (tell) => this.#afterCommit.push(tell),
-        });
+        for (const change of changes) this.#attempt(change);
       });
     } catch (error) {
-      this.#afterCommit.length = 0;
-      for (const fileId of staged) void files.discard(fileId).catch(() => undefined);
-      throw storeFailure(doing, error);
+      for (const change of changes) this.#giveUp(change, change.error ?? error);
+      return;
     }
     this.#removed.length = 0;
-    for (const fileId of staged) files.publish(fileId);
-    for (const fileId of doomed) files.remove(fileId);
-    for (const tell of this.#afterCommit.splice(0)) tell();
-    return result;
+    for (const change of changes) {
+      if (change.settle === undefined) {
+        this.#giveUp(change, change.error);
+        continue;
+      }
+      try {
+        for (const fileId of change.staged) files.publish(fileId);
+      } catch (error) {
+        // The database names it, so the next start gives the file its place.
+        change.reject(storeFailure(change.doing, error));
+        continue;
+      }
+      for (const fileId of change.doomed) files.remove(fileId);
+      for (const tell of change.told) tell();
+      change.settle();
+    }
+  }
+
+  /** One change that fails leaves the others as they are. */
+  #attempt(change: PendingChange): void {
+    const { database } = this;
+    database.exec('SAVEPOINT one');
+    try {
+      const insert = database.prepare('INSERT INTO files (file_id) VALUES (?)');
+      for (const fileId of change.staged) insert.run(fileId);
+      const doom = database.prepare('UPDATE files SET is_garbage = 1 WHERE file_id = ?');
+      const transaction: ObjectTransaction = {
+        doom: (pieces) => {
+          for (const { fileId } of pieces) {
+            doom.run(fileId);
+            change.doomed.push(fileId);
+          }
+        },
+        afterCommit: (tell) => change.told.push(tell),
+      };
+      change.settle = change.work(transaction);
+    } catch (error) {
+      change.error = error;
+      // A full disk or a failed sync may have rolled back all.
+      if (!database.isTransaction) throw error;
+      database.exec('ROLLBACK TO one');
+    }
+    database.exec('RELEASE one');
+  }
+
+  #giveUp({ staged, doing, reject }: PendingChange, error: unknown): void {
+    for (const fileId of staged) void this.files.discard(fileId).catch(() => undefined);
+    reject(storeFailure(doing, error));
   }
 
   /** After a crash: what was named gets its place, what was doomed goes. */
@@ -79,6 +139,7 @@ export class ObjectContext {
   }
 
   async close(): Promise<void> {
+    this.#commitPending();
     await this.files.settled();
     if (!this.database.isOpen) return;
     if (this.#removed.length > 0) {
@@ -134,6 +195,32 @@ export interface ObjectTransaction {
   /** Nothing names these any more. */
   readonly doom: (pieces: readonly Pick<Piece, 'fileId'>[]) => void;
   readonly afterCommit: (tell: () => void) => void;
+}
+
+interface PendingChange {
+  readonly doing: string;
+  readonly staged: readonly string[];
+  /** Gives what tells the result to whoever waits. */
+  readonly work: (change: ObjectTransaction) => () => void;
+  readonly reject: (error: unknown) => void;
+  readonly doomed: string[];
+  readonly told: (() => void)[];
+  settle: (() => void) | undefined;
+  error: unknown;
+}
+
+function pendingChange<T>(
+  doing: string,
+  staged: readonly string[],
+  work: (change: ObjectTransaction) => T,
+  resolve: (result: T) => void,
+  reject: (error: unknown) => void,
+): PendingChange {
+  const told = (transaction: ObjectTransaction): (() => void) => {
+    const result = work(transaction);
+    return () => resolve(result);
+  };
+  return { doing, staged, work: told, reject, doomed: [], told: [], settle: undefined, error: undefined };
 }
 
 /** Throws INVALID_ARGUMENT. */

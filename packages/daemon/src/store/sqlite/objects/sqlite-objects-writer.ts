@@ -16,7 +16,7 @@ if (objects.findBucket(CRASH_BUCKET) === undefined) {
 for (let n = 0; ; n += 1) {
   const key = `${seed}/${n}`;
   const staged = await objects.stage(Readable.from([Buffer.alloc(BYTES, key)]), BYTES);
-  objects.put({ bucket: CRASH_BUCKET, key, cause: causeOf('PutObject') }, staged, {
+  await objects.put({ bucket: CRASH_BUCKET, key, cause: causeOf('PutObject') }, staged, {
     headers: {},
     userMetadata: {},
   });

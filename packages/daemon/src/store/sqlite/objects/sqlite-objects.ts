@@ -117,7 +117,7 @@ export class SqliteObjects implements Objects {
     return this.#context.files.discard(staged.fileId);
   }
 
-  put(target: ObjectTarget, staged: StagedBytes, attributes: ObjectAttributes): ObjectInfo {
+  put(target: ObjectTarget, staged: StagedBytes, attributes: ObjectAttributes): Promise<ObjectInfo> {
     const piece = { fileId: staged.fileId, size: staged.size };
     return this.#write(target, [piece], staged.md5, attributes);
   }
@@ -138,7 +138,7 @@ export class SqliteObjects implements Objects {
     try {
       const copies = await files.stageCopies(original.pieces.map(({ fileId }) => fileId));
       const pieces = copies.map((fileId, at) => ({ fileId, size: original.pieces[at]?.size ?? 0 }));
-      return this.#write(target, pieces, original.info.etag, attributes ?? original.info.attributes);
+      return await this.#write(target, pieces, original.info.etag, attributes ?? original.info.attributes);
     } finally {
       for (const { fileId } of original.pieces) files.release(fileId);
     }
@@ -165,9 +165,9 @@ export class SqliteObjects implements Objects {
     };
   }
 
-  delete(bucket: string, keys: readonly string[], cause: ObjectCause): readonly boolean[] {
-    for (const key of keys) requireKey(key);
-    return this.#context.change(`delete from bucket '${bucket}'`, [], (change) => {
+  delete(bucket: string, keys: readonly string[], cause: ObjectCause): Promise<readonly boolean[]> {
+    return this.#context.changeSoon(`delete from bucket '${bucket}'`, [], (change) => {
+      for (const key of keys) requireKey(key);
       this.#context.requireBucket(bucket);
       const remove = this.#context.database.prepare('DELETE FROM objects WHERE bucket = ? AND key = ?');
       return keys.map((key) => {
@@ -206,9 +206,9 @@ export class SqliteObjects implements Objects {
     pieces: readonly Piece[],
     etag: string,
     attributes: ObjectAttributes,
-  ): ObjectInfo {
+  ): Promise<ObjectInfo> {
     const staged = pieces.map(({ fileId }) => fileId);
-    return this.#context.change(`put an object into bucket '${bucket}'`, staged, (change) => {
+    return this.#context.changeSoon(`put an object into bucket '${bucket}'`, staged, (change) => {
       requireKey(key);
       this.#context.requireBucket(bucket);
       const before = this.#context.find({ bucket, key })?.info;

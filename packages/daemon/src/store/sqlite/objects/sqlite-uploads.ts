@@ -66,28 +66,32 @@ export class SqliteUploads implements ObjectUploads {
     number: number,
     staged: StagedBytes,
     checksum: ObjectChecksum | undefined,
-  ): PartInfo {
+  ): Promise<PartInfo> {
     const { database, clock } = this.#context;
     const part = { number, size: staged.size, etag: staged.md5, modifiedMs: clock.now(), checksum };
-    return this.#context.change(`put a part into bucket '${upload.bucket}'`, [staged.fileId], (change) => {
-      requirePartNumber(number);
-      this.#require(upload);
-      const before = database
-        .prepare('SELECT * FROM parts WHERE upload_id = ? AND number = ?')
-        .get(upload.uploadId, number);
-      if (before !== undefined) change.doom([partOf(before)]);
-      const stored = checksum === undefined ? null : JSON.stringify(checksum);
-      database
-        .prepare('INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?)')
-        .run(upload.uploadId, number, staged.fileId, part.size, part.etag, part.modifiedMs, stored);
-      return part;
-    });
+    return this.#context.changeSoon(
+      `put a part into bucket '${upload.bucket}'`,
+      [staged.fileId],
+      (change) => {
+        requirePartNumber(number);
+        this.#require(upload);
+        const before = database
+          .prepare('SELECT * FROM parts WHERE upload_id = ? AND number = ?')
+          .get(upload.uploadId, number);
+        if (before !== undefined) change.doom([partOf(before)]);
+        const stored = checksum === undefined ? null : JSON.stringify(checksum);
+        database
+          .prepare('INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?)')
+          .run(upload.uploadId, number, staged.fileId, part.size, part.etag, part.modifiedMs, stored);
+        return part;
+      },
+    );
   }
 
-  complete(upload: UploadName, parts: readonly NamedPart[], target: ObjectTarget): ObjectInfo {
+  complete(upload: UploadName, parts: readonly NamedPart[], target: ObjectTarget): Promise<ObjectInfo> {
     const { bucket, key, uploadId } = upload;
     const { clock } = this.#context;
-    return this.#context.change(`complete an upload to bucket '${bucket}'`, [], (change) => {
+    return this.#context.changeSoon(`complete an upload to bucket '${bucket}'`, [], (change) => {
       this.#context.requireBucket(bucket);
       const before = this.#context.find(upload);
       // Asked again by a client that missed the answer.

@@ -76,14 +76,14 @@ export class SqliteWatches implements ObjectWatches {
     );
   }
 
-  acknowledge(watchId: string, throughSequence: number): void {
-    const taken = this.#context.change('acknowledge changes of a bucket', [], () => {
+  async acknowledge(watchId: string, throughSequence: number): Promise<void> {
+    await this.#context.changeSoon('acknowledge changes of a bucket', [], ({ afterCommit }) => {
       const statement = this.#context.database.prepare(
         'DELETE FROM changes WHERE watch_id = ? AND sequence <= ?',
       );
-      return Number(statement.run(watchId, throughSequence).changes);
+      const taken = Number(statement.run(watchId, throughSequence).changes);
+      afterCommit(() => this.#counts.set(watchId, (this.#counts.get(watchId) ?? 0) - taken));
     });
-    this.#counts.set(watchId, (this.#counts.get(watchId) ?? 0) - taken);
   }
 
   listen(watchId: string, onChange: () => void): () => void {
