@@ -14,7 +14,7 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
-import { after, before as beforeAll, test } from 'node:test';
+import { after, before as beforeAll, test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
@@ -30,7 +30,17 @@ const MEGABYTE = 1024 * 1024;
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** Registers the tests that every driver passes; each names the number of the contract in `sandbox.ts`. */
-export async function sandboxContract(driver: DriverName): Promise<void> {
+export interface ContractVariant {
+  readonly name: string;
+  /** Over every specification of the suite. */
+  readonly spec: Partial<SandboxSpec>;
+  /** Why tests of this number cannot be passed; by the beginning of their titles. */
+  readonly without: Readonly<Record<string, string>>;
+  /** Why none of it can be shown here. */
+  readonly skip?: string | undefined;
+}
+
+export async function sandboxContract(driver: DriverName, variant?: ContractVariant): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'thaw-sandbox-'));
   const runDirectory = join(directory, 'run');
   const hostNetwork = makeHostNetwork();
@@ -40,13 +50,23 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     rmSync(directory, { recursive: true });
     hostNetwork?.remove();
   }
-  const world = typeof opened === 'string' ? undefined : new World(opened, directory);
+  const world = typeof opened === 'string' ? undefined : new World(opened, directory, variant?.spec ?? {});
   const has = (what: string): string | false => (skip !== false ? skip : (world?.lacks(what) ?? false));
   const at = (): World => {
     assert.ok(world !== undefined);
     return world;
   };
-  const named = (title: string): string => `${driver}: ${title}`;
+  const named = (title: string): string => `${variant?.name ?? driver}: ${title}`;
+  const check = (
+    title: string,
+    options: { skip: string | boolean },
+    act: (t: TestContext) => unknown,
+  ): void => {
+    const without = Object.entries(variant?.without ?? {}).find(([begin]) => title.includes(`: ${begin}`));
+    test(title, { skip: without?.[1] ?? variant?.skip ?? options.skip }, async (t) => {
+      await act(t);
+    });
+  };
 
   beforeAll(() => world?.listen());
   after(async () => {
@@ -57,7 +77,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     rmSync(directory, { recursive: true, force: true });
   });
 
-  test(named('1 runs the command with its environment and nothing else'), { skip }, async () => {
+  check(named('1 runs the command with its environment and nothing else'), { skip }, async () => {
     const { sandbox, output } = await at().start(['env'], {
       environment: { PATH, ODD: 'a=b\nc', 'with.dot': 'é' },
     });
@@ -66,7 +86,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     assert.deepEqual(lines.toSorted(), ['ODD=a=b', `PATH=${PATH}`, 'c', 'with.dot=é'].toSorted());
   });
 
-  test(named('1 a missing command rejects, names the command and leaves nothing'), { skip }, async () => {
+  check(named('1 a missing command rejects, names the command and leaves nothing'), { skip }, async () => {
     // Networks are made ahead, so their number says nothing about one start.
     const groups = (): string[] => traces(runDirectory).filter((trace) => trace.startsWith('cgroup'));
     const before = groups();
@@ -79,17 +99,17 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     await waitFor('no trace of the failed start', () => groups().length <= before.length);
   });
 
-  test(named('1 a command that cannot be executed rejects'), { skip }, async () => {
+  check(named('1 a command that cannot be executed rejects'), { skip }, async () => {
     await assert.rejects(at().start(['/etc/passwd']), { code: 'SANDBOX_FAILED' });
   });
 
-  test(named('1 an output socket that nobody listens on rejects'), { skip }, async () => {
+  check(named('1 an output socket that nobody listens on rejects'), { skip }, async () => {
     await assert.rejects(at().start(['true'], { outputSocket: join(directory, 'nobody') }), {
       code: 'SANDBOX_FAILED',
     });
   });
 
-  test(named('8 stdin and stdout are one connection, stderr is not part of it'), { skip }, async (t) => {
+  check(named('8 stdin and stdout are one connection, stderr is not part of it'), { skip }, async (t) => {
     const stdioSocket = join(directory, 'stdio.sock');
     const answer = Promise.withResolvers<string>();
     const server = createServer((socket) => {
@@ -108,7 +128,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     assert.equal(await output('stderr'), 'got one\n');
   });
 
-  test(named('8 a port of the sandbox alone leads to the daemon'), { skip }, async (t) => {
+  check(named('8 a port of the sandbox alone leads to the daemon'), { skip }, async (t) => {
     if (driver === 'process') {
       await assert.rejects(at().start(['true'], { loopbackPort: 9001 }), { code: 'SANDBOX_FAILED' });
       return;
@@ -131,20 +151,20 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     assert.match(await output('stderr'), /refused/iu);
   });
 
-  test(named('1 names that are not plain are refused'), { skip }, async () => {
+  check(named('1 names that are not plain are refused'), { skip }, async () => {
     await assert.rejects(at().start(['true'], { id: '../up' }), { code: 'SANDBOX_FAILED' });
     await assert.rejects(at().start(['A=b']), { code: 'SANDBOX_FAILED' });
     await assert.rejects(at().start(['true'], { environment: { 'A=': 'b' } }), { code: 'SANDBOX_FAILED' });
   });
 
-  test(named('1 one sandbox per id at a time'), { skip }, async () => {
+  check(named('1 one sandbox per id at a time'), { skip }, async () => {
     const { sandbox } = await at().start(['sleep', '1000'], { id: 'twice' });
     await assert.rejects(at().start(['true'], { id: 'twice' }), { code: 'SANDBOX_FAILED' });
     sandbox.kill();
     await sandbox.exited;
   });
 
-  test(named('2 exit code and signal of the first process'), { skip }, async () => {
+  check(named('2 exit code and signal of the first process'), { skip }, async () => {
     const ways = [
       ['exit 3', { code: 3, signal: null, outOfMemory: false }],
       ['kill -SEGV $$', { code: null, signal: 'SIGSEGV', outOfMemory: false }],
@@ -155,14 +175,14 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     }
   });
 
-  test(named('2 the end of the first process ends the others'), { skip }, async () => {
+  check(named('2 the end of the first process ends the others'), { skip }, async () => {
     const { sandbox, output } = await at().start(['sh', '-c', 'sleep 1000 & echo started']);
     assert.deepEqual(await sandbox.exited, { code: 0, signal: null, outOfMemory: false });
     // The connection ends only when the last process that holds it is gone.
     assert.equal(await output('stdout'), 'started\n');
   });
 
-  test(
+  check(
     named('2 output of both streams arrives whole, also when it is slow to be read'),
     { skip },
     async () => {
@@ -174,21 +194,25 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     },
   );
 
-  test(named('3 kill ends every process, twice does no harm, after the exit neither'), { skip }, async () => {
-    const { sandbox, output, seen } = await at().start([
-      'sh',
-      '-c',
-      'sleep 1000 & (sleep 1000 &) ; echo up; wait',
-    ]);
-    await waitFor('the sandbox to be up', () => seen('stdout').includes('up'));
-    sandbox.kill();
-    sandbox.kill();
-    assert.deepEqual(await sandbox.exited, { code: null, signal: 'SIGKILL', outOfMemory: false });
-    sandbox.kill();
-    assert.equal(await output('stdout'), 'up\n');
-  });
+  check(
+    named('3 kill ends every process, twice does no harm, after the exit neither'),
+    { skip },
+    async () => {
+      const { sandbox, output, seen } = await at().start([
+        'sh',
+        '-c',
+        'sleep 1000 & (sleep 1000 &) ; echo up; wait',
+      ]);
+      await waitFor('the sandbox to be up', () => seen('stdout').includes('up'));
+      sandbox.kill();
+      sandbox.kill();
+      assert.deepEqual(await sandbox.exited, { code: null, signal: 'SIGKILL', outOfMemory: false });
+      sandbox.kill();
+      assert.equal(await output('stdout'), 'up\n');
+    },
+  );
 
-  test(
+  check(
     named('4 freeze stops every process, thaw continues them, a frozen one can be killed'),
     { skip },
     async () => {
@@ -213,7 +237,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     },
   );
 
-  test(named('5 mounts, working directory and temporary files'), { skip }, async () => {
+  check(named('5 mounts, working directory and temporary files'), { skip }, async () => {
     const source = join(directory, 'code');
     mkdirSync(source, { recursive: true });
     writeFileSync(join(source, 'hello.txt'), 'from the mount');
@@ -233,7 +257,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     assert.equal(await output('stdout'), 'from the mount/deep/in/code\nread-only\na\n2\n');
   });
 
-  test(
+  check(
     named('5 a writable mount can be written, below a read-only one'),
     { skip: skip || notFor(driver) },
     async () => {
@@ -256,7 +280,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     },
   );
 
-  test(named('5 nothing of the host is to be seen'), { skip: skip || notFor(driver) }, async () => {
+  check(named('5 nothing of the host is to be seen'), { skip: skip || notFor(driver) }, async () => {
     const script =
       'ls /root /home /work /sys /var/lib 2>/dev/null; ls /proc | grep -c "^[0-9]"; cat /etc/shadow 2>/dev/null; ls -l /proc/self/fd 2>/dev/null | grep -v /fd$ | grep -c " -> "; tr "\\0" " " < /proc/1/cmdline';
     const { sandbox, output } = await at().start(['sh', '-c', script]);
@@ -267,7 +291,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     assert.ok(!commandLine.includes(directory), commandLine);
   });
 
-  test(named('5 no privilege is left'), { skip: skip || notFor(driver) }, async () => {
+  check(named('5 no privilege is left'), { skip: skip || notFor(driver) }, async () => {
     const script = `grep -E "^(Cap(Inh|Prm|Eff|Bnd|Amb)|NoNewPrivs|Seccomp):" /proc/self/status; id -un; unshare -U true 2>&1 | head -c 0; unshare -U true 2>/dev/null; echo $?; mount -t tmpfs x /tmp 2>/dev/null; echo $?; echo 1 2>/dev/null > /proc/sys/kernel/sysrq; echo $?`;
     const { sandbox, output } = await at().start(['sh', '-c', script]);
     await sandbox.exited;
@@ -280,7 +304,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     assert.equal(lines.slice(8, 11).includes('0'), false, lines.join('\n'));
   });
 
-  test(named('6 the temporary directory is bounded'), { skip: skip || notFor(driver) }, async () => {
+  check(named('6 the temporary directory is bounded'), { skip: skip || notFor(driver) }, async () => {
     const { sandbox, output } = await at().start(
       ['sh', '-c', 'head -c 9000000 /dev/zero > /tmp/big; stat -c %s /tmp/big'],
       {
@@ -291,7 +315,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     assert.equal(await output('stdout'), `${4 * MEGABYTE}\n`);
   });
 
-  test(named('6 a memory hog is ended and reported'), { skip: has('memory is not limited') }, async () => {
+  check(named('6 a memory hog is ended and reported'), { skip: has('memory is not limited') }, async () => {
     const { sandbox } = await at().start(['sh', '-c', 'x=a; while :; do x=$x$x; done'], {
       memoryBytesMax: 64 * MEGABYTE,
     });
@@ -301,7 +325,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     assert.ok(peak === undefined || peak <= 64 * MEGABYTE);
   });
 
-  test(named('6 the peak of memory is measured'), { skip: has('memory is not limited') }, async () => {
+  check(named('6 the peak of memory is measured'), { skip: has('memory is not limited') }, async () => {
     const { sandbox, seen } = await at().start([
       'sh',
       '-c',
@@ -313,7 +337,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     await sandbox.exited;
   });
 
-  test(named('6 a fork bomb stops at the limit'), { skip: has('processes is not limited') }, async () => {
+  check(named('6 a fork bomb stops at the limit'), { skip: has('processes is not limited') }, async () => {
     const script =
       'for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 1000 & done; echo all';
     const { sandbox, output } = await at().start(['sh', '-c', script], { processesMax: 10 });
@@ -330,29 +354,34 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     cpuShare: 512,
     temporaryBytesMax: 64 * MEGABYTE,
   };
-  test(named('9 a late target is refused where it cannot be filled'), { skip: late === false }, async () => {
+  check(named('9 a late target is refused where it cannot be filled'), { skip: late === false }, async () => {
     if (skip === false)
       await assert.rejects(at().start(['true'], { lateTargets: ['/code'] }), { code: 'SANDBOX_FAILED' });
   });
 
-  test(named('9 late mounts appear read-only, and without a trace on the host'), { skip: late }, async () => {
-    const source = join(directory, 'late package');
-    mkdirSync(join(source, 'lib'), { recursive: true });
-    writeFileSync(join(source, 'hello.txt'), 'late\n');
-    writeFileSync(join(source, 'program'), '#!/bin/sh\necho runs\n', { mode: 0o755 });
-    const script = `ls /code; until [ -e /code/hello.txt ]; do sleep 0.01; done; cat /code/hello.txt; /code/program
+  check(
+    named('9 late mounts appear read-only, and without a trace on the host'),
+    { skip: late },
+    async () => {
+      const source = join(directory, 'late package');
+      mkdirSync(join(source, 'lib'), { recursive: true });
+      writeFileSync(join(source, 'hello.txt'), 'late\n');
+      writeFileSync(join(source, 'program'), '#!/bin/sh\necho runs\n', { mode: 0o755 });
+      const script = `ls /code; until [ -e /code/hello.txt ]; do sleep 0.01; done; cat /code/hello.txt; /code/program
       touch /code/x 2>/dev/null || echo read-only; ls /opt; umount /code 2>/dev/null; ls /code
       grep -c -E " /code (ro|rw),nosuid,nodev" /proc/self/mountinfo`;
-    const { sandbox, output } = await at().start(['sh', '-c', script], { lateTargets: ['/code', '/opt'] });
-    await sandbox.specialize({ ...lateLimits, mounts: [{ source, target: '/code' }] });
-    assert.equal((await sandbox.exited).code, 0);
-    assert.equal(await output('stdout'), 'lib\nlate\nruns\nread-only\nlib\nhello.txt\nlib\nprogram\n2\n');
-    assert.ok(!readFileSync('/proc/self/mountinfo', 'utf8').includes('/launcher/late'));
-    assert.deepEqual(readdirSync(join(runDirectory, 'launcher', 'late')), []);
-    rmSync(source, { recursive: true });
-  });
+      const { sandbox, output } = await at().start(['sh', '-c', script], { lateTargets: ['/code', '/opt'] });
+      await sandbox.specialize({ ...lateLimits, mounts: [{ source, target: '/code' }] });
+      assert.equal((await sandbox.exited).code, 0);
+      assert.equal(await output('stdout'), 'lib\nlate\nruns\nread-only\nlib\nhello.txt\nlib\nprogram\n2\n');
+      assert.ok(!readFileSync('/proc/self/mountinfo', 'utf8').includes('/launcher/late'));
+      const left = readdirSync(join(runDirectory, 'launcher', 'late'), { recursive: true });
+    assert.deepEqual(left.toSorted(), ['shared', 'staging']);
+      rmSync(source, { recursive: true });
+    },
+  );
 
-  test(named('9 late limits hold'), { skip: late || has('memory is not limited') }, async () => {
+  check(named('9 late limits hold'), { skip: late || has('memory is not limited') }, async () => {
     const script = `until [ -e /code/go ]; do sleep 0.01; done
       head -c 9000000 /dev/zero > /tmp/big; stat -c %s /tmp/big
       x=$(head -c 40000000 /dev/zero | tr "\\0" x); printf %s "$x" | wc -c; y=a; while :; do y=$y$y; done`;
@@ -373,7 +402,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     assert.equal(await output('stdout'), `${4 * MEGABYTE}\n40000000\n`);
   });
 
-  test(named('9 a sandbox that was not made for it, or has ended, refuses'), { skip: late }, async () => {
+  check(named('9 a sandbox that was not made for it, or has ended, refuses'), { skip: late }, async () => {
     const plain = await at().start(['sleep', '1000']);
     const change = { ...lateLimits, mounts: [] };
     await assert.rejects(plain.sandbox.specialize(change), { code: 'SANDBOX_FAILED' });
@@ -387,7 +416,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     }
   });
 
-  test(named('6 CPU time is bounded'), { skip: has('CPU is not limited') }, async () => {
+  check(named('6 CPU time is bounded'), { skip: has('CPU is not limited') }, async () => {
     const { sandbox, seen } = await at().start(['sh', '-c', 'echo up; while :; do :; done'], { cpu: 0.1 });
     await waitFor('the sandbox to be up', () => seen('stdout').includes('up'));
     const startMs = performance.now();
@@ -399,7 +428,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     assert.ok(share < 0.3, `used ${share} of a core`);
   });
 
-  test(named('7 sandboxes die with the launcher, and a new one takes its place'), { skip }, async () => {
+  check(named('7 sandboxes die with the launcher, and a new one takes its place'), { skip }, async () => {
     const { sandbox, output, seen } = await at().start(['sh', '-c', 'sleep 1000 & echo up; wait']);
     await waitFor('the sandbox to be up', () => seen('stdout').includes('up'));
     const pid = at().sandboxes.launcherPid();
@@ -429,7 +458,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     return { child, sandboxPid, launcherPid };
   };
 
-  test(
+  check(
     named('7 sandboxes die with the daemon, whose launcher then clears everything'),
     { skip },
     async () => {
@@ -443,7 +472,7 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     },
   );
 
-  test(
+  check(
     named('7 sandboxes die with daemon and launcher, and the next start clears the rest'),
     { skip },
     async () => {
@@ -470,13 +499,13 @@ export async function sandboxContract(driver: DriverName): Promise<void> {
     },
   );
 
-  test(named('many start at once'), { skip }, async () => {
+  check(named('many start at once'), { skip }, async () => {
     const started = await Promise.all(Array.from({ length: 30 }, () => at().start(['true'])));
     const exits = await Promise.all(started.map(({ sandbox }) => sandbox.exited));
     assert.ok(exits.every(({ code }) => code === 0));
   });
 
-  test(named('200 starts and kills leave nothing'), { skip }, async () => {
+  check(named('200 starts and kills leave nothing'), { skip }, async () => {
     const start = traces(runDirectory).filter((trace) => trace.startsWith('cgroup'));
     for (let round = 0; round < 25; round++) {
       const started = await Promise.all(Array.from({ length: 8 }, () => at().start(['sleep', '1000'])));
@@ -525,12 +554,14 @@ class World {
   readonly outputSocket: string;
   connections = 0;
   readonly #server: Server;
+  readonly #spec: Partial<SandboxSpec>;
   readonly #outputs = new Map<string, { text: string; isEnded: boolean }>();
   #nextId = 1;
   #open = 0;
 
-  constructor(sandboxes: Sandboxes, directory: string) {
+  constructor(sandboxes: Sandboxes, directory: string, spec: Partial<SandboxSpec>) {
     this.sandboxes = sandboxes;
+    this.#spec = spec;
     this.outputSocket = join(directory, 'out.sock');
     this.#server = createServer((socket) => {
       this.connections++;
@@ -580,6 +611,7 @@ class World {
       temporaryBytesMax: 64 * MEGABYTE,
       network: 'none',
       outputSocket: this.outputSocket,
+      ...this.#spec,
       ...changes,
     };
     const sandbox = await this.sandboxes.driver.start(spec);

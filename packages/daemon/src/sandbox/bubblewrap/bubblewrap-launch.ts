@@ -5,7 +5,8 @@ import type { Launch, LaunchDriver, ServerReach } from '../launcher/launch.ts';
 import { findProgram } from '../launcher/run-program.ts';
 import { NetworkPool, type NetworkLease } from '../network/network-pool.ts';
 import { UserNetwork, uplinkDirectory } from '../network/user-network.ts';
-import type { SandboxSpec } from '../sandbox.ts';
+import { OciLaunches } from '../oci/oci-launch.ts';
+import type { ContainerRuntime, SandboxSpec } from '../sandbox.ts';
 import { buildBaseRoot, nameServersForSandboxes, type BaseRoot } from './base-root.ts';
 import { ARGUMENTS_FD, bubblewrapArguments, temporaryBytes, type Identity } from './bubblewrap-arguments.ts';
 import { probeBubblewrap } from './bubblewrap-probe.ts';
@@ -58,6 +59,8 @@ class BubblewrapDriver implements LaunchDriver {
   #networks: NetworkPool | undefined;
   /** Absent where no image can be run, for this reason. */
   #images: ImageLaunches | { readonly reason: string } = { reason: 'images are not open yet' };
+  /** Opened by the first function that wants a container runtime. */
+  #oci: OciLaunches | undefined;
   /** The way out where the platform is an ordinary user. */
   #userNetwork: UserNetwork | undefined;
   /**
@@ -143,7 +146,33 @@ class BubblewrapDriver implements LaunchDriver {
     let image: ImageLaunch | undefined;
     const release = (): void => {
       image?.release();
+  /** By a container runtime, in the networks that all sandboxes have. */
+  async #prepareContainer(spec: SandboxSpec, runtime: ContainerRuntime): Promise<Launch> {
+    this.#oci ??= new OciLaunches(this.#options.hash, join(this.#options.directory, 'root/etc'));
+    const hasWayOut = spec.network === 'private';
+    const lease = hasWayOut || isJoined(spec) ? await this.#networks?.lease(hasWayOut) : undefined;
+    const joined = lease === undefined ? [] : [this.#programs.nsenter, `--net=${lease.path}`];
+    try {
+      const network = { enter: joined, path: lease?.path };
+      const launch = this.#oci.prepare(spec, runtime, network);
+      const [enter, ...rest] = joined;
+      return {
+        ...launch,
+        enterNetwork: enter === undefined ? undefined : () => [enter, ...rest],
+        reach: lease === undefined ? undefined : this.#reach(spec, lease),
+        release: () => {
+          launch.release();
+          lease?.release();
+        },
+      };
+    } catch (error) {
+      lease?.release();
+      throw error;
+    }
+  }
+
       places?.release();
+    if (spec.runtime !== undefined) return await this.#prepareContainer(spec, spec.runtime);
       lease?.release();
       if (uid !== undefined) this.#userIds?.giveBack(uid);
     };
@@ -186,6 +215,7 @@ class BubblewrapDriver implements LaunchDriver {
     if (lease !== undefined)
       return { kind: 'direct', address: { host: lease.address, port: spec.server.port } };
     if (this.#ownNetwork === undefined) return undefined;
+    this.#oci?.close();
     return { kind: 'relay', nsenter: this.#programs.nsenter, options: this.#joinOptions() };
   }
 

@@ -1,4 +1,4 @@
-import { chownSync, copyFileSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { imageIds } from '../../image/image-ids.ts';
 import type { SandboxRoot, SandboxSpec } from '../sandbox.ts';
@@ -19,7 +19,7 @@ mount -t tmpfs -o "size=$2,mode=0755" thaw space
 mkdir space/upper space/work space/root
 if [ -n "$5" ]; then mkdir -p "space/upper$5"; chown "$6" "space/upper$5"; fi
 if [ -n "$3" ]; then chown "$3" space/upper; fi
-mount -t overlay -o "lowerdir=template:lower,upperdir=space/upper,workdir=space/work$4" thaw space/root
+mount -t overlay -o "nosuid,nodev,lowerdir=template:lower,upperdir=space/upper,workdir=space/work$4" thaw space/root
 cd /
 shift 6
 exec "$@"`;
@@ -54,6 +54,8 @@ export class ImageRoots {
       mkdirSync(join(this.#template, name), { mode: 0o755 });
       own(join(this.#template, name));
     }
+    // A container runtime gives what it mounts there the mode of the place.
+    chmodSync(join(this.#template, 'tmp'), 0o1777);
     for (const name of ['hosts', 'hostname', 'resolv.conf']) {
       copyFileSync(join(etc, name), join(this.#template, 'etc', name));
       own(join(this.#template, 'etc', name));

@@ -50,6 +50,22 @@ const ABSENT: ReadonlySet<string> = new Set([
 /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET of `linux/sched.h`. */
 const NEW_NAMESPACE_FLAGS = 0x7e020000;
 
+/** The same list by names, for those who compile it themselves. */
+export function deniedCalls({ syscalls }: Architecture): {
+  readonly absent: string[];
+  readonly forbidden: string[];
+  readonly namespaceFlags: number[];
+} {
+  const names = Object.keys(syscalls).filter((name) => name !== 'clone');
+  return {
+    absent: names.filter((name) => ABSENT.has(name)),
+    forbidden: names.filter((name) => !ABSENT.has(name)),
+    namespaceFlags: Array.from({ length: 32 }, (_, bit) => (1 << bit) >>> 0).filter(
+      (flag) => (flag & NEW_NAMESPACE_FLAGS) !== 0,
+    ),
+  };
+}
+
 const EPERM = 1;
 const ENOSYS = 38;
 const RETURN_ALLOW = 0x7fff0000;

@@ -42,7 +42,7 @@ export class StartTools {
 }
 
 /** Paths of the shared libraries of a program, its loader among them; none for a static one. */
-function librariesOf(program: string): string[] {
+export function librariesOf(program: string): string[] {
   let text: string;
   try {
     text = execFileSync('ldd', [program], { encoding: 'utf8', timeout: LDD_MS_MAX, stdio: 'pipe' });

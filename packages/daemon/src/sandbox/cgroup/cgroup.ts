@@ -103,7 +103,7 @@ export class Cgroup {
     const pids = new Set<number>();
     // Every process is in every group; the version 2 list leaves out those that have ended.
     for (const directory of this.#unified === undefined ? this.directories : [this.#unified]) {
-      for (const line of readOrNothing(join(directory, 'cgroup.procs')).split('\n')) {
+      for (const line of processLines(directory)) {
         // A process of a pid namespace that we do not see is shown as 0.
         if (line !== '' && line !== '0') pids.add(Number(line));
       }
@@ -194,6 +194,22 @@ function writeUnlessGone(file: string, text: string): void {
     writeFileSync(file, text);
   } catch (error) {
     if (existsSync(file)) throw error;
+  }
+}
+
+/** Of a group and of the groups below it, which a container runtime may have made. */
+function processLines(directory: string): string[] {
+  const own = readOrNothing(join(directory, 'cgroup.procs')).split('\n');
+  return [...own, ...childGroups(directory).flatMap((name) => processLines(join(directory, name)))];
+}
+
+function childGroups(directory: string): string[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true }).flatMap((entry) =>
+      entry.isDirectory() ? [entry.name] : [],
+    );
+  } catch {
+    return [];
   }
 }
 

@@ -34,6 +34,10 @@ export interface Launch {
   /** Makes the late mounts; present where the specification has late targets. Throws. */
   readonly specialize?: ((change: SandboxChange) => void) | undefined;
   /** After `specialize`, when whoever asked for it has been answered. */
+  /** Ends with 128 + n where signal n ended the command, as a shell does. bwrap always does. */
+  readonly foldsSignals?: boolean;
+  /** How far the command is, where it is a runtime that starts it and has not become it. */
+  readonly progress?: { isRunning(): boolean; failure(): string | undefined } | undefined;
   readonly afterSpecialize?: (() => void) | undefined;
   /** How the host reaches `spec.server`. */
   readonly reach: ServerReach | undefined;

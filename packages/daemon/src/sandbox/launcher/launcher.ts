@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { openBubblewrapDriver } from '../bubblewrap/bubblewrap-launch.ts';
 import { PROCESSES_UNLIMITED, CgroupTree } from '../cgroup/cgroup-tree.ts';
 import { clearNetworksOf } from '../network/network-pool.ts';
+import { clearOci } from '../oci/oci-launch.ts';
 import { openProcessDriver } from '../process/process-launch.ts';
 import { clearUplinks, uplinkDirectory } from '../network/user-network.ts';
 import type { SandboxChange, SandboxSpec } from '../sandbox.ts';
@@ -72,6 +73,7 @@ export class Launcher {
     await clearLeftovers(cgroups, recordDirectory);
     rmSync(join(directory, 'root'), { recursive: true, force: true });
     rmSync(join(directory, 'launch'), { recursive: true, force: true });
+    clearOci(hash);
     await clearNetworksOf(hash);
     await clearUplinks(uplinkDirectory(directory));
     const warnings: string[] = [];

@@ -36,6 +36,8 @@ export class RunningSandbox {
   #status: BubblewrapStatus = {};
   #ended: { readonly code: number | null; readonly signal: NodeJS.Signals | null } | undefined;
   #failure: Error | undefined;
+  /** What a container runtime said when it could not start the command. */
+  #containerFailure: string | undefined;
   #frozenWatch: NodeJS.Timeout | undefined;
 
   private constructor(spec: SandboxSpec, launch: Launch, child: ChildProcess, cgroup: Cgroup) {
@@ -143,9 +145,12 @@ export class RunningSandbox {
   /** Does something to the sandbox's network once that is there, before the command runs in it. */
   async #whileMade<T>(act: () => Promise<T>): Promise<T> {
     try {
-      await until(() => this.#ended !== undefined || this.#status.childPid !== undefined, START_TIMEOUT_MS);
+      // A container runtime is started in a network that is there before it.
+      const hasNetwork = (): boolean =>
+        this.#status.childPid !== undefined || this.#launch.progress !== undefined;
+      await until(() => this.#ended !== undefined || hasNetwork(), START_TIMEOUT_MS);
       // bwrap runs by now, in the network that is to be entered.
-      const isMade = this.#ended === undefined && this.#status.childPid !== undefined;
+      const isMade = this.#ended === undefined && hasNetwork();
       if (!isMade) throw new Error(this.#whyNotStarted() ?? 'its network cannot be entered');
       return await act();
     } catch (error) {
@@ -237,6 +242,8 @@ export class RunningSandbox {
     return commandLine !== '' && !commandLine.includes(startMark(this.spec.id));
   }
 
+    const { progress } = this.#launch;
+    if (progress !== undefined) return progress.isRunning();
   /** The child of the namespace's first process, which is bwrap's own. */
   #firstInside(): number | undefined {
     const reaper = this.#status.childPid;
@@ -253,6 +260,8 @@ export class RunningSandbox {
     if (this.#ended?.code === COMMAND_UNUSABLE) return `the command ${command} cannot be executed`;
     // bwrap reports an exit code exactly when it came as far as running what it was told to.
     if (this.#launch.reportsStatus && this.#status.exitCode === undefined && this.#ended?.signal === null) {
+    if (this.#launch.progress !== undefined)
+      return this.#containerFailure && `the command ${command} was not started: ${this.#containerFailure}`;
       return `bwrap could not prepare the sandbox of the command ${command}; the sandbox's stderr says why`;
     }
     return undefined;
@@ -296,10 +305,12 @@ export class RunningSandbox {
     return { ...this.#howItEnded(), outOfMemory };
   }
 
+    this.#containerFailure = this.#launch.progress?.failure();
   /** bwrap ends with 128 + n when signal n ended the command, as a shell does. */
   #howItEnded(): Pick<SandboxExit, 'code' | 'signal'> {
     const { code, signal } = this.#ended ?? { code: null, signal: null };
-    if (!this.#launch.reportsStatus || code === null || code <= 128) return { code, signal };
+    const folds = this.#launch.reportsStatus || this.#launch.foldsSignals === true;
+    if (!folds || code === null || code <= 128) return { code, signal };
     const name = signalOf(code - 128);
     return name === undefined ? { code, signal } : { code: null, signal: name };
   }
