@@ -287,7 +287,39 @@ export function testMessageQueuesContract(name: string, makeStore: () => Promise
       });
     });
 
-    it('9: watchers hear of what a call made visible', async () => {
+    it('9: what a part of the platform was working on is visible after a restart', async () => {
+      await withQueues(async ({ queues, clock, store }) => {
+        await queues.send('q', [
+          { body: 'outside' },
+          { body: 'held' },
+          { body: 'kept' },
+          { body: 'put back' },
+        ]);
+        await queues.receive('q', { limit: 1 });
+        const held = await queues.receive('q', { limit: 3, endsWithStore: true });
+        const [, kept, putBack] = held.messages;
+        await queues.changeVisibility('q', [
+          { receipt: kept?.receipt ?? '', visibilityTimeoutMs: 90_000, isKept: true },
+          { receipt: putBack?.receipt ?? '', visibilityTimeoutMs: 20_000 },
+        ]);
+        queues.close();
+        const again = store.open(clock);
+        try {
+          const found = await again.receive('q', { limit: 10 });
+          assert.deepEqual(bodies(found), ['held', 'kept']);
+          assert.deepEqual(
+            found.messages.map((message) => message.receiveCount),
+            [2, 2],
+          );
+          clock.advance(20_000);
+          assert.deepEqual(bodies(await again.receive('q', { limit: 10 })), ['put back']);
+        } finally {
+          again.close();
+        }
+      });
+    });
+
+    it('10: watchers hear of what a call made visible', async () => {
       await withQueues(async ({ queues }) => {
         let told = 0;
         let heard = Promise.withResolvers<void>();

@@ -15,7 +15,8 @@
  *  7. QUEUE_FULL, PAYLOAD_TOO_LARGE, QUEUE_NOT_FOUND, QUEUE_EXISTS and IN_USE change nothing, and harm no other call of
  *     the same moment.
  *  8. `purge` removes every message, `delete` the queue with them; a queue of the same name is another one.
- *  9. A watcher is told of a queue in which something may have become visible by a call; `nextVisibleAt` says when
+ *  9. What was received with `endsWithStore` and is still with its receiver is visible when the store is opened again.
+ * 10. A watcher is told of a queue in which something may have become visible by a call; `nextVisibleAt` says when
  *     time alone will make it so.
  */
 export interface MessageQueues {
@@ -80,6 +81,8 @@ export interface ReceiveRequest {
   readonly limit: number;
   /** The queue's own where absent. */
   readonly visibilityTimeoutMs?: number | undefined;
+  /** The receiver is a part of the platform, and ends with it. */
+  readonly endsWithStore?: boolean;
 }
 
 export interface Received {
@@ -104,6 +107,8 @@ export interface VisibilityChange {
   readonly receipt: string;
   /** From now; 0 makes it visible at once. */
   readonly visibilityTimeoutMs: number;
+  /** Who received it with `endsWithStore` goes on with it; otherwise it is nobody's when the time is over. */
+  readonly isKept?: boolean;
   /** The receipt does not count: nothing came of it that was the message's fault. */
   readonly isUncounted?: boolean;
 }

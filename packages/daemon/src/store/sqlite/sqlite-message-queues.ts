@@ -43,8 +43,11 @@ const MIGRATIONS: readonly string[] = [
     receives INTEGER NOT NULL DEFAULT 0,
     -- Grows with every receipt and is never set back: a receipt names one receiving for ever.
     receipt INTEGER NOT NULL DEFAULT 0,
-    source TEXT
+    source TEXT,
+    -- 1 while it is with a receiver that ends with the store.
+    is_held INTEGER NOT NULL DEFAULT 0
   ) STRICT;
+  CREATE INDEX messages_held ON messages (seq) WHERE is_held = 1;
   CREATE INDEX messages_by_visibility ON messages (queue, visible_at, seq);
   CREATE INDEX messages_by_age ON messages (queue, entered_at);
   `,
@@ -76,6 +79,7 @@ export class SqliteMessageQueues implements MessageQueues {
     this.#clock = clock;
     this.#statements = prepare(this.#database);
     this.#commit = new GroupCommit(this.#database, () => this.#load());
+    this.#guarded('give back what was being worked on', () => this.#statements.releaseHeld.run(clock.now()));
     this.#load();
   }
 
@@ -155,7 +159,10 @@ export class SqliteMessageQueues implements MessageQueues {
     });
   }
 
-  receive(name: string, { limit, visibilityTimeoutMs }: ReceiveRequest): Promise<Received> {
+  receive(
+    name: string,
+    { limit, visibilityTimeoutMs, endsWithStore = false }: ReceiveRequest,
+  ): Promise<Received> {
     return this.#commit.run(`receive from the queue ${name}`, () => {
       const queue = this.#require(name);
       const nowMs = this.#clock.now();
@@ -169,7 +176,9 @@ export class SqliteMessageQueues implements MessageQueues {
         for (const row of rows) {
           if (this.#removeExpired(queue, row, nowMs) || this.#bury(queue, row, nowMs)) continue;
           if (bytes >= RECEIVE_BYTES_MAX) break;
-          const received = this.#statements.markReceived.get(visibleAt, nowMs, Number(row['seq'])) ?? {};
+          const received =
+            this.#statements.markReceived.get(visibleAt, nowMs, endsWithStore ? 1 : 0, Number(row['seq'])) ??
+            {};
           messages.push(receivedMessage(received));
           bytes += Number(row['bytes']);
         }
@@ -197,11 +206,12 @@ export class SqliteMessageQueues implements MessageQueues {
       const queue = this.#require(name);
       const nowMs = this.#clock.now();
       const receipts = changes.map((change) => parseReceipt(change.receipt));
-      const changed = changes.map(({ visibilityTimeoutMs, isUncounted = false }, index) => {
+      const changed = changes.map(({ visibilityTimeoutMs, isKept = false, isUncounted = false }, index) => {
         const { seq = 0, receipt = 0 } = receipts[index] ?? {};
         const row = this.#statements.selectOne.get(seq, queue.id);
         if (row === undefined || Number(row['receipt']) !== receipt) return false;
-        this.#statements.setVisibility.run(nowMs + visibilityTimeoutMs, isUncounted ? 1 : 0, seq);
+        const [kept, uncounted] = [isKept ? 1 : 0, isUncounted ? 1 : 0];
+        this.#statements.setVisibility.run(nowMs + visibilityTimeoutMs, uncounted, kept, seq);
         return true;
       });
       this.#tell(name);
@@ -400,14 +410,17 @@ function prepare(database: DatabaseSync): Readonly<Record<StatementName, Stateme
     ),
     markReceived: database.prepare(
       'UPDATE messages SET visible_at = ?, first_received_at = COALESCE(first_received_at, ?),' +
-        ' receives = receives + 1, receipt = receipt + 1 WHERE seq = ? RETURNING *',
+        ' receives = receives + 1, receipt = receipt + 1, is_held = ? WHERE seq = ? RETURNING *',
     ),
     setVisibility: database.prepare(
-      'UPDATE messages SET visible_at = ?, receives = MAX(0, receives - ?) WHERE seq = ?',
+      'UPDATE messages SET visible_at = ?, receives = MAX(0, receives - ?), is_held = is_held * ? WHERE seq = ?',
     ),
     move: database.prepare(
       'UPDATE messages SET queue = ?, entered_at = ?, visible_at = ?, source = ?, receives = 0,' +
-        ' receipt = receipt + 1 WHERE seq = ?',
+        ' receipt = receipt + 1, is_held = 0 WHERE seq = ?',
+    ),
+    releaseHeld: database.prepare(
+      'UPDATE messages SET visible_at = MIN(visible_at, ?), is_held = 0 WHERE is_held = 1',
     ),
     removeMessage: database.prepare('DELETE FROM messages WHERE seq = ?'),
     removeMessages: database.prepare('DELETE FROM messages WHERE queue = ?'),
@@ -436,6 +449,7 @@ type StatementName =
   | 'markReceived'
   | 'setVisibility'
   | 'move'
+  | 'releaseHeld'
   | 'removeMessage'
   | 'removeMessages'
   | 'countVisible'

@@ -50,7 +50,13 @@ export class EventDispatcher {
     let failures = 0;
     while (!signal.aborted) {
       try {
-        const request = { queueName: busName, limit: EVENTS_AT_ONCE, waitMs: POLL_MS, signal };
+        const request = {
+          queueName: busName,
+          limit: EVENTS_AT_ONCE,
+          waitMs: POLL_MS,
+          endsWithStore: true,
+          signal,
+        };
         await this.#handOn(await receiveWithin(outbox, clock, request));
         failures = 0;
       } catch (thrown) {

@@ -26,7 +26,7 @@ export interface QueueConsumerOptions {
 
 /**
  * Takes batches from a queue to a function, several at a time. A message is acknowledged when the function has dealt
- * with it. After a crash of anything, it becomes visible again by itself; so it may come twice, and never goes lost.
+ * with it. After a crash of anything it becomes visible again; so it may come twice, and never goes lost.
  */
 export class QueueConsumer implements AttachedTrigger {
   readonly #options: QueueConsumerOptions;
@@ -75,7 +75,7 @@ export class QueueConsumer implements AttachedTrigger {
     const { queueName, batchSize, batchWindowMs } = config;
     const visibilityTimeoutMs = this.#visibilityMs() + batchWindowMs;
     const { signal } = this.#detached;
-    const request = { queueName, visibilityTimeoutMs, signal };
+    const request = { queueName, visibilityTimeoutMs, endsWithStore: true, signal };
     const messages = [
       ...(await receiveWithin(queues, clock, { ...request, limit: batchSize, waitMs: POLL_MS })),
     ];
@@ -154,7 +154,7 @@ export class QueueConsumer implements AttachedTrigger {
     const { queues, config, target } = this.#options;
     const visibilityTimeoutMs = this.#visibilityMs();
     const timer = setInterval(() => {
-      const changes = messages.map(({ receipt }) => ({ receipt, visibilityTimeoutMs }));
+      const changes = messages.map(({ receipt }) => ({ receipt, visibilityTimeoutMs, isKept: true }));
       queues.changeVisibility(config.queueName, changes).catch((thrown: unknown) => {
         target.report(ThawError.from(thrown, `keeping messages of the queue '${config.queueName}'`));
       });
