@@ -6,6 +6,7 @@ export type Unit =
   | 'MB'
   | 'KB'
   | 'MB/s'
+  | 'GB x s'
   | 'instances/s'
   | 'messages/s'
   | 'us'

@@ -1,17 +1,20 @@
 import type { FunctionPool } from './function-pool.ts';
 import type { PooledInstance } from './pooled-instance.ts';
+import type { Rhythm } from './rhythm.ts';
 
 /** What all versions and revisions of one function share: its limits, and what counts against them. */
 export class FunctionGroup<I extends PooledInstance> {
   readonly functionName: string;
+  readonly rhythm: Rhythm;
   readonly pools = new Set<FunctionPool<I>>();
   /** Requests that may run at once; undefined: as many as there are slots. */
   reserved: number | undefined;
   /** Requests that run, those on instances that drain included. */
   inFlight = 0;
 
-  constructor(functionName: string) {
+  constructor(functionName: string, rhythm: Rhythm) {
     this.functionName = functionName;
+    this.rhythm = rhythm;
   }
 
   get mayRunMore(): boolean {

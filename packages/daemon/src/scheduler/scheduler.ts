@@ -8,6 +8,7 @@ import type { RunnableVersion } from '../model/runnable.ts';
 import { FunctionGroup } from './function-group.ts';
 import { FunctionPool } from './function-pool.ts';
 import { IdleSweep } from './idle-sweep.ts';
+import { plannedStopMs } from './keep-alive-plan.ts';
 import { instancesToEvict } from './keep-alive.ts';
 import {
   functionRoom,
@@ -23,6 +24,7 @@ import {
   type PooledInstance,
   type PooledInstanceEvents,
 } from './pooled-instance.ts';
+import { Rhythm } from './rhythm.ts';
 import type { SessionTable } from './session-table.ts';
 import type { Waiter } from './waiter.ts';
 
@@ -53,10 +55,22 @@ const SESSION_ROOM_LOOK_MS = 500;
 const SESSION_LOOK_MS = 30_000;
 const RETRY_AFTER_S = 1;
 
+/**
+ * How long an idle instance stays, where its function does not say: `fixed`, or by what is known of the function's
+ * `rhythm`, which also starts one ahead of a call that is expected.
+ */
+export type KeepAlive = 'fixed' | 'rhythm';
+
 export interface SchedulerDeps<I extends PooledInstance> {
   readonly clock: Clock;
   readonly wheel: DeadlineWheel;
   readonly limits: SchedulerLimits;
+  /** Absent: `fixed`. */
+  readonly keepAlive?: KeepAlive;
+  /**
+   * The revision that serves now where this one did before; undefined where none may be started. Absent: the same.
+   */
+  readonly currentOf?: (runnable: RunnableVersion) => RunnableVersion | undefined;
   /** Makes an instance; the scheduler starts it. */
   readonly createInstance: (runnable: RunnableVersion, events: PooledInstanceEvents<I>) => I;
   /** A request was refused because of a limit. */
@@ -78,6 +92,8 @@ export interface Provision {
 export class Scheduler<I extends PooledInstance = Instance> {
   readonly #deps: SchedulerDeps<I>;
   readonly #groups = new Map<string, FunctionGroup<I>>();
+  /** Of every function that was called and is still there: it outlives the function's instances. */
+  readonly #rhythms = new Map<string, Rhythm>();
   readonly #pools = new Map<string, FunctionPool<I>>();
   /** The pool of the newest revision that was asked for, by function and version. */
   readonly #current = new Map<string, FunctionPool<I>>();
@@ -115,6 +131,7 @@ export class Scheduler<I extends PooledInstance = Instance> {
       return;
     }
     const pool = this.#poolFor(runnable);
+    this.#wake(pool);
     if (pool.sessions !== undefined && waiter.sessionId !== undefined) {
       this.#acquireInSession(pool, pool.sessions, waiter, waiter.sessionId);
       return;
@@ -198,6 +215,7 @@ export class Scheduler<I extends PooledInstance = Instance> {
 
   /** The function is gone: its idle instances stop, busy ones finish, waiters are still served. */
   retireFunction(functionName: string): void {
+    this.#forgetRhythm(functionName);
     const group = this.#groups.get(functionName);
     if (group === undefined) return;
     group.reserved = undefined;
@@ -212,6 +230,7 @@ export class Scheduler<I extends PooledInstance = Instance> {
   async close(graceMs: number): Promise<void> {
     this.#isClosed = true;
     this.#idleSweep.close();
+    for (const functionName of this.#rhythms.keys()) this.#forgetRhythm(functionName);
     const stopped: Promise<void>[] = [];
     for (const pool of this.#pools.values()) {
       this.#refuseAll(pool, shuttingDown);
@@ -227,10 +246,62 @@ export class Scheduler<I extends PooledInstance = Instance> {
   #groupOf(functionName: string): FunctionGroup<I> {
     let group = this.#groups.get(functionName);
     if (group === undefined) {
-      group = new FunctionGroup(functionName);
+      group = new FunctionGroup(functionName, this.#rhythmOf(functionName));
       this.#groups.set(functionName, group);
     }
     return group;
+  }
+
+  #rhythmOf(functionName: string): Rhythm {
+    let rhythm = this.#rhythms.get(functionName);
+    if (rhythm === undefined) {
+      rhythm = new Rhythm();
+      this.#rhythms.set(functionName, rhythm);
+    }
+    return rhythm;
+  }
+
+  #forgetRhythm(functionName: string): void {
+    const prewarm = this.#rhythms.get(functionName)?.prewarm;
+    if (prewarm !== undefined) this.#deps.wheel.clear(prewarm);
+    this.#rhythms.delete(functionName);
+  }
+
+  /** A call has come. */
+  #wake({ group, runnable }: FunctionPool<I>): void {
+    const { rhythm } = group;
+    rhythm.runnable = runnable;
+    if (group.inFlight > 0 || rhythm.quietSinceMs === undefined) return;
+    rhythm.wake(this.#deps.clock.monotonicMs(), runnable.memoryMb);
+    if (rhythm.prewarm !== undefined) this.#deps.wheel.clear(rhythm.prewarm);
+    rhythm.prewarm = undefined;
+  }
+
+  /** The last call of a function has ended. */
+  #rest({ functionName, rhythm }: FunctionGroup<I>): void {
+    rhythm.rest(this.#deps.clock.monotonicMs());
+    const prewarmMs = rhythm.plan?.prewarmMs ?? 0;
+    if (this.#deps.keepAlive !== 'rhythm' || prewarmMs === 0 || this.#isClosed) return;
+    rhythm.prewarm = this.#deps.wheel.set(prewarmMs, () => {
+      rhythm.prewarm = undefined;
+      if (this.#rhythms.get(functionName) === rhythm) this.#prewarm(rhythm);
+    });
+  }
+
+  /** Starts an instance for the call that is expected, in memory that nobody else has. */
+  #prewarm({ runnable, quietSinceMs }: Rhythm): void {
+    const current =
+      runnable === undefined || this.#deps.currentOf === undefined
+        ? runnable
+        : this.#deps.currentOf(runnable);
+    if (this.#isClosed || current === undefined || quietSinceMs === undefined) return;
+    // Whoever sets the time himself wants no other.
+    if (current.idleMsMax !== undefined || this.#memoryLeft() < current.memoryMb) return;
+    const pool = this.#poolFor(current);
+    if (pool.lasting === 0 && this.#roomFor(pool) > 0 && pool.group.reserved !== 0) {
+      this.#start(pool, this.#deps.clock.monotonicMs());
+    }
+    this.#forgetIfEmpty(pool);
   }
 
   #poolFor(runnable: RunnableVersion): FunctionPool<I> {
@@ -434,6 +505,7 @@ export class Scheduler<I extends PooledInstance = Instance> {
     const standing = pool.instances.get(instance);
     const taken = inFlightOf(state) - inFlightOf(from);
     pool.group.inFlight += taken;
+    if (taken < 0 && pool.group.inFlight === 0 && pool.group.waiting === 0) this.#rest(pool.group);
     if (taken > 0) {
       pool.uses += 1;
       if (standing !== undefined) standing.clock = this.#keepAliveClock;
@@ -492,7 +564,19 @@ export class Scheduler<I extends PooledInstance = Instance> {
     const sinceMs = restingSince(instance.state);
     if (sinceMs === undefined) return;
     if (pool.isRetired || this.#isBeyondReserved(pool) || this.#isNeededElsewhere(pool)) instance.drain();
-    else this.#idleSweep.expect(sinceMs + this.#idleMsOf(pool));
+    else {
+      const dueMs = Math.min(this.#idleDueMs(pool, instance, false), this.#idleDueMs(pool, instance, true));
+      this.#idleSweep.expect(dueMs);
+    }
+  }
+
+  /** When an idle instance is to stop. The rhythm speaks of a function's next call, and so of one instance. */
+  #idleDueMs(pool: FunctionPool<I>, instance: I, isNewest: boolean): number {
+    const sinceMs = restingSince(instance.state) ?? this.#deps.clock.monotonicMs();
+    const { plan, quietSinceMs } = pool.group.rhythm;
+    const isPlanned = isNewest && this.#deps.keepAlive === 'rhythm' && pool.runnable.idleMsMax === undefined;
+    if (!isPlanned || plan === undefined || quietSinceMs === undefined) return sinceMs + this.#idleMsOf(pool);
+    return plannedStopMs(plan, quietSinceMs, sinceMs);
   }
 
   #idleMsOf(pool: FunctionPool<I>): number {
@@ -657,10 +741,11 @@ export class Scheduler<I extends PooledInstance = Instance> {
   #stopIdle(nowMs: number): number | undefined {
     let next: number | undefined;
     for (const pool of this.#pools.values()) {
-      const idleMs = this.#idleMsOf(pool);
-      for (const instance of pool.spare()) {
+      const spare = pool.spare();
+      for (const [index, instance] of spare.entries()) {
         const isHeld = pool.sessions?.holds(instance, nowMs) === true;
-        const dueMs = isHeld ? nowMs + SESSION_LOOK_MS : (restingSince(instance.state) ?? nowMs) + idleMs;
+        const isNewest = index === spare.length - 1;
+        const dueMs = isHeld ? nowMs + SESSION_LOOK_MS : this.#idleDueMs(pool, instance, isNewest);
         if (dueMs <= nowMs) instance.drain();
         else next = Math.min(next ?? dueMs, dueMs);
       }

@@ -3,7 +3,7 @@ import type { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { ManualClock } from '../base/clock.ts';
 import { DeadlineWheel } from '../base/deadline-wheel.ts';
 import type { RunnableVersion } from '../model/runnable.ts';
-import { Scheduler, type SchedulerLimits } from './scheduler.ts';
+import { Scheduler, type KeepAlive, type SchedulerLimits } from './scheduler.ts';
 import { SimulatedInstance } from './simulated-instance.ts';
 import type { Waiter } from './waiter.ts';
 
@@ -52,12 +52,13 @@ export class Simulation {
   throttled = 0;
   evicted: string[] = [];
 
-  constructor(limits: Partial<SchedulerLimits> = {}) {
+  constructor(limits: Partial<SchedulerLimits> = {}, keepAlive: KeepAlive = 'fixed') {
     this.limits = { ...SIMULATED_LIMITS, ...limits };
     this.scheduler = new Scheduler<SimulatedInstance>({
       clock: this.clock,
       wheel: this.wheel,
       limits: this.limits,
+      keepAlive,
       createInstance: (runnable, events) => {
         const instance = new SimulatedInstance(this.clock, events, runnable);
         this.created.push(instance);
