@@ -17,10 +17,10 @@ export async function measureThroughput(
   const values = new Map(contestants.map(({ name }) => [name, [] as number[]]));
   const load = (url: string, seconds: number): Promise<number> =>
     throughput({ url, body: HELLO_EVENT }, { connections, seconds }).then(perSecond);
-  for (const { url } of contestants) await load(url, context.pick(WARM_UP_S, 1));
+  for (const { url } of contestants) await load(url, context.pick(WARM_UP_S, 0.1));
   for (let round = 0; round < context.rounds; round += 1) {
     for (const { name, url } of contestants) {
-      const reached = await load(url, context.pick(5, 1));
+      const reached = await load(url, context.pick(5, 0.2));
       values.get(name)?.push(reached);
       context.say(`round ${round + 1}: ${name} ${Math.round(reached)} requests/s`);
     }

@@ -161,7 +161,7 @@ async function filesBelow(root: string, packages: ReadonlySet<string>): Promise<
   const files: Record<string, Buffer> = {};
   for (const name of packages) {
     for (const entry of await readdir(join(root, name), { recursive: true, withFileTypes: true })) {
-      if (!entry.isFile() || !/\.(c?js|json)$/.test(entry.name)) continue;
+      if (!entry.isFile() || !/\.([cm]?js|json)$/.test(entry.name)) continue;
       const path = join(entry.parentPath, entry.name);
       files[`node_modules/${path.slice(root.length + 1)}`] = await readFile(path);
     }

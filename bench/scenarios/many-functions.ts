@@ -36,7 +36,7 @@ export const scenario: Scenario = {
     const single: Shot[] = [{ url: urlOf(0), body: HELLO_EVENT }];
     const load = (shots: readonly Shot[], seconds: number): Promise<number> =>
       mixedThroughput(shots, { connections: CONNECTIONS, seconds }).then(perSecond);
-    const seconds = context.pick(5, 1);
+    const seconds = context.pick(5, 0.2);
     await load(mixed, seconds);
     await load(single, seconds);
     const ofMany: number[] = [];

@@ -26,7 +26,7 @@ export const scenario: Scenario = {
   async run(context) {
     const { thaw, url } = await deployHello(context);
     const noise = await thaw.deploy('noise', { runtime: 'nodejs26', files: { 'index.js': NOISE } });
-    const seconds = context.pick(8, 1);
+    const seconds = context.pick(8, 0.5);
     const figures = {
       alone: { p50: [] as number[], p99: [] as number[] },
       beside: { p50: [] as number[], p99: [] as number[] },
@@ -37,7 +37,7 @@ export const scenario: Scenario = {
       into.p50.push(outcome.p50);
       into.p99.push(outcome.p99);
     };
-    await throughput({ url, body: HELLO_EVENT }, { connections: 4, seconds: 1 });
+    await throughput({ url, body: HELLO_EVENT }, { connections: 4, seconds: context.pick(1, 0.1) });
     for (let round = 0; round < context.rounds; round += 1) {
       await listen(figures.alone);
       const noisy = throughput(

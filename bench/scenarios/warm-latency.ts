@@ -26,7 +26,7 @@ export const scenario: Scenario = {
     const p99 = new Map(contestants.map(({ name }) => [name, [] as number[]]));
     const tail: number[] = [];
     const rates: number[] = [];
-    const seconds = context.pick(4, 1);
+    const seconds = context.pick(4, 0.2);
     for (const each of contestants) {
       await throughput({ url: each.url, body: HELLO_EVENT }, { connections: CONNECTIONS, seconds });
     }
@@ -42,7 +42,7 @@ export const scenario: Scenario = {
       const rate = Math.floor(peak / 2);
       const open = await generate([{ url, body: HELLO_EVENT }], {
         connections: OPEN_LOOP_CONNECTIONS,
-        seconds: context.pick(10, 1),
+        seconds: context.pick(10, 0.5),
         rate,
       });
       rates.push(perSecond(open));
