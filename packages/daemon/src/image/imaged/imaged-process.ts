@@ -61,8 +61,6 @@ export class ImagedProcess {
   static async open(options: ImagedOptions, log: PlatformLog): Promise<ImagedProcess> {
     if (process.platform !== 'linux') throw unavailable('only Linux mounts images lazily');
     if (process.getuid?.() !== 0) throw unavailable('mounting images lazily needs root');
-    // What a platform left that was killed: its server is gone, so nobody answers there any more.
-    await unmountBelow(options.mountDirectory);
     mkdirSync(options.mountDirectory, { recursive: true, mode: 0o700 });
     let opened: ImagedProcess;
     try {
@@ -122,6 +120,8 @@ export class ImagedProcess {
     const result = new Promise<unknown>((resolve, reject) => {
       this.#pending.set(id, { call, resolve, reject });
     });
+    // The process may be gone before anybody waits for this.
+    result.catch(() => undefined);
     this.#send({ id, call });
     // What each call gives is the table's word; both sides are of one version.
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion
@@ -139,7 +139,7 @@ export class ImagedProcess {
       await this.#gone;
       clearTimeout(timer);
     }
-    await unmountBelow(this.#options.mountDirectory);
+    await unmountBelow(this.#options.mountDirectory, 'inside');
     if (this.#opened !== undefined) abortConnection(this.#opened.connection);
     closeSync(this.#descriptor);
     this.#failAll(new ThawError('SHUTTING_DOWN', 'the server of images was stopped'));

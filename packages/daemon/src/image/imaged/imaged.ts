@@ -287,7 +287,7 @@ export class Imaged {
     await this.#converter.close();
     await this.#peerServer?.close();
     const connection = mountsBelow(this.#fuseDirectory).at(-1)?.minor;
-    await unmountBelow(this.#deps.options.mountDirectory);
+    await unmountBelow(this.#deps.options.mountDirectory, 'inside');
     if (connection !== undefined) abortConnection(connection);
     this.#stack.close();
     this.#home?.close();

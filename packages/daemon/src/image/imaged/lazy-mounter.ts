@@ -152,7 +152,12 @@ export class LazyMounter implements ImageMounter {
 
   /** The server starts with the first image. What this machine cannot do is asked once. */
   #open(): Promise<ImagedProcess | Hindrance> {
-    this.#process ??= ImagedProcess.open(this.#options, this.#options.log).catch((error: unknown) => {
+    const { directory, mountDirectory, cacheBytesMax, prefetchBytesPerSecondMax, insecureRegistries, zone } =
+      this.#options;
+    this.#process ??= ImagedProcess.open(
+      { directory, mountDirectory, cacheBytesMax, prefetchBytesPerSecondMax, insecureRegistries, zone },
+      this.#options.log,
+    ).catch((error: unknown) => {
       this.#options.log('warning', 'images are pulled whole on this machine', error);
       return { reason: messageOf(error) };
     });

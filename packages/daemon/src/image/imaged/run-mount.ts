@@ -43,9 +43,7 @@ export function mountsBelow(directory: string): MountPoint[] {
   const found: MountPoint[] = [];
   for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
     const fields = line.split(' ');
-    const path = (fields[4] ?? '').replaceAll(/\\([0-7]{3})/gu, (_, code: string) =>
-      String.fromCodePoint(Number.parseInt(code, 8)),
-    );
+    const path = unescaped(fields[4] ?? '');
     if (path !== directory && !path.startsWith(`${directory}/`)) continue;
     const minor = Number((fields[2] ?? '').split(':')[1]);
     found.push({ path, type: fields[fields.indexOf('-') + 1] ?? '', minor });
@@ -53,8 +51,33 @@ export function mountsBelow(directory: string): MountPoint[] {
   return found;
 }
 
+/** Whether what is mounted there later is seen in namespaces that were copied from this one. */
+export function isShared(path: string): boolean {
+  let longest = '';
+  let isLongestShared = false;
+  for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
+    const fields = line.split(' ');
+    const point = unescaped(fields[4] ?? '');
+    const holds = point === '/' || path === point || path.startsWith(`${point}/`);
+    // Of several at one place the last one counts.
+    if (!holds || point.length < longest.length) continue;
+    longest = point;
+    isLongestShared = fields.slice(6, fields.indexOf('-')).some((field) => field.startsWith('shared:'));
+  }
+  return isLongestShared;
+}
+
 /** Takes away whatever is mounted below a directory, without waiting for who still uses it. */
-export async function unmountBelow(directory: string): Promise<void> {
-  for (const { path } of mountsBelow(directory).toReversed())
+export async function unmountBelow(directory: string, which: 'inside' | 'itself' = 'itself'): Promise<void> {
+  for (const { path } of mountsBelow(directory).toReversed()) {
+    if (which === 'inside' && path === directory) continue;
     await runMount('umount', ['-l', path]).catch(() => undefined);
+  }
+}
+
+/** Strange characters of paths stand there as octal numbers. */
+function unescaped(path: string): string {
+  return path.replaceAll(/\\([0-7]{3})/gu, (_, code: string) =>
+    String.fromCodePoint(Number.parseInt(code, 8)),
+  );
 }
