@@ -19,6 +19,7 @@ import { FcControlDoor } from './doors/fc/fc-control-door.ts';
 import { createFcDoor, type FcDoor } from './doors/fc/fc-door.ts';
 import { FcInvokeDoor } from './doors/fc/fc-invoke.ts';
 import { EventBusesResource } from './doors/thaw/event-buses-resource.ts';
+import { ImageCacheResource } from './doors/thaw/image-cache-resource.ts';
 import { QueuesResource } from './doors/thaw/queues-resource.ts';
 import { TasksResource } from './doors/thaw/tasks-resource.ts';
 import { TriggersResource } from './doors/thaw/triggers-resource.ts';
@@ -34,6 +35,10 @@ import { singleAccessKey } from './gateway/signature/access-keys.ts';
 import { RequestVerifier } from './gateway/signature/request-verifier.ts';
 import { SignedTokens } from './gateway/signature/signed-token.ts';
 import { ImageStore } from './image/image-store.ts';
+import { LazyMounter } from './image/imaged/lazy-mounter.ts';
+import type { ZoneOptions } from './image/imaged/messages.ts';
+import { openMountDirectory } from './image/imaged/mount-directory.ts';
+import { TraceStore } from './image/trace/trace-store.ts';
 import { FullPullMounter } from './image/unpack/full-pull-mounter.ts';
 import { Instance, type InstanceDeps, type InstanceLog } from './instance/instance.ts';
 import { findInterpreters } from './instance/interpreters.ts';
@@ -88,6 +93,11 @@ export interface DaemonOptions {
   readonly stems?: number;
   /** Whether code is compiled ahead, after a deployment; absent: it is. */
   readonly preparesCode?: boolean;
+  /** What the parts of images on disk may take together. */
+  readonly imageCacheBytesMax?: number;
+  readonly imagePrefetchBytesPerSecondMax?: number;
+  /** Nodes that fetch parts of images for each other. */
+  readonly imageZone?: ZoneOptions | undefined;
 }
 
 export interface Daemon {
@@ -109,6 +119,9 @@ const STEMS_DEFAULT = 2;
 const STEM_MEMORY_SHARE = 0.05;
 const STEM_MB = 64;
 const STEMS_MAX = 32;
+/** Parts of images that are kept on disk, and how much of the network fetching ahead may take in a second. */
+const IMAGE_CACHE_BYTES_DEFAULT = 10 * 1024 ** 3;
+const IMAGE_PREFETCH_DEFAULT = 128 * 1024 ** 2;
 /** How often code that no version needs any more is removed. */
 const COLLECT_CODE_MS = 30 * 60_000;
 /** Of work that goes on for long, a crash of the platform loses so much of the bill at most. */
@@ -174,6 +187,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const usageLog = open.adopt(new SqliteUsage(data.path), (opened) => opened.close());
   const usage = open.adopt(new UsageRecorder(usageLog, wheel, log), (pending) => pending.flush());
 
+  const imageMounts = open.adopt(await openMountDirectory(join(data.runDirectory, 'lazy')), (opened) =>
+    opened.close(),
+  );
   const [sandboxes, interpreters] = await Promise.all([
     openSandboxes({
       runDirectory: data.runDirectory,
@@ -253,9 +269,22 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   );
 
   const insecureRegistries = options.insecureRegistries ?? [];
+  const imagesDirectory = join(data.path, 'images');
+  const mounter = new LazyMounter({
+    full: await FullPullMounter.open({ directory: imagesDirectory, insecureRegistries }),
+    directory: imagesDirectory,
+    mountDirectory: imageMounts.path,
+    cacheBytesMax: options.imageCacheBytesMax ?? IMAGE_CACHE_BYTES_DEFAULT,
+    prefetchBytesPerSecondMax: options.imagePrefetchBytesPerSecondMax ?? IMAGE_PREFETCH_DEFAULT,
+    insecureRegistries,
+    zone: options.imageZone,
+    traces: new TraceStore(records),
+    clock,
+    log,
+  });
   const images = open.adopt(
     new ImageStore({
-      mounter: await FullPullMounter.open({ directory: join(data.path, 'images'), insecureRegistries }),
+      mounter,
       insecureRegistries,
       log,
     }),
@@ -494,6 +523,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
           new TasksResource(asyncInvocations),
           new TriggersResource({ triggers: catalog.triggers, engine: eventSources.engine }),
           new QueuesResource(queues, clock),
+          new ImageCacheResource(mounter),
           new EventBusesResource(eventSources.buses),
         ],
         invocations: recorder,
