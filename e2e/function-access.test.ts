@@ -190,9 +190,9 @@ test('a web server and a program that polls have the same way', async (t) => {
       }
     })();`;
   for (const [name, source, port] of [
+    ['poller', poller, undefined],
     ['server', server, 9000],
     ['on-9001', server, 9001],
-    ['poller', poller, undefined],
   ] as const) {
     await createFunction(platform, name, {
       code: { 'main.cjs': source, 's3.cjs': FUNCTION },

@@ -229,6 +229,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   let url = '';
   // What functions may use themselves, by credentials of their own.
   const functionDoors: Door[] = [];
+  const listening = Promise.withResolvers<string>();
+  listening.promise.catch(() => undefined);
   const grants = open.adopt(
     new FunctionGrants(records, (functionName) => {
       // Those that started before have no way to it.
@@ -243,7 +245,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     tokens: new SignedTokens(randomBytes(32), clock),
     grantOf: (runnable) => grants.grantOf(runnable),
     endpoint: new FunctionEndpoint({ clock, doors: functionDoors }),
-    platformUrl: () => url,
+    platformUrl: listening.promise,
     region: PLACE.region,
   });
 
@@ -347,6 +349,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   open.defer(() => scheduler.close(STOP_GRACE_MS));
   grants.open();
 
+  // Nobody waits for an address that will not come.
+  open.defer(() => listening.reject(new ThawError('SHUTTING_DOWN', 'the platform is being stopped')));
   let onChanged = (_functionName: string): void => undefined;
   const catalog = await Catalog.open({
     records,
@@ -566,6 +570,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     credentials,
     isolation: driver.name,
     warnings: [...sandboxes.warnings, ...driver.shortcomings],
+  listening.resolve(url);
     close: async () => {
       stopping.abort();
       await close.disposeAsync();

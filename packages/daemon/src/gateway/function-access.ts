@@ -16,7 +16,8 @@ export interface FunctionAccessDeps {
   /** What the version may use now: asked for every request, so that what is taken away is gone at once. */
   readonly grantOf: (runnable: RunnableVersion) => FunctionGrant;
   readonly endpoint: FunctionEndpoint;
-  readonly platformUrl: () => string;
+  /** Known once the platform listens. */
+  readonly platformUrl: Promise<string>;
   readonly region: string;
 }
 
@@ -48,7 +49,7 @@ export class FunctionAccess {
     const key = { id: keyIdOf(instanceId), secret: this.#secretOf(token), token };
     const sockets = new Set<Socket>();
     return {
-      platformUrl: platformUrl(),
+      platformUrl,
       variables: (url, environment) => accessVariables(url, region, key, environment),
       owns: (method, path) => endpoint.owns(method, path),
       handle: (request, response) => endpoint.handle(request, response, from),

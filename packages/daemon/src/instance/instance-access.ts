@@ -6,8 +6,8 @@ import type { Socket } from 'node:net';
  * functions that were granted something: for all others there is no port, no credential and no cost.
  */
 export interface InstanceAccess {
-  /** The platform's own address, for processes without a network of their own. */
-  readonly platformUrl: string;
+  /** The platform's own address, for processes without a network of their own; it is known once the platform listens. */
+  readonly platformUrl: Promise<string>;
   /** The credentials and addresses for its environment; `url` is where the services answer. */
   variables(url: string, environment: Readonly<Record<string, string>>): Readonly<Record<string, string>>;
   /** Whether a request to this path is for a service of the platform. */

@@ -190,7 +190,10 @@ export class Instance {
       this.#access = this.#deps.openAccess?.(this.runnable, this.id);
       const endpoint = createEndpoint(
         {
-          runnable: withAccess(this.runnable, this.#access, driver.name),
+          runnable:
+            this.#access === undefined
+              ? this.runnable
+              : await withAccess(this.runnable, this.#access, driver.name),
           access: this.#access,
           instanceId: this.id,
           interpreters,
@@ -546,13 +549,12 @@ export class Instance {
 }
 
 /** The version as this instance runs it: where its services answer and its credentials are in the environment. */
-function withAccess(
+async function withAccess(
   runnable: RunnableVersion,
-  access: InstanceAccess | undefined,
+  access: InstanceAccess,
   driver: SandboxDriver['name'],
-): RunnableVersion {
-  if (access === undefined) return runnable;
-  const url = driver === 'process' ? access.platformUrl : `http://127.0.0.1:${accessPort(runnable)}`;
+): Promise<RunnableVersion> {
+  const url = driver === 'process' ? await access.platformUrl : `http://127.0.0.1:${accessPort(runnable)}`;
   const { environment } = runnable;
   return { ...runnable, environment: { ...environment, ...access.variables(url, environment) } };
 }
