@@ -20,6 +20,7 @@ import { createFcDoor, type FcDoor } from './doors/fc/fc-door.ts';
 import { FcInvokeDoor } from './doors/fc/fc-invoke.ts';
 import { EventBusesResource } from './doors/thaw/event-buses-resource.ts';
 import { ImageCacheResource } from './doors/thaw/image-cache-resource.ts';
+import { FunctionApiDoor } from './doors/thaw/function-api-door.ts';
 import { QueuesResource } from './doors/thaw/queues-resource.ts';
 import { TasksResource } from './doors/thaw/tasks-resource.ts';
 import { TriggersResource } from './doors/thaw/triggers-resource.ts';
@@ -513,6 +514,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   });
 
   const stopping = new AbortController();
+  const messageResources = [new QueuesResource(queues, clock), new EventBusesResource(eventSources.buses)];
+  functionDoors.push(
+    new FunctionApiDoor({
+      resources: messageResources,
+      grantOf: (token, from) => functionAccess.identifyToken(token, from).grant,
+      stopping: stopping.signal,
+    }),
+  );
   const listener = new Listener({
     clock,
     doors: [
@@ -526,9 +535,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         resources: [
           new TasksResource(asyncInvocations),
           new TriggersResource({ triggers: catalog.triggers, engine: eventSources.engine }),
-          new QueuesResource(queues, clock),
+          ...messageResources,
           new ImageCacheResource(mounter),
-          new EventBusesResource(eventSources.buses),
         ],
         invocations: recorder,
         logs,

@@ -13,7 +13,13 @@ import type {
   InstanceLifecycleConfig,
   LifecycleHook,
 } from '../model/function.ts';
-import { BUCKETS_VARIABLE, parseBuckets } from '../model/function-grant.ts';
+import {
+  BUCKETS_VARIABLE,
+  EVENT_BUSES_VARIABLE,
+  parseBuckets,
+  parseNames,
+  QUEUES_VARIABLE,
+} from '../model/function-grant.ts';
 import { requireContainerConfig } from './container-image.ts';
 import { sessionAffinityOf } from './keeping.ts';
 import { runtimeFamily } from './runtime-family.ts';
@@ -164,6 +170,8 @@ function requireConsistent(config: FunctionConfig): void {
     );
   }
   parseBuckets(config.environmentVariables[BUCKETS_VARIABLE] ?? '');
+  for (const variable of [QUEUES_VARIABLE, EVENT_BUSES_VARIABLE])
+    parseNames(variable, config.environmentVariables);
   const freezeAfter = config.environmentVariables[FREEZE_AFTER_VARIABLE];
   if (freezeAfter !== undefined && freezeAfter !== 'never' && !/^\d{1,8}$/.test(freezeAfter)) {
     throw new ThawError(

@@ -88,6 +88,11 @@ export class FunctionAccess {
     return { functionName, instanceId, accessKeySecret: this.#secretOf(token), grant };
   }
 
+  /** The same for a caller that shows its token alone, which is good through its instance's own port. */
+  identifyToken(token: string, from: CallingInstance): FunctionIdentity {
+    return this.identify(keyIdOf(from.instanceId), token, from);
+  }
+
   #secretOf(token: string): string {
     return this.#deps.tokens.derive('function access secret', token);
   }

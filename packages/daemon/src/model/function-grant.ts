@@ -3,7 +3,11 @@ import { isBucketName } from './bucket-name.ts';
 
 /** The variable that lists buckets which a function may use: `uploads,archive:ro`. */
 export const BUCKETS_VARIABLE = 'THAW_BUCKETS';
+/** The variables that list queues and event buses which a function may use: `jobs,failed`. */
+export const QUEUES_VARIABLE = 'THAW_QUEUES';
+export const EVENT_BUSES_VARIABLE = 'THAW_EVENT_BUSES';
 const BUCKETS_MAX = 50;
+const RESOURCE_NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,127}$/;
 
 export type BucketAccess = 'read' | 'write';
 
@@ -11,6 +15,10 @@ export type BucketAccess = 'read' | 'write';
 export interface FunctionGrant {
   /** `write` includes `read`. */
   readonly buckets: ReadonlyMap<string, BucketAccess>;
+  /** Whose messages it may send, receive and acknowledge. */
+  readonly queues: ReadonlySet<string>;
+  /** That it may publish events on. */
+  readonly eventBuses: ReadonlySet<string>;
 }
 
 /**
@@ -25,7 +33,27 @@ export function functionGrant(
   for (const bucket of triggerBuckets) buckets.set(bucket, 'write');
   for (const [bucket, access] of parseBuckets(environment[BUCKETS_VARIABLE] ?? ''))
     buckets.set(bucket, access);
-  return { buckets };
+  return {
+    buckets,
+    queues: parseNames(QUEUES_VARIABLE, environment),
+    eventBuses: parseNames(EVENT_BUSES_VARIABLE, environment),
+  };
+}
+
+/** Names with commas between them. Throws INVALID_ARGUMENT. */
+export function parseNames(
+  variable: string,
+  environment: Readonly<Record<string, string>>,
+): ReadonlySet<string> {
+  const names = (environment[variable] ?? '').split(',').map((name) => name.trim());
+  const given = new Set(names.filter((name) => name !== ''));
+  for (const name of given) {
+    if (RESOURCE_NAME.test(name)) continue;
+    throw new ThawError('INVALID_ARGUMENT', `${variable}: '${name}' is no name; write several with commas`, {
+      details: { field: 'environmentVariables' },
+    });
+  }
+  return given;
 }
 
 /** Throws INVALID_ARGUMENT. */
@@ -53,5 +81,5 @@ export function parseBuckets(text: string): Map<string, BucketAccess> {
 }
 
 export function grantsNothing(grant: FunctionGrant): boolean {
-  return grant.buckets.size === 0;
+  return grant.buckets.size + grant.queues.size + grant.eventBuses.size === 0;
 }

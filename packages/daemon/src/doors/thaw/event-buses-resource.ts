@@ -1,4 +1,5 @@
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import type { FunctionGrant } from '../../model/function-grant.ts';
 import { DEFAULT_BUS, type EventBuses } from '../../trigger/eventbridge/event-buses.ts';
 import { parseCloudEvents } from '../../trigger/eventbridge/parse-cloud-events.ts';
 import { noSuchMethod, type ThawAnswer, type ThawCall, type ThawResource } from './thaw-resource.ts';
@@ -17,6 +18,11 @@ export class EventBusesResource implements ThawResource {
 
   owns([collection]: readonly string[]): boolean {
     return collection === 'event-buses' || collection === 'events';
+  }
+
+  allows({ eventBuses }: FunctionGrant, { segments }: Pick<ThawCall, 'method' | 'segments'>): boolean {
+    const busName = busOf(segments);
+    return busName !== undefined && eventBuses.has(busName);
   }
 
   async handle(call: ThawCall): Promise<ThawAnswer> {

@@ -15,6 +15,7 @@ import {
 } from '@thaw/protocol/queue-api.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../../base/clock.ts';
+import type { FunctionGrant } from '../../model/function-grant.ts';
 import type {
   MessageQueues,
   NewMessage,
@@ -47,6 +48,12 @@ export class QueuesResource implements ThawResource {
 
   owns([collection]: readonly string[]): boolean {
     return collection === 'queues';
+  }
+
+  /** Their messages, and how many there are; queues are their owner's to make and to empty. */
+  allows({ queues }: FunctionGrant, { method, segments }: Pick<ThawCall, 'method' | 'segments'>): boolean {
+    const [, name = '', action] = segments;
+    return queues.has(name) && (action === undefined ? method === 'GET' : FUNCTION_ACTIONS.has(action));
   }
 
   handle(call: ThawCall): Promise<ThawAnswer> | ThawAnswer {
@@ -165,6 +172,7 @@ export class QueuesResource implements ThawResource {
   }
 }
 
+const FUNCTION_ACTIONS = new Set(['messages', 'receive', 'acknowledge', 'visibility']);
 const ACTIONS = new Set(['messages', 'receive', 'acknowledge', 'visibility', 'purge', 'redrive']);
 
 /** Throws INVALID_ARGUMENT for half of a dead-letter policy. */

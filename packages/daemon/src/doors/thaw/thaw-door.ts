@@ -1,20 +1,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Readable } from 'node:stream';
 import { LIMITS } from '@thaw/protocol/limits.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Arrival, Door } from '../../gateway/door.ts';
-import { endAnswer } from '../../gateway/end-answer.ts';
 import { plainHeaders } from '../../gateway/plain-headers.ts';
 import { accessKeyOf, isBasic } from '../../gateway/signature/basic-authorization.ts';
 import type { AccessKeys } from '../../gateway/signature/access-keys.ts';
-import type { RequestVerifier, VerifiedHead } from '../../gateway/signature/request-verifier.ts';
+import type { RequestVerifier } from '../../gateway/signature/request-verifier.ts';
 import { collectBody } from '../../invocation/collect-body.ts';
 import type { InvocationLog } from '../../store/invocation-log.ts';
 import type { LogStore } from '../../telemetry/log-store/log-store.ts';
 import { serveLive, type LiveFunctions } from './live.ts';
 import { serveLogs } from './logs.ts';
-import type { ThawCall, ThawResource } from './thaw-resource.ts';
+import { answerError, answerJson, askResource, decodeSegment } from './api-answer.ts';
+import type { ThawResource } from './thaw-resource.ts';
 import { usageAnswer, type UsageSource } from './usage.ts';
 
 export interface ThawDoorDeps {
@@ -34,7 +33,6 @@ export interface ThawDoorDeps {
 }
 
 const PREFIX = '/thaw/v1/';
-const NOTHING = Buffer.alloc(0);
 
 /**
  * Thaw's own API, for what FC's has no words for: logs, records of invocations, usage, live development, facts about
@@ -71,7 +69,13 @@ export class ThawDoor implements Door {
       const takesBasic = resource.takesBasic === true && isBasic(headers['authorization']);
       const head = takesBasic ? undefined : verifier.verifyAcs3({ method, path, query, headers });
       const accessKeyId = head?.accessKeyId ?? accessKeyOf(this.#deps.keys, headers['authorization']);
-      this.#ask(resource, { method, segments, headers, accessKeyId }, head, request, response, arrival);
+      askResource(resource, { method, segments, headers, accessKeyId }, request, response, {
+        arrival,
+        stopping: this.#deps.stopping,
+        requireBody: (body) => {
+          if (head !== undefined) verifier.requireBody(head, body);
+        },
+      });
       return;
     }
     const head = verifier.verifyAcs3({ method, path, query, headers });
@@ -107,37 +111,6 @@ export class ThawDoor implements Door {
     });
   }
 
-  #ask(
-    resource: ThawResource,
-    call: Pick<ThawCall, 'method' | 'segments' | 'headers' | 'accessKeyId'>,
-    head: VerifiedHead | undefined,
-    request: IncomingMessage,
-    response: ServerResponse,
-    { path, query, requestId }: Arrival,
-  ): void {
-    const ask = async (body: Buffer): Promise<void> => {
-      if (head !== undefined) this.#deps.verifier.requireBody(head, body);
-      const gone = new AbortController();
-      const onClose = (): void => gone.abort();
-      response.once('close', onClose);
-      try {
-        const signal = AbortSignal.any([gone.signal, this.#deps.stopping]);
-        const parameters = new URLSearchParams(query);
-        const answer = await resource.handle({ ...call, path, parameters, body, requestId, signal });
-        if (answer.bytes === undefined) write(response, answer.status ?? 200, requestId, answer.json, []);
-        else writeBytes(response, requestId, answer.bytes, answer.size);
-      } finally {
-        response.off('close', onClose);
-      }
-    };
-    collectBody(request, resource.bodyBytesMax ?? LIMITS.controlBodyBytesMax, (tooLarge, body) => {
-      const asked = tooLarge === undefined ? ask(body) : Promise.reject(tooLarge);
-      asked.catch((thrown: unknown) => {
-        answerError(response, requestId, ThawError.from(thrown, 'serving the platform API'));
-      });
-    });
-  }
-
   #invocations(requestId: string, parameters: URLSearchParams): unknown {
     if (requestId === '') {
       const functionName = parameters.get('functionName');
@@ -157,82 +130,10 @@ export class ThawDoor implements Door {
   }
 }
 
-function decodeSegment(segment: string): string {
-  try {
-    return decodeURIComponent(segment);
-  } catch (cause) {
-    throw new ThawError('INVALID_ARGUMENT', `the path segment '${segment}' is not percent-encoded rightly`, {
-      cause,
-    });
-  }
-}
-
 function limitOf(parameters: URLSearchParams): number {
   const limit = Number(parameters.get('limit') ?? LIMITS.listLimitDefault);
   if (!Number.isInteger(limit) || limit < 1 || limit > LIMITS.listLimitMax) {
     throw new ThawError('INVALID_ARGUMENT', `limit must be a whole number from 1 to ${LIMITS.listLimitMax}`);
   }
   return limit;
-}
-
-function answerJson(response: ServerResponse, requestId: string, value: unknown): void {
-  write(response, 200, requestId, value, []);
-}
-
-function answerError(response: ServerResponse, requestId: string, error: ThawError): void {
-  if (response.headersSent) {
-    response.destroy();
-    return;
-  }
-  const retry = error.retryAfterS === undefined ? [] : ['Retry-After', String(error.retryAfterS)];
-  write(
-    response,
-    error.status,
-    requestId,
-    { RequestId: requestId, Code: error.code, Message: error.message },
-    retry,
-  );
-}
-
-/** A stream that fails half-way breaks the connection: less than its length is no whole answer. */
-function writeBytes(
-  response: ServerResponse,
-  requestId: string,
-  bytes: Buffer | Readable,
-  size: number | undefined,
-): void {
-  const length = size === undefined ? [] : ['Content-Length', String(size)];
-  response.writeHead(200, [
-    'Content-Type',
-    'application/octet-stream',
-    ...length,
-    'x-fc-request-id',
-    requestId,
-  ]);
-  if (Buffer.isBuffer(bytes)) {
-    endAnswer(response, bytes);
-    return;
-  }
-  response.once('close', () => bytes.destroy());
-  bytes.once('error', () => response.destroy());
-  bytes.pipe(response);
-}
-
-function write(
-  response: ServerResponse,
-  status: number,
-  requestId: string,
-  value: unknown,
-  more: string[],
-): void {
-  const body = value === undefined ? NOTHING : Buffer.from(JSON.stringify(value));
-  response.writeHead(status, [
-    ...(value === undefined ? [] : ['Content-Type', 'application/json']),
-    'Content-Length',
-    String(body.length),
-    'x-fc-request-id',
-    requestId,
-    ...more,
-  ]);
-  endAnswer(response, body);
 }

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import type { FunctionGrant } from '../../model/function-grant.ts';
 
 /**
  * One part of Thaw's own API. The door has verified who calls and read the whole body; what a resource throws or
@@ -12,6 +13,8 @@ export interface ThawResource {
   readonly bodyBytesMax?: number;
   /** Also callers that cannot sign (senders of events, `curl`): they show an access key by HTTP Basic (RFC 7617). */
   readonly takesBasic?: boolean;
+  /** Whether a function that is granted this may ask it. Functions are refused where absent. */
+  allows?(grant: FunctionGrant, call: Pick<ThawCall, 'method' | 'segments'>): boolean;
   handle(call: ThawCall): ThawAnswer | Promise<ThawAnswer>;
 }
 
