@@ -6,7 +6,7 @@ import { LANE_LIMIT_MIN, nextLaneLimit } from './lane-limit.ts';
 import { deferralMs } from './retry-policy.ts';
 
 /** Asynchronous invocations that run at once, over all functions. */
-const RUNNING_MAX = 1024;
+const RUNNING_MAX_DEFAULT = 1024;
 /** Tasks of one function in memory: taken and not started, running, and on their way to the disk. */
 const HELD_PER_FUNCTION_MAX = 1024;
 const LEASE_MAX = 64;
@@ -50,6 +50,8 @@ export interface DispatcherDeps {
   /** Share of the machine's processor time that was idle since the last call. */
   readonly idleShare: () => number;
   readonly onStoreFailed: (error: ThawError) => void;
+  /** Runs at once, over all functions. */
+  readonly runningMax?: number;
 }
 
 /** What waits and runs of one function. */
@@ -200,7 +202,7 @@ export class Dispatcher {
     // A run may end, or get its slot, while it is being started: the turns under way go on with what that changed.
     if (this.#isTakingTurns) return;
     this.#isTakingTurns = true;
-    while (this.#running < RUNNING_MAX) {
+    while (this.#running < (this.#deps.runningMax ?? RUNNING_MAX_DEFAULT)) {
       const [lane] = this.#turns;
       if (lane === undefined) break;
       this.#turns.delete(lane);
