@@ -57,6 +57,7 @@ import {
   DEFAULT_WAIT_MS_MAX,
   DEFAULT_WAITERS_PER_FUNCTION_MAX,
   Scheduler,
+  type KeepAlive,
   type SchedulerLimits,
 } from './scheduler/scheduler.ts';
 import { FileBlobs } from './store/file-blobs.ts';
@@ -94,6 +95,8 @@ export interface DaemonOptions {
   readonly stems?: number;
   /** Whether code is compiled ahead, after a deployment; absent: it is. */
   readonly preparesCode?: boolean;
+  /** How long idle instances stay; absent: by the rhythm of their function. */
+  readonly keepAlive?: KeepAlive;
   /** What the parts of images on disk may take together. */
   readonly imageCacheBytesMax?: number;
   readonly imagePrefetchBytesPerSecondMax?: number;
@@ -325,6 +328,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       // Without sandboxes the servers of all instances would want the same port of the host.
       ...(driver.name === 'process' ? { instancesPerServerMax: 1 } : {}),
       ...options.limits,
+    },
+    keepAlive: options.keepAlive ?? 'rhythm',
+    currentOf: ({ functionName, versionId }) => {
+      const found = catalog.routes.find(functionName, versionId, 1);
+      return typeof found === 'string' ? undefined : found;
     },
     createInstance: (runnable, events) => {
       prepared.prepare(runnable);

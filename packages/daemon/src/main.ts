@@ -10,6 +10,7 @@ export interface ServeOptions {
   /** Absent: the platform's default. */
   readonly stems?: number | undefined;
   readonly preparesCode: boolean;
+  readonly keepAlive: 'fixed' | 'rhythm';
   readonly insecureRegistries: readonly string[];
   /** Directories below which triggers may watch files. */
   readonly watchDirs: readonly string[];

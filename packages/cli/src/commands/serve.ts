@@ -8,6 +8,7 @@ interface Options {
   readonly isolation: 'auto' | 'bubblewrap' | 'process';
   readonly stems?: number | undefined;
   readonly prepare: 'on' | 'off';
+  readonly keepAlive: 'fixed' | 'rhythm';
   readonly insecureRegistry?: readonly string[] | undefined;
   readonly watchDir?: readonly string[] | undefined;
 }
@@ -51,6 +52,12 @@ export const command: Command = {
       default: 'on',
       choices: ['on', 'off'],
     },
+    {
+      flags: '--keep-alive <policy>',
+      summary: 'how long idle instances stay: five minutes, or by when each function is usually called',
+      default: 'rhythm',
+      choices: ['rhythm', 'fixed'],
+    },
   ],
   examples: [
     { run: 'thaw serve', does: 'listen on http://127.0.0.1:8080' },
@@ -60,7 +67,7 @@ export const command: Command = {
   run: async (
     { dataDir },
     _args,
-    { host, port, isolation, stems, prepare, insecureRegistry, watchDir }: Options,
+    { host, port, isolation, stems, prepare, keepAlive, insecureRegistry, watchDir }: Options,
   ) => {
     const { serve } = await import('@thaw/daemon/main.ts');
     await serve({
@@ -70,6 +77,7 @@ export const command: Command = {
       isolation,
       stems,
       preparesCode: prepare === 'on',
+      keepAlive,
       insecureRegistries: insecureRegistry ?? [],
       watchDirs: (watchDir ?? []).map((directory) => resolve(directory)),
     });
