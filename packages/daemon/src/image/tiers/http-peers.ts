@@ -85,13 +85,26 @@ async function answer(
     for await (const chunk of tier.get(wanted, { urgency: 'demand', signal: ending.signal })) {
       if (ending.signal.aborted) return;
       outgoing.write(encodeHead(chunk));
-      if (!outgoing.write(chunk.bytes))
-        await Promise.race([once(outgoing, 'drain'), once(outgoing, 'close')]);
+      if (!outgoing.write(chunk.bytes)) await drained(outgoing);
     }
   } catch {
     // What could not be had is left out; the asking node goes to the next tier.
   }
   outgoing.end();
+}
+
+/** Or gone. */
+function drained(outgoing: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      outgoing.off('drain', end);
+      outgoing.off('close', end);
+      resolve();
+    };
+    outgoing.on('drain', end);
+    outgoing.on('close', end);
+    if (outgoing.destroyed) end();
+  });
 }
 
 function refuse(incoming: IncomingMessage, outgoing: ServerResponse, status: number): void {

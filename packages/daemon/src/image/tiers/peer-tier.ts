@@ -17,12 +17,17 @@ export interface PeerTierOptions {
   readonly nodes: () => readonly string[];
   readonly transport: PeerTransport;
   readonly clock: Clock;
+  /** No second candidate is asked earlier. */
+  readonly hedgeMsMin?: number;
 }
 
 /** Latencies that are remembered for the hedge. */
 const LATENCIES_MAX = 128;
-const HEDGE_MS_DEFAULT = 200;
-const HEDGE_MS_MIN = 20;
+/** Until enough is known. */
+const HEDGE_MS_DEFAULT = 500;
+const HEDGE_MS_MIN = 50;
+/** Of all requests, how many may be asked twice: a zone that is slow as a whole must not ask the registry for everything. */
+const HEDGES_MAX = 0.1;
 /** A peer that failed is not asked for so long, so that every chunk does not pay for its silence. */
 const AVOID_MS = 5_000;
 const PEER_TIMEOUT_MS = 15_000;
@@ -37,6 +42,8 @@ export class PeerTier implements ChunkTier {
   readonly #options: PeerTierOptions;
   readonly #latencies: number[] = [];
   readonly #avoidUntil = new Map<string, number>();
+  #asked = 0;
+  #hedged = 0;
 
   constructor(options: PeerTierOptions) {
     this.#options = options;
@@ -108,11 +115,20 @@ export class PeerTier implements ChunkTier {
       if (missing.size === 0) ending.abort();
     };
     const first = this.#fetch(home, chunks, stop, take);
+    this.#asked += 1;
     const isDone = await Promise.race([
       first.then(() => true),
       wait(this.#hedgeMs(), stop).then(() => false),
     ]);
     if (missing.size === 0 || signal.aborted) return;
+    if (!isDone) {
+      if (this.#hedged >= this.#asked * HEDGES_MAX) {
+        await first;
+        if (missing.size === 0) return;
+      } else {
+        this.#hedged += 1;
+      }
+    }
     if (second !== undefined) {
       const left = chunks.filter(({ digest }) => missing.has(digest));
       await Promise.all([first, this.#fetch(second, left, stop, take)]);
@@ -151,9 +167,10 @@ export class PeerTier implements ChunkTier {
   }
 
   #hedgeMs(): number {
-    if (this.#latencies.length < LATENCIES_MAX / 8) return HEDGE_MS_DEFAULT;
+    const { hedgeMsMin = HEDGE_MS_MIN } = this.#options;
+    if (this.#latencies.length < LATENCIES_MAX / 8) return Math.max(hedgeMsMin, HEDGE_MS_DEFAULT);
     const sorted = this.#latencies.toSorted((left, right) => left - right);
-    return Math.max(HEDGE_MS_MIN, sorted[Math.floor(sorted.length * 0.95)] ?? HEDGE_MS_DEFAULT);
+    return Math.max(hedgeMsMin, sorted[Math.floor(sorted.length * 0.95)] ?? HEDGE_MS_DEFAULT);
   }
 }
 

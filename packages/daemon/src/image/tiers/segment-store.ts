@@ -245,7 +245,8 @@ export class SegmentStore implements ChunkTier {
     const segment: Segment = { slot, name, descriptor, digests: new Set(), bytes: 0 };
     this.#segments.set(slot, segment);
     Atomics.store(this.#options.places.descriptors, slot, descriptor);
-    Atomics.store(this.#options.places.used, slot, 1);
+    // Counts as used when it is read: otherwise all new ones would be equal, and a hot one no better.
+    Atomics.store(this.#options.places.used, slot, 0);
     return segment;
   }
 
