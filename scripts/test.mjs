@@ -8,6 +8,7 @@ const SUITES = [
   'packages/*/src/**/*.test.ts',
   'packages/*/test/**/*.test.ts',
   'runtimes/**/*.test.{ts,cjs}',
+  'bench/*/*.test.ts',
   'e2e/**/*.test.ts',
 ];
 /** A test that hangs is a failure, not a wait. */

@@ -27,7 +27,7 @@ export const scenario: Scenario = {
     const awake = await deploy('awake', 'never');
     await coldStart(frozen);
     await coldStart(awake);
-    const cycles = context.pick(300, 3);
+    const cycles = context.pick(300, 2);
     const thawMs: number[] = [];
     const frozenMs: number[] = [];
     const awakeMs: number[] = [];

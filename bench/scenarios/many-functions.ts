@@ -24,8 +24,8 @@ export const scenario: Scenario = {
   charts: ['throughput'],
 
   async run(context) {
-    const functions = context.pick(10_000, 24);
-    const popular = context.pick(20, 4);
+    const functions = context.pick(10_000, 6);
+    const popular = context.pick(20, 2);
     const thaw = await context.startThaw();
     const before = residentBytes(thaw.pid);
     await deployAll(thaw, functions);
@@ -45,8 +45,8 @@ export const scenario: Scenario = {
       ofMany.push(await load(mixed, seconds));
       ofOne.push(await load(single, seconds));
     }
-    await sleep(context.pick(5_000, 500));
-    const idleS = context.pick(10, 1);
+    await sleep(context.pick(5_000, 100));
+    const idleS = context.pick(10, 0.2);
     const idleFrom = cpuMicroseconds(thaw.pid);
     await sleep(idleS * 1000);
     const idle = ((cpuMicroseconds(thaw.pid) - idleFrom) / idleS / 1_000_000) * 100;

@@ -107,7 +107,7 @@ async function measureSize(
 
 /** The gateway's largest memory while large bodies pass, above its median before. */
 async function measureMemory(context: BenchContext, thaw: Thaw, url: string): Promise<number[]> {
-  const bytes = 32 * MEGABYTE;
+  const bytes = context.pick(32, 1) * MEGABYTE;
   const above: number[] = [];
   for (let round = 0; round < context.rounds; round += 1) {
     for (const shot of [
