@@ -4,7 +4,14 @@ import { test, type TestContext } from 'node:test';
 import { startPlatform, type Platform, type PlatformOptions } from '@thaw/testkit/platform.ts';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
 import { childrenOf, platformMark, tracesOf } from './fixtures/host-traces.ts';
-import { createFunction, invoke, LANGUAGES, waitForStems, type Language } from './support/functions.ts';
+import {
+  createFunction,
+  invoke,
+  LANGUAGES,
+  waitForStems,
+  type FunctionSpec,
+  type Language,
+} from './support/functions.ts';
 import { jsonOf, type Answer } from './support/http-call.ts';
 import { signedCall } from './support/signed-call.ts';
 
@@ -33,17 +40,23 @@ def writable():
         return True
     except OSError:
         return False
+def first():
+    try:
+        return os.listdir('/proc/1/root')
+    except OSError as error:
+        return type(error).__name__
 def handler(event, context):
     temporary = os.listdir('/tmp')
     open('/tmp/mark', 'w')
     return json.dumps({'environment': dict(os.environ), 'cwd': os.getcwd(), 'hour': time.localtime(0).tm_hour,
         'pid': os.getpid(), 'code': os.listdir('/code'), 'temporary': temporary, 'codeWritable': writable(),
-        'mounts': open('/proc/self/mountinfo').read(), 'status': open('/proc/self/status').read()})`,
+        'first': first(), 'mounts': open('/proc/self/mountinfo').read(), 'status': open('/proc/self/status').read()})`,
 };
 
 interface Sight {
   readonly environment: Readonly<Record<string, string>>;
   readonly cwd: string;
+  readonly first?: unknown;
   readonly hour: number;
   readonly code: readonly string[];
   readonly temporary: readonly string[];
@@ -73,6 +86,36 @@ function isFromStem(answer: Answer): boolean {
   return /\bstem;/.test(String(answer.headers['server-timing']));
 }
 
+const TRIES_MAX = 5;
+
+/**
+ * Makes a function that nobody has called and calls it, until one has come of a stem: a stem that dies, or is not there
+ * on a machine with too much to do, costs time and not the call. Fails with what the log says of the last one's start.
+ */
+async function firstAnswerFromStem(
+  platform: Platform,
+  prefix: string,
+  spec: FunctionSpec,
+  event = '',
+): Promise<Answer & { readonly functionName: string }> {
+  for (let attempt = 1; ; attempt += 1) {
+    const functionName = await createFunction(platform, `${prefix}-${attempt}`, spec);
+    await waitForStems(platform);
+    const answer = await invoke(platform, functionName, event);
+    assert.equal(answer.status, 200, answer.body.toString());
+    if (isFromStem(answer)) return { ...answer, functionName };
+    if (attempt === TRIES_MAX) assert.fail(await startInLog(platform, functionName));
+  }
+}
+
+function startInLog(platform: Platform, functionName: string): Promise<string> {
+  return waitFor('the start in the log', async () => {
+    const path = `/thaw/v1/functions/${functionName}/logs`;
+    const text = (await signedCall(platform, { method: 'GET', path })).body.toString();
+    return text.includes('timeline: ') ? text : undefined;
+  });
+}
+
 function instanceOf(answer: Answer): string {
   return String(answer.headers['x-fc-instance-id']);
 }
@@ -82,13 +125,8 @@ for (const language of BOTH) {
     const platform = await startWithStems(t);
     if (platform === undefined) return;
     const environmentVariables = { TZ: 'Asia/Tokyo', OWN: 'value', PATH: '/own/bin:/usr/bin' };
-    const fields = { environmentVariables };
-    await createFunction(platform, 'one', { code: LOOK[language], language, fields });
-    await createFunction(platform, 'two', { code: LOOK[language], language });
-    await waitForStems(platform);
-    const answer = await invoke(platform, 'one');
-    assert.equal(answer.status, 200, answer.body.toString());
-    assert.ok(isFromStem(answer), String(answer.headers['server-timing']));
+    const spec = { code: LOOK[language], language };
+    const answer = await firstAnswerFromStem(platform, 'one', { ...spec, fields: { environmentVariables } });
     assert.doesNotMatch(String(answer.headers['server-timing']), /boot;|sandbox;/);
     const sight = jsonOf<Sight>(answer);
     const { environment } = sight;
@@ -96,7 +134,7 @@ for (const language of BOTH) {
       [environment['OWN'], environment['TZ'], environment['PATH'], environment['FC_INSTANCE_ID']],
       ['value', 'Asia/Tokyo', '/own/bin:/usr/bin', instanceOf(answer)],
     );
-    assert.equal(environment['FC_FUNCTION_NAME'], 'one');
+    assert.equal(environment['FC_FUNCTION_NAME'], answer.functionName);
     assert.deepEqual(
       Object.keys(environment).filter((name) => name.startsWith('THAW')),
       [],
@@ -107,10 +145,10 @@ for (const language of BOTH) {
     for (const set of ['CapPrm', 'CapEff', 'CapBnd'])
       assert.match(sight.status, new RegExp(`${set}:\\s0+\\n`));
     assert.doesNotMatch(sight.mounts, / \/code rw/);
+    // Process 1 may have been forked from something that sees more.
+    if (language === 'python') assert.equal(sight.first, 'PermissionError');
     // Its stem was nobody's before and is nobody's after: another function has another one.
-    await waitForStems(platform);
-    const other = await invoke(platform, 'two');
-    assert.ok(isFromStem(other));
+    const other = await firstAnswerFromStem(platform, 'two', spec);
     assert.notEqual(instanceOf(other), instanceOf(answer));
     assert.deepEqual(jsonOf<Sight>(other).temporary, []);
     assert.equal(jsonOf<Sight>(other).environment['OWN'], undefined);
@@ -138,19 +176,10 @@ test('memory of the function, not of the stem', async (t) => {
   const platform = await startWithStems(t);
   if (platform === undefined) return;
   const code = 'def handler(event, context):\n    return str(len(bytearray(int(event) * 1048576)))';
-  for (const [name, memorySize] of [
-    ['small', 128],
-    ['large', 512],
-  ] as const) {
-    await createFunction(platform, name, { code, language: 'python', fields: { memorySize } });
-  }
-  await waitForStems(platform);
-  const fits = await invoke(platform, 'large', '300');
-  assert.ok(isFromStem(fits));
+  const spec = { code, language: 'python' } as const;
+  const fits = await firstAnswerFromStem(platform, 'large', { ...spec, fields: { memorySize: 512 } }, '300');
   assert.equal(fits.body.toString(), String(300 * 1_048_576));
-  await waitForStems(platform);
-  const refused = await invoke(platform, 'small', '300');
-  assert.ok(isFromStem(refused));
+  const refused = await firstAnswerFromStem(platform, 'small', spec, '300');
   assert.equal(jsonOf<{ errorType: string }>(refused).errorType, 'OutOfMemory');
 });
 

@@ -105,6 +105,11 @@ export interface SandboxSpec {
   readonly loopbackPort?: number | undefined;
   /** Directories inside that are empty until `specialize` fills them. Absent: there will be no such call. */
   readonly lateTargets?: readonly string[] | undefined;
+  /**
+   * Command of a program of ours that forks `command` ready booted into sandboxes (`runtimes/python/zygote.py`), with the
+   * same mounts and environment. A driver that cannot do that starts `command`.
+   */
+  readonly zygote?: readonly [string, ...string[]] | undefined;
 }
 
 /** Runtimes of the Open Container Initiative; `runsc` is gVisor. */

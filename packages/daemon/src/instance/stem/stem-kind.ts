@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import type { RunnableVersion } from '../../model/runnable.ts';
 import type { SandboxChange, SandboxSpec } from '../../sandbox/sandbox.ts';
 import { instanceFiles, sandboxSpec, type InstanceFiles } from '../instance-layout.ts';
@@ -21,6 +21,8 @@ const STEM_CPU_SHARE = 32;
 export interface StemKind {
   readonly key: string;
   readonly interpreter: Interpreter;
+  /** Forked by a process that has booted already, where the machine can: sooner there than any sandbox could be. */
+  readonly isForked: boolean;
   /** What starts one. */
   spec(id: string, files: InstanceFiles): SandboxSpec;
 }
@@ -62,10 +64,12 @@ export function stemKindOf(runnable: RunnableVersion, places: StemPlaces): StemK
     cpuShare: STEM_CPU_SHARE,
     temporaryBytesMax: STEM_TEMPORARY_BYTES,
     lateTargets: LATE_TARGETS,
+    zygote: zygoteOf(own),
   };
   return {
     key: JSON.stringify(generic),
     interpreter,
+    isForked: generic.zygote !== undefined,
     spec: (id, { directory, outputSocket }) => ({
       ...generic,
       id,
@@ -75,6 +79,14 @@ export function stemKindOf(runnable: RunnableVersion, places: StemPlaces): StemK
       ),
     }),
   };
+}
+
+/** Of the command of a shim, the one that forks it. Node cannot be forked once it has threads. */
+function zygoteOf({ command }: SandboxSpec): [string, ...string[]] | undefined {
+  const [program, ...args] = command;
+  const script = args.pop();
+  if (script === undefined || posix.basename(script) !== 'shim.py') return undefined;
+  return [program, ...args, posix.join(posix.dirname(script), 'zygote.py')];
 }
 
 /** An unknown one would make a kind for each function. */

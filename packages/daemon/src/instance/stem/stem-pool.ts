@@ -92,7 +92,10 @@ export class StemPool {
     const nowMs = this.#deps.clock.monotonicMs();
     pool.lastUsedMs = nowMs;
     const usable = [...pool.stems].filter(({ isBroken }) => !isBroken);
-    const stem = usable.find(({ isWaiting }) => isWaiting) ?? usable[0];
+    const stem =
+      usable.find(({ isWaiting }) => isWaiting) ??
+      usable[0] ??
+      (pool.kind.isForked && pool.retryAtMs <= nowMs ? this.#boot(pool) : undefined);
     this.#refillSoon();
     if (stem === undefined) {
       pool.misses.push(nowMs);
@@ -204,7 +207,7 @@ export class StemPool {
     });
   }
 
-  #boot(pool: KindPool): void {
+  #boot(pool: KindPool): Stem {
     const stem = new Stem(this.#deps, pool.kind, newInstanceId(this.#deps.clock.now()));
     pool.stems.add(stem);
     this.#living.add(stem);
@@ -227,6 +230,7 @@ export class StemPool {
       // A stem that was taken is counted no more, and its end is its instance's.
       if (this.#living.delete(stem)) this.#refillSoon();
     });
+    return stem;
   }
 }
 

@@ -35,7 +35,6 @@ export function bubblewrapArguments(
   spec: SandboxSpec,
   { baseRoot, identity, makesNetwork, places }: BubblewrapSetting,
 ): string[] {
-  const sharedBytes = Math.min(temporaryBytes(spec), SHARED_MEMORY_BYTES_MAX);
   const late = [...(places?.sources ?? [])].map(([target, source]) => ({ source, target, readOnly: true }));
   return [
     '--unshare-pid',
@@ -59,7 +58,7 @@ export function bubblewrapArguments(
     '--perms',
     '1777',
     '--size',
-    String(sharedBytes),
+    String(sharedBytes(spec)),
     '--tmpfs',
     '/dev/shm',
     '--remount-ro',
@@ -96,6 +95,11 @@ export function bubblewrapArguments(
 /** Pages of a tmpfs count as memory of the sandbox, so that a larger one could never be filled. */
 export function temporaryBytes(limits: Pick<SandboxSpec, 'temporaryBytesMax' | 'memoryBytesMax'>): number {
   return Math.min(limits.temporaryBytesMax, limits.memoryBytesMax);
+}
+
+/** For `/dev/shm`. */
+export function sharedBytes(limits: Pick<SandboxSpec, 'temporaryBytesMax' | 'memoryBytesMax'>): number {
+  return Math.min(temporaryBytes(limits), SHARED_MEMORY_BYTES_MAX);
 }
 
 function identityArguments(identity: Identity): string[] {

@@ -16,6 +16,7 @@ import { LateMounts, type LatePlaces } from './late-mounts.ts';
 import { seccompFilter } from './seccomp-filter.ts';
 import { ARCHITECTURES } from './syscall-numbers.ts';
 import { UserIds } from './user-ids.ts';
+import { Zygotes } from './zygotes.ts';
 
 /** bwrap itself and the first process of the process namespace, which collects orphans. */
 const OWN_PROCESSES = 2;
@@ -43,6 +44,7 @@ class BubblewrapDriver implements LaunchDriver {
   readonly limitsProcesses = process.getuid?.() !== 0;
   readonly cannotSpecialize: string | undefined;
   readonly #lateMounts: LateMounts | undefined;
+  readonly #zygotes: Zygotes | undefined;
   readonly #options: BubblewrapOptions;
   readonly #programs: {
     readonly bwrap: string;
@@ -57,10 +59,10 @@ class BubblewrapDriver implements LaunchDriver {
   /** Present where the platform is root. */
   readonly #userIds: UserIds | undefined;
   #networks: NetworkPool | undefined;
-  /** Absent where no image can be run, for this reason. */
-  #images: ImageLaunches | { readonly reason: string } = { reason: 'images are not open yet' };
   /** Opened by the first function that wants a container runtime. */
   #oci: OciLaunches | undefined;
+  /** Absent where no image can be run, for this reason. */
+  #images: ImageLaunches | { readonly reason: string } = { reason: 'images are not open yet' };
   /** The way out where the platform is an ordinary user. */
   #userNetwork: UserNetwork | undefined;
   /**
@@ -95,6 +97,14 @@ class BubblewrapDriver implements LaunchDriver {
     } else {
       try {
         this.#lateMounts = new LateMounts(join(directory, 'late'));
+        this.#zygotes = new Zygotes({
+          bwrap: this.#programs.bwrap,
+          baseRoot: this.#baseRoot,
+          directory,
+          seccompFile: this.#seccompFile,
+          lateDirectory: this.#lateMounts.directory,
+          note: options.note,
+        });
       } catch (error) {
         this.cannotSpecialize = error instanceof Error ? error.message : String(error);
       }
@@ -136,16 +146,6 @@ class BubblewrapDriver implements LaunchDriver {
     }
   }
 
-  async prepare(spec: SandboxSpec): Promise<Launch> {
-    const hasWayOut = spec.network === 'private';
-    const lease = hasWayOut || isJoined(spec) ? await this.#networks?.lease(hasWayOut) : undefined;
-    const userNetwork = hasWayOut ? this.#userNetwork : undefined;
-    const uid = this.#userIds?.take();
-    const identity: Identity = uid === undefined ? { kind: 'userNamespace' } : { kind: 'hostUser', uid };
-    let places: LatePlaces | undefined;
-    let image: ImageLaunch | undefined;
-    const release = (): void => {
-      image?.release();
   /** By a container runtime, in the networks that all sandboxes have. */
   async #prepareContainer(spec: SandboxSpec, runtime: ContainerRuntime): Promise<Launch> {
     this.#oci ??= new OciLaunches(this.#options.hash, join(this.#options.directory, 'root/etc'));
@@ -171,8 +171,18 @@ class BubblewrapDriver implements LaunchDriver {
     }
   }
 
-      places?.release();
+  async prepare(spec: SandboxSpec): Promise<Launch> {
     if (spec.runtime !== undefined) return await this.#prepareContainer(spec, spec.runtime);
+    const hasWayOut = spec.network === 'private';
+    const lease = hasWayOut || isJoined(spec) ? await this.#networks?.lease(hasWayOut) : undefined;
+    const userNetwork = hasWayOut ? this.#userNetwork : undefined;
+    const uid = this.#userIds?.take();
+    const identity: Identity = uid === undefined ? { kind: 'userNamespace' } : { kind: 'hostUser', uid };
+    let places: LatePlaces | undefined;
+    let image: ImageLaunch | undefined;
+    const release = (): void => {
+      image?.release();
+      places?.release();
       lease?.release();
       if (uid !== undefined) this.#userIds?.giveBack(uid);
     };
@@ -182,6 +192,10 @@ class BubblewrapDriver implements LaunchDriver {
         ...this.#launch(spec, identity, lease, userNetwork, places, (prepared) => {
           image = prepared;
         }),
+        fork:
+          places === undefined || uid === undefined
+            ? undefined
+            : this.#zygotes?.forkOf(spec, { uid, network: lease?.path }),
         specialize: places && ((change) => places?.attach(change.mounts, temporaryBytes(change))),
         afterSpecialize: () => places?.release(),
         directory: undefined,
@@ -199,7 +213,9 @@ class BubblewrapDriver implements LaunchDriver {
   }
 
   async close(): Promise<void> {
+    this.#zygotes?.close();
     if (this.#images instanceof ImageLaunches) this.#images.close();
+    this.#oci?.close();
     await this.#networks?.close();
   }
 
@@ -215,7 +231,6 @@ class BubblewrapDriver implements LaunchDriver {
     if (lease !== undefined)
       return { kind: 'direct', address: { host: lease.address, port: spec.server.port } };
     if (this.#ownNetwork === undefined) return undefined;
-    this.#oci?.close();
     return { kind: 'relay', nsenter: this.#programs.nsenter, options: this.#joinOptions() };
   }
 

@@ -14,7 +14,7 @@ const PLACES_OPTIONS = 'mode=755,size=64k,nr_inodes=64';
  * capability to mount or unmount.
  *
  * ```
- *   <directory>/<id>/m  shared       sandbox
+ *   <directory>/shared/<id>/m       sandbox
  *      0 ◀── bind ── code  ─ ─ ─ ─▶  /code        then unshared and detached here: the sandbox keeps its copy
  * ```
  *
@@ -22,15 +22,21 @@ const PLACES_OPTIONS = 'mode=755,size=64k,nr_inodes=64';
  * hard, leaves a mount behind.
  */
 export class LateMounts {
+  /** Mounted shared: whoever has a copy of it sees the sandboxes' own below their ids. */
+  readonly directory: string;
   readonly #calls: MountCalls;
-  readonly #directory: string;
+  readonly #staging: string;
 
   /** Throws where this machine does not let us. `directory` is private to the launcher, which must be root. */
   constructor(directory: string) {
     this.#calls = openMountCalls();
     this.#calls.leaveHost();
-    this.#directory = directory;
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    this.directory = join(directory, 'shared');
+    this.#staging = join(directory, 'staging');
+    for (const path of [directory, this.directory, this.#staging])
+      mkdirSync(path, { recursive: true, mode: 0o700 });
+    this.#calls.memory(this.directory, 'mode=700,size=16m');
+    this.#calls.share(this.directory);
     // One that holds nothing, to know now what a container or a security module forbids.
     const source = join(directory, 'empty');
     mkdirSync(source, { recursive: true });
@@ -45,7 +51,8 @@ export class LateMounts {
 
   /** Everything that must stand before the sandbox is built. */
   make(id: string, targets: readonly string[], temporaryBytes: number): LatePlaces {
-    return new LatePlaces(this.#calls, join(this.#directory, id), targets, temporaryBytes);
+    const paths = { directory: join(this.directory, id), staging: join(this.#staging, id) };
+    return new LatePlaces(this.#calls, paths, targets, temporaryBytes);
   }
 }
 
@@ -61,11 +68,16 @@ export class LatePlaces {
   readonly #staging: string;
   #isAttached = false;
 
-  constructor(calls: MountCalls, directory: string, targets: readonly string[], temporaryBytes: number) {
+  constructor(
+    calls: MountCalls,
+    { directory, staging }: { readonly directory: string; readonly staging: string },
+    targets: readonly string[],
+    temporaryBytes: number,
+  ) {
     this.#calls = calls;
     this.#directory = directory;
     this.#places = join(directory, 'm');
-    this.#staging = join(directory, 's');
+    this.#staging = staging;
     this.temporary = join(this.#places, 'tmp');
     this.sources = new Map(targets.map((target, index) => [target, join(this.#places, String(index))]));
     for (const path of [directory, this.#places, this.#staging]) mkdirSync(path);

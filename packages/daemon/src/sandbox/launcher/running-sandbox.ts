@@ -7,7 +7,7 @@ import type { CgroupTree } from '../cgroup/cgroup-tree.ts';
 import { startRelay } from '../network/relay.ts';
 import type { SandboxChange, SandboxExit, SandboxSpec, ServerAddress } from '../sandbox.ts';
 import { startMark } from './inner-command.ts';
-import type { Launch, Uplink } from './launch.ts';
+import type { Launch, OuterProcess, Uplink } from './launch.ts';
 import { listenInside } from './listen-inside.ts';
 import { connectOutput, connectStdio } from './output-sockets.ts';
 import { processStat, ProcessTree } from './process-table.ts';
@@ -27,7 +27,7 @@ export class RunningSandbox {
   readonly spec: SandboxSpec;
   /** Settles when every process is gone and everything made for the sandbox has been taken away. */
   readonly exited: Promise<SandboxExit>;
-  readonly #child: ChildProcess;
+  readonly #child: OuterProcess;
   readonly #cgroup: Cgroup;
   readonly #tree: ProcessTree | undefined;
   readonly #launch: Launch;
@@ -40,7 +40,7 @@ export class RunningSandbox {
   #containerFailure: string | undefined;
   #frozenWatch: NodeJS.Timeout | undefined;
 
-  private constructor(spec: SandboxSpec, launch: Launch, child: ChildProcess, cgroup: Cgroup) {
+  private constructor(spec: SandboxSpec, launch: Launch, child: OuterProcess, cgroup: Cgroup) {
     this.spec = spec;
     this.#launch = launch;
     this.#child = child;
@@ -68,6 +68,11 @@ export class RunningSandbox {
     const streams: Socket[] = [];
     let cgroup: Cgroup | undefined;
     try {
+      if (launch.fork !== undefined) {
+        cgroup = cgroups.create(spec.id, spec);
+        cgroup.limitProcesses(launch.ownProcesses);
+        return new RunningSandbox(spec, launch, await launch.fork(cgroup.directories), cgroup);
+      }
       const connected = async (connecting: Promise<Socket>): Promise<Socket> => {
         const socket = await connecting;
         streams.push(socket);
@@ -236,16 +241,17 @@ export class RunningSandbox {
   }
 
   #isCommandRunning(): boolean {
+    const { progress } = this.#launch;
+    if (progress !== undefined) return progress.isRunning();
     const pid = this.#launch.reportsStatus ? this.#firstInside() : this.#child.pid;
     if (pid === undefined) return false;
     const commandLine = readProc(pid, 'cmdline');
     return commandLine !== '' && !commandLine.includes(startMark(this.spec.id));
   }
 
-    const { progress } = this.#launch;
-    if (progress !== undefined) return progress.isRunning();
   /** The child of the namespace's first process, which is bwrap's own. */
   #firstInside(): number | undefined {
+    if (this.#launch.fork !== undefined) return this.#child.pid;
     const reaper = this.#status.childPid;
     if (reaper === undefined) return undefined;
     const children = readProc(reaper, `task/${reaper}/children`).trim().split(' ');
@@ -254,14 +260,14 @@ export class RunningSandbox {
 
   #whyNotStarted(): string | undefined {
     const command = JSON.stringify(this.spec.command[0]);
+    if (this.#launch.progress !== undefined)
+      return this.#containerFailure && `the command ${command} was not started: ${this.#containerFailure}`;
     if (this.#failure !== undefined)
       return `${this.#launch.program} could not be run for the command ${command}`;
     if (this.#ended?.code === COMMAND_MISSING) return `the command ${command} is not there`;
     if (this.#ended?.code === COMMAND_UNUSABLE) return `the command ${command} cannot be executed`;
     // bwrap reports an exit code exactly when it came as far as running what it was told to.
     if (this.#launch.reportsStatus && this.#status.exitCode === undefined && this.#ended?.signal === null) {
-    if (this.#launch.progress !== undefined)
-      return this.#containerFailure && `the command ${command} was not started: ${this.#containerFailure}`;
       return `bwrap could not prepare the sandbox of the command ${command}; the sandbox's stderr says why`;
     }
     return undefined;
@@ -299,13 +305,13 @@ export class RunningSandbox {
     // One that could not be made has ended by itself.
     const uplink = await this.#uplink?.catch(() => undefined);
     await uplink?.end();
+    this.#containerFailure = this.#launch.progress?.failure();
     const outOfMemory = this.#cgroup.hasRunOutOfMemory();
     await until(() => this.#cgroup.tryRemove(), END_TIMEOUT_MS);
     this.#launch.release();
     return { ...this.#howItEnded(), outOfMemory };
   }
 
-    this.#containerFailure = this.#launch.progress?.failure();
   /** bwrap ends with 128 + n when signal n ended the command, as a shell does. */
   #howItEnded(): Pick<SandboxExit, 'code' | 'signal'> {
     const { code, signal } = this.#ended ?? { code: null, signal: null };

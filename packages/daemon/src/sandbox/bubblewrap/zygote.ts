@@ -1,0 +1,180 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { EventEmitter } from 'node:events';
+import { constants } from 'node:os';
+import { createInterface } from 'node:readline';
+import { z } from 'zod';
+import type { OuterProcess } from '../launcher/launch.ts';
+
+const UP_MS_MAX = 10_000;
+const FORK_MS_MAX = 10_000;
+
+/** What a zygote needs to know of one sandbox; `runtimes/python/thaw_shim/zygote.py` reads it. */
+export interface ForkRequest {
+  readonly id: string;
+  readonly uid: number;
+  /** Directories below the host's place that hold a cgroup by the sandbox's name. */
+  readonly groups: readonly string[];
+  /** Name of a network namespace; null: one with a loopback only. */
+  readonly network: string | null;
+  /** Late targets in their order. */
+  readonly targets: readonly string[];
+  /** Paths below the platform's directory of instances. */
+  readonly output: string;
+  readonly linkDirectory: string;
+  /** Path inside. */
+  readonly link: string;
+  readonly sharedBytes: number;
+}
+
+const newsSchema = z.union([
+  z.object({ up: z.int() }),
+  z.object({ forked: z.string(), pid: z.int() }),
+  z.object({ ready: z.string() }),
+  z.object({ failed: z.string(), reason: z.string() }),
+  z.object({ exited: z.int(), status: z.int() }),
+]);
+type News = z.infer<typeof newsSchema>;
+
+interface Fork {
+  pid: number | undefined;
+  isReady: boolean;
+  readonly resolve: (child: OuterProcess) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A sandbox's first process, whose parent is the zygote. */
+class ForkedProcess extends EventEmitter<{
+  exit: [code: number | null, signal: NodeJS.Signals | null];
+  error: [error: Error];
+}> {
+  readonly pid: number;
+  readonly stdio: readonly [] = [];
+
+  constructor(pid: number) {
+    super();
+    this.pid = pid;
+  }
+}
+
+/** A process that has booted a language and forks it into sandboxes on request; it dies with this one, and they with it. */
+export class Zygote {
+  /** Settles when it takes requests; rejects when it never will. */
+  readonly up: Promise<void>;
+  readonly #child: ChildProcess;
+  readonly #forks = new Map<string, Fork>();
+  readonly #running = new Map<number, ForkedProcess>();
+  #isGone = false;
+  #onUp: () => void = () => undefined;
+
+  constructor(command: readonly [string, ...string[]], files: readonly number[]) {
+    const [program, ...args] = command;
+    this.#child = spawn(program, args, {
+      env: {},
+      detached: true,
+      stdio: ['pipe', 'pipe', 'inherit', ...files],
+    });
+    this.up = new Promise((resolve, reject) => {
+      const fail = (): void => reject(new Error('the process that forks sandboxes did not come up'));
+      const limit = setTimeout(() => {
+        this.kill();
+        fail();
+      }, UP_MS_MAX);
+      this.#onUp = () => {
+        clearTimeout(limit);
+        resolve();
+      };
+      this.#child.once('exit', () => {
+        clearTimeout(limit);
+        fail();
+      });
+    });
+    this.up.catch(() => undefined);
+    this.#child.once('error', () => this.#end());
+    this.#child.once('exit', () => this.#end());
+    this.#child.stdin?.on('error', () => undefined);
+    if (this.#child.stdout === null) throw new Error('a process without an output');
+    createInterface({ input: this.#child.stdout }).on('line', (line) => {
+      this.#receive(newsSchema.parse(JSON.parse(line)));
+    });
+  }
+
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  /** The first process of a sandbox, when everything around it stands. */
+  async fork(request: ForkRequest): Promise<OuterProcess> {
+    await this.up;
+    if (this.#isGone) throw new Error('the process that forks sandboxes has ended');
+    let limit: NodeJS.Timeout | undefined;
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#forks.set(request.id, { pid: undefined, isReady: false, resolve, reject });
+        limit = setTimeout(() => reject(new Error('the sandbox was not made in time')), FORK_MS_MAX);
+        this.#child.stdin?.write(`${JSON.stringify(request)}\n`);
+      });
+    } finally {
+      clearTimeout(limit);
+      this.#forks.delete(request.id);
+    }
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  #receive(news: News): void {
+    if ('up' in news) {
+      this.#onUp();
+    } else if ('exited' in news) {
+      this.#onExited(news.exited, news.status);
+    } else if ('forked' in news) {
+      this.#running.set(news.pid, new ForkedProcess(news.pid));
+      const fork = this.#forks.get(news.forked);
+      if (fork !== undefined) fork.pid = news.pid;
+      this.#settle(fork);
+    } else if ('ready' in news) {
+      const fork = this.#forks.get(news.ready);
+      if (fork !== undefined) fork.isReady = true;
+      this.#settle(fork);
+    } else {
+      this.#forks.get(news.failed)?.reject(new Error(news.reason));
+    }
+  }
+
+  /** The two lines come from two processes, in any order. */
+  #settle(fork: Fork | undefined): void {
+    if (fork?.pid === undefined || !fork.isReady) return;
+    const child = this.#running.get(fork.pid);
+    if (child !== undefined) fork.resolve(child);
+  }
+
+  #onExited(pid: number, status: number): void {
+    const child = this.#running.get(pid);
+    this.#running.delete(pid);
+    for (const fork of this.#forks.values()) {
+      if (fork.pid === pid) fork.reject(new Error('its first process ended'));
+    }
+    // Whoever has just been given it listens from the next turn on.
+    setImmediate(() => {
+      if (status >= 0) child?.emit('exit', status, null);
+      else child?.emit('exit', null, signalOf(-status));
+    });
+  }
+
+  #end(): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
+    for (const { reject } of this.#forks.values())
+      reject(new Error('the process that forks sandboxes ended'));
+    // The kernel ends them with their parent; the sandbox waits until its groups are empty.
+    for (const child of this.#running.values()) child.emit('exit', null, 'SIGKILL');
+    this.#running.clear();
+  }
+}
+
+function signalOf(number: number): NodeJS.Signals {
+  const isSignal = (name: string): name is NodeJS.Signals =>
+    Object.entries(constants.signals).some((entry) => entry[0] === name && entry[1] === number);
+  return Object.keys(constants.signals).find(isSignal) ?? 'SIGKILL';
+}

@@ -1,0 +1,150 @@
+import { closeSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, posix, relative } from 'node:path';
+import type { OuterProcess } from '../launcher/launch.ts';
+import type { SandboxMount, SandboxSpec } from '../sandbox.ts';
+import type { BaseRoot } from './base-root.ts';
+import { ARGUMENTS_FD, sharedBytes } from './bubblewrap-arguments.ts';
+import { Zygote } from './zygote.ts';
+
+/** Inside a zygote's root: what it needs of the host until a sandbox is closed. */
+const HOST = '/run/thaw/host';
+const LINK_TARGET = '/run/thaw/link';
+const NETWORKS = '/run/netns';
+/** After so many zygotes that did not come up, all start ordinarily. */
+const FAILURES_MAX = 3;
+const SMALL = ['--size', String(1024 * 1024)];
+
+export interface ZygotesOptions {
+  readonly bwrap: string;
+  readonly baseRoot: BaseRoot;
+  /** Private to the launcher. */
+  readonly directory: string;
+  readonly seccompFile: string;
+  /** Shared, with the late mounts of each sandbox below its id. */
+  readonly lateDirectory: string;
+  readonly note: (text: string) => void;
+}
+
+/** What has been made ready for one sandbox. */
+export interface ForkPlace {
+  readonly uid: number;
+  /** Path of the network's file; undefined: it gets a loopback only. */
+  readonly network: string | undefined;
+}
+
+/**
+ * The zygotes of this platform, one for each command that forks sandboxes. One stands in a root that is like a sandbox's,
+ * keeps root's rights, and runs nothing but our own code; what it forks gives them up before it runs anything else.
+ */
+export class Zygotes {
+  readonly #options: ZygotesOptions;
+  readonly #zygotes = new Map<string, Zygote>();
+  #failures = 0;
+  #isClosed = false;
+
+  constructor(options: ZygotesOptions) {
+    this.#options = options;
+  }
+
+  /** How to fork this sandbox, given the directories of its cgroups; undefined where it is to be started ordinarily. */
+  forkOf(
+    spec: SandboxSpec,
+    place: ForkPlace,
+  ): ((cgroups: readonly string[]) => Promise<OuterProcess>) | undefined {
+    const link = spec.mounts.find(({ target }) => target === LINK_TARGET);
+    const isPossible = this.#failures < FAILURES_MAX && !this.#isClosed && link !== undefined;
+    if (spec.zygote === undefined || !isPossible || spec.lateTargets === undefined) return undefined;
+    const { zygote: command, lateTargets: targets } = spec;
+    const instances = dirname(dirname(spec.outputSocket));
+    return async (cgroups) => {
+      const parents = cgroups.map((directory) => dirname(directory));
+      const zygote = this.#zygoteOf(spec, command, instances, parents);
+      return await zygote.fork({
+        id: spec.id,
+        uid: place.uid,
+        groups: parents.map((_, index) => `cg${index}`),
+        network: place.network === undefined ? null : basename(place.network),
+        targets,
+        output: relative(instances, spec.outputSocket),
+        linkDirectory: relative(instances, link.source),
+        link: spec.environment['THAW_LINK'] ?? posix.join(LINK_TARGET, 's'),
+        sharedBytes: sharedBytes(spec),
+      });
+    };
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const zygote of this.#zygotes.values()) zygote.kill();
+  }
+
+  #zygoteOf(
+    spec: SandboxSpec,
+    command: readonly [string, ...string[]],
+    instances: string,
+    groups: readonly string[],
+  ): Zygote {
+    const common = spec.mounts.filter(({ target }) => target !== LINK_TARGET);
+    const key = JSON.stringify([command, spec.environment, common, instances, groups]);
+    const known = this.#zygotes.get(key);
+    if (known !== undefined && !known.isGone) return known;
+    const { bwrap, directory, note } = this.#options;
+    const file = join(directory, 'launch', 'zygote');
+    const words = [...this.#rootArguments(spec, common, instances, groups)];
+    writeFileSync(file, words.map((word) => `${word}\0`).join(''), { mode: 0o600 });
+    const descriptor = openSync(file, 'r');
+    try {
+      const zygote = new Zygote([bwrap, '--args', String(ARGUMENTS_FD), '--', ...command], [descriptor]);
+      this.#zygotes.set(key, zygote);
+      zygote.up.then(
+        () => {
+          this.#failures = 0;
+        },
+        (error: unknown) => {
+          this.#failures += 1;
+          if (!this.#isClosed) note(`${command.join(' ')}: ${String(error)}`);
+        },
+      );
+      return zygote;
+    } finally {
+      closeSync(descriptor);
+      unlinkSync(file);
+    }
+  }
+
+  /** As `bubblewrapArguments` builds a sandbox, but for what each sandbox has of its own. */
+  #rootArguments(
+    spec: SandboxSpec,
+    common: readonly SandboxMount[],
+    instances: string,
+    groups: readonly string[],
+  ): string[] {
+    const { baseRoot, seccompFile, lateDirectory, directory } = this.#options;
+    const { THAW_LINK: _link, ...environment } = spec.environment;
+    const places = [LINK_TARGET, ...(spec.lateTargets ?? [])];
+    const host: [string, string][] = [
+      [lateDirectory, 'late'],
+      [instances, 'i'],
+      [join(directory, 'root', 'users'), 'users'],
+      [NETWORKS, 'netns'],
+      ...groups.map((group, index): [string, string] => [group, `cg${index}`]),
+    ];
+    return [
+      ...['--die-with-parent', '--new-session', '--cap-add', 'ALL', '--clearenv'],
+      ...Object.entries(environment).flatMap(([name, value]) => ['--setenv', name, value]),
+      ...baseRoot.argumentsForBwrap,
+      ...['--proc', '/proc', '--dev', '/dev'],
+      ...['--perms', '1777', ...SMALL, '--tmpfs', '/dev/shm', '--remount-ro', '/dev'],
+      ...['--perms', '1777', ...SMALL, '--tmpfs', '/tmp'],
+      ...['--perms', '0755', '--dir', '/run', '--perms', '0755', '--dir', '/var'],
+      ...['--symlink', '../tmp', '/var/tmp', '--perms', '0755', '--dir', '/run/thaw'],
+      ...common.flatMap(({ source, target }) => ['--ro-bind', source, target]),
+      ...places.flatMap((place) => ['--perms', '0755', '--dir', place]),
+      // The loader remembers which directories of LD_LIBRARY_PATH were missing when it first looked.
+      ...places.flatMap((place) => ['--perms', '0755', '--dir', posix.join(place, 'lib')]),
+      ...['--perms', '0700', ...SMALL, '--tmpfs', HOST, '--ro-bind', seccompFile, `${HOST}/seccomp.bpf`],
+      ...host.flatMap(([source, name]) => ['--bind', source, `${HOST}/${name}`]),
+      ...['--remount-ro', '/', '--chdir', '/'],
+    ];
+  }
+}

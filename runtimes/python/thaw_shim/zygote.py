@@ -1,0 +1,338 @@
+"""What ``zygote.py`` does until it is a shim. Trusted with root's rights: no user code may ever run before ``_become``."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+#: What is the host's and only for the time before a sandbox is closed.
+_HOST = "/run/thaw/host"
+
+# As in Linux's headers, on every architecture.
+_CLONE_NEWNS = 0x20000
+_CLONE_NEWCGROUP = 0x2000000
+_CLONE_NEWUTS = 0x4000000
+_CLONE_NEWIPC = 0x8000000
+_CLONE_NEWPID = 0x20000000
+_CLONE_NEWNET = 0x40000000
+_MS_RDONLY = 1
+_MS_NOSUID = 2
+_MS_NODEV = 4
+_MS_NOEXEC = 8
+_MS_REMOUNT = 32
+_MS_BIND = 4096
+_MNT_DETACH = 2
+_PR_SET_PDEATHSIG = 1
+_PR_SET_SECCOMP = 22
+_PR_CAPBSET_DROP = 24
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
+_SECCOMP_MODE_FILTER = 2
+_CAPABILITY_VERSION = 0x20080522
+_SIOCGIFFLAGS = 0x8913
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 1
+_PR_SET_DUMPABLE = 4
+_NOBODY = 65534
+#: Of ``struct sock_filter``.
+_INSTRUCTION_BYTES = 8
+_DESCRIPTORS_MAX = 1024
+#: What a request may be, so that one cannot fill the memory.
+_LINE_BYTES_MAX = 65536
+
+#: Imported once for all: what the shim needs itself, and what most functions import first.
+_COMMON_MODULES = (
+    "thaw_shim.runner",
+    "thaw_shim.wsgi",
+    "thaw_shim.errors",
+    "base64",
+    "collections",
+    "contextlib",
+    "datetime",
+    "functools",
+    "hashlib",
+    "io",
+    "itertools",
+    "json",
+    "logging",
+    "math",
+    "random",
+    "re",
+    "string",
+    "time",
+    "traceback",
+    "typing",
+    "urllib.parse",
+)
+
+_own_pid = os.getpid()
+#: First processes by the shims beside them.
+_firsts: dict[int, int] = {}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_ulong]
+_libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
+
+
+class _CapabilityHeader(ctypes.Structure):
+    _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
+
+
+class _Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p)]
+
+
+def serve() -> None:
+    """Takes requests until the launcher is gone. Returns only in a process that is to be a shim."""
+    os.environ.pop("THAW_STEM", None)
+    with open(_HOST + "/seccomp.bpf", "rb") as file:
+        rules = file.read()
+    for name in _COMMON_MODULES:
+        __import__(name)
+    own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    readable, writable = os.pipe()
+    os.set_blocking(readable, False)
+    os.set_blocking(writable, False)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
+    gc.collect()
+    gc.freeze()
+    _tell({"up": os.getpid()})
+    waiting = select.poll()
+    waiting.register(0, select.POLLIN)
+    waiting.register(readable, select.POLLIN)
+    rest = b""
+    while True:
+        ready = [descriptor for descriptor, _ in waiting.poll()]
+        if readable in ready:
+            _drain(readable)
+            _tell_ends()
+        if 0 in ready:
+            chunk = os.read(0, _LINE_BYTES_MAX)
+            if not chunk:
+                os._exit(0)
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > _LINE_BYTES_MAX:
+                os._exit(1)
+            for line in lines:
+                if _fork(json.loads(line), rules, own_pids):
+                    return
+
+
+def _fork(request: dict[str, Any], rules: bytes, own_pids: int) -> bool:
+    """Whether this is the shim."""
+    # Children are processes 1 and 2 of new process ids from here on, and this one stays where it is.
+    _check(_libc.unshare(_CLONE_NEWPID), "unshare")
+    first = 0
+    try:
+        first = os.fork()
+        if first == 0:
+            _be_first(request, rules)
+        shim = os.fork()
+        if shim == 0:
+            _become_shim(request, rules)
+            return True
+        _firsts[shim] = first
+        _tell({"forked": request["id"], "pid": shim})
+    except OSError as error:
+        if first > 0:
+            os.kill(first, signal.SIGKILL)
+        _tell({"failed": request["id"], "reason": "fork: %s" % error})
+    finally:
+        if os.getpid() == _own_pid:
+            _check(_libc.setns(own_pids, _CLONE_NEWPID), "setns")
+    return False
+
+
+def _be_first(request: dict[str, Any], rules: bytes) -> NoReturn:
+    """Process 1: its end would be the end of all, and what loses its parent becomes its child and is forgotten.
+
+    It becomes a program that is a tenth of an interpreter. It belongs to nobody, so that the sandbox's user can neither
+    write its memory nor look through its eyes, and sees nothing that others see.
+    """
+    try:
+        signal.set_wakeup_fd(-1)
+        _enter_spaces(request)
+        for shared in (_HOST, "/proc", "/tmp", "/dev/shm", "/dev/pts"):
+            _check(_libc.umount2(shared.encode(), _MNT_DETACH), "umount2")
+        os.closerange(0, _DESCRIPTORS_MAX)
+        _drop_rights(_NOBODY, rules)
+        # Cleared by the change of user. The zygote lives as long as the launcher does.
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        # Kept by the program: whatever ends is collected by the kernel.
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        os.execve("/bin/sleep", ["sleep", "2147483647"], {})
+    except BaseException as error:
+        _fail(request, error)
+
+
+def _become_shim(request: dict[str, Any], rules: bytes) -> None:
+    control = os.dup(1)
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        _enter_spaces(request)
+        os.setsid()
+        _connect_streams(request)
+        _mount_own(request)
+        os.chdir("/")
+        _drop_rights(request["uid"], rules)
+        # Both are cleared by the change of user. Without the second one its own entries in /proc would not be its own.
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _prctl(_PR_SET_DUMPABLE, 1)
+    except BaseException as error:
+        os.dup2(control, 1)
+        _fail(request, error)
+    os.write(control, _line({"ready": request["id"]}))
+    os.closerange(3, _DESCRIPTORS_MAX)
+    os.environ["THAW_LINK"] = request["link"]
+
+
+def _fail(request: dict[str, Any], error: BaseException) -> NoReturn:
+    try:
+        os.write(1, _line({"failed": request["id"], "reason": "%s: %s" % (type(error).__name__, error)}))
+    finally:
+        os._exit(1)
+
+
+def _enter_spaces(request: dict[str, Any]) -> None:
+    for place in request["groups"]:
+        with open("%s/%s/%s/cgroup.procs" % (_HOST, place, request["id"]), "w") as file:
+            file.write("0")
+    network = request["network"]
+    spaces = _CLONE_NEWNS | _CLONE_NEWIPC | _CLONE_NEWUTS | _CLONE_NEWCGROUP
+    _check(_libc.unshare(spaces if network else spaces | _CLONE_NEWNET), "unshare")
+    if network:
+        joined = os.open("%s/netns/%s" % (_HOST, network), os.O_RDONLY | os.O_CLOEXEC)
+        _check(_libc.setns(joined, _CLONE_NEWNET), "setns")
+        os.close(joined)
+
+
+def _connect_streams(request: dict[str, Any]) -> None:
+    nothing = os.open("/dev/null", os.O_RDONLY)
+    os.dup2(nothing, 0)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        stream = socket.socket(socket.AF_UNIX)
+        stream.connect("%s/i/%s" % (_HOST, request["output"]))
+        stream.sendall(("%s %s\n" % (name, request["id"])).encode())
+        os.dup2(stream.fileno(), number)
+        stream.close()
+
+
+def _mount_own(request: dict[str, Any]) -> None:
+    """After this nothing of the host is in reach."""
+    socket.sethostname("thaw")
+    if not request["network"]:
+        _bring_loopback_up()
+    places = "%s/late/%s/m" % (_HOST, request["id"])
+    _mount(places + "/tmp", "/tmp", None, _MS_BIND)
+    for index, target in enumerate(request["targets"]):
+        _bind_read_only("%s/%d" % (places, index), target)
+    _bind_read_only("%s/i/%s" % (_HOST, request["linkDirectory"]), os.path.dirname(request["link"]))
+    for name in ("passwd", "group"):
+        _bind_read_only("%s/users/%d.%s" % (_HOST, request["uid"], name), "/etc/" + name)
+    _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    for name in ("sys", "sysrq-trigger", "irq", "bus"):
+        if os.path.exists("/proc/" + name):
+            _bind_read_only("/proc/" + name, "/proc/" + name, _MS_NOEXEC)
+    terminals = "newinstance,ptmxmode=0666,mode=620"
+    _mount("devpts", "/dev/pts", "devpts", _MS_NOSUID | _MS_NOEXEC, terminals)
+    shared = "mode=1777,size=%d" % request["sharedBytes"]
+    _mount("tmpfs", "/dev/shm", "tmpfs", _MS_NOSUID | _MS_NODEV, shared)
+    _check(_libc.umount2(_HOST.encode(), _MNT_DETACH), "umount2")
+
+
+def _drop_rights(uid: int, rules: bytes) -> None:
+    capability = 0
+    while _libc.prctl(_PR_CAPBSET_DROP, capability, None, 0, 0) == 0:
+        capability += 1
+    if capability == 0:
+        raise OSError("no capability could be dropped")
+    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    # That has emptied the sets in force, and not what may be inherited.
+    _check(_libc.capset(ctypes.byref(_CapabilityHeader(_CAPABILITY_VERSION, 0)), (ctypes.c_uint32 * 6)()), "capset")
+    program = _Program(len(rules) // _INSTRUCTION_BYTES, rules)
+    _check(
+        _libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(program), 0, 0),
+        "prctl",
+    )
+
+
+def _bring_loopback_up() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        request = struct.pack("16sh14x", b"lo", 0)
+        (flags,) = struct.unpack_from("16xh", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request))
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | _IFF_UP))
+
+
+def _bind_read_only(source: str, target: str, flags: int = 0) -> None:
+    _mount(source, target, None, _MS_BIND)
+    kept = _MS_RDONLY | _MS_NOSUID | _MS_NODEV | flags
+    _mount("none", target, None, _MS_REMOUNT | _MS_BIND | kept)
+
+
+def _mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
+    kind_bytes = kind.encode() if kind is not None else None
+    result = _libc.mount(source.encode(), target.encode(), kind_bytes, flags, data.encode())
+    _check(result, "mounting at %s" % target)
+
+
+def _prctl(option: int, argument: int) -> None:
+    _check(_libc.prctl(option, argument, None, 0, 0), "prctl")
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, "%s: %s" % (what, os.strerror(number)))
+
+
+def _drain(descriptor: int) -> None:
+    try:
+        while os.read(descriptor, 512):
+            pass
+    except BlockingIOError:
+        pass
+
+
+def _tell_ends() -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        first = _firsts.pop(pid, None)
+        if first is None:
+            # The first process of a sandbox; the kernel ends the others with it.
+            continue
+        os.kill(first, signal.SIGKILL)
+        _tell({"exited": pid, "status": os.waitstatus_to_exitcode(status)})
+
+
+def _tell(what: dict[str, Any]) -> None:
+    line = _line(what)
+    while line:
+        line = line[os.write(1, line) :]
+
+
+def _line(what: dict[str, Any]) -> bytes:
+    return json.dumps(what).encode() + b"\n"
