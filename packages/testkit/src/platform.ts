@@ -11,6 +11,8 @@ import { waitFor } from './wait-for.ts';
 export const ROOT = join(import.meta.dirname, '../../..');
 export const THAW = join(ROOT, 'bin/thaw.mjs');
 const STOP_MS_MAX = 20_000;
+/** On a machine with much else to do. */
+const START_MS_MAX = 120_000;
 
 export interface PlatformOptions {
   readonly isolation?: 'auto' | 'bubblewrap' | 'process';
@@ -87,11 +89,12 @@ export async function startPlatform(t: TestContext, options: PlatformOptions = {
     await endWithin(child, exited, () => output);
   };
   afterTest(t, stop);
-  const running = await waitFor('the platform to serve', async () => {
+  const isServing = async (): Promise<{ pid: number; url: string } | undefined> => {
     if (child.exitCode !== null) throw new Error(`the platform exited with ${child.exitCode}:\n${output}`);
     const told = await readJson(join(dataDir, 'daemon.json'));
     return isAnnouncement(told) && told.pid === child.pid ? told : undefined;
-  });
+  };
+  const running = await waitFor('the platform to serve', isServing, START_MS_MAX);
   const credentials = await readJson(join(dataDir, 'credentials.json'));
   if (!isCredentials(credentials)) throw new Error('the platform made no credentials');
   return {
