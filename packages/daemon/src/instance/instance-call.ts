@@ -23,9 +23,9 @@ export interface CallSink {
   onLog(source: LogSource, text: string): void;
 }
 
-/** What the instance does for a call and hears of it. */
-interface CallOwner {
-  onLog(source: LogSource, text: string): void;
+/** What the instance does for its calls and hears of them: one for all, since one for each is garbage of every request. */
+export interface CallOwner {
+  onLog(call: InstanceCall, source: LogSource, text: string): void;
   /** The handler has ended; `isLastOfProcess` says that its process goes too. */
   onSettled(call: InstanceCall, isLastOfProcess: boolean): void;
   onBroken(call: InstanceCall, cause: unknown): void;
@@ -125,7 +125,7 @@ export class InstanceCall implements ResponseSink {
   }
 
   onLog(source: LogSource, text: string): void {
-    this.#owner.onLog(source, text);
+    this.#owner.onLog(this, source, text);
     this.#sink?.onLog(source, text);
   }
 }

@@ -17,7 +17,7 @@ import { Freezer } from './freezer.ts';
 import { InstanceMeter, type MeteredInterval } from './instance-meter.ts';
 import { runHook, type HookRun } from './run-hook.ts';
 import { exitError, timeoutError } from './exit-error.ts';
-import { InstanceCall, type CallSink } from './instance-call.ts';
+import { InstanceCall, type CallOwner, type CallSink } from './instance-call.ts';
 import { accessPort } from './access-endpoint.ts';
 import type { InstanceAccess } from './instance-access.ts';
 import { instanceFiles, type InstanceFiles } from './instance-layout.ts';
@@ -91,6 +91,11 @@ export class Instance {
   readonly #events: InstanceEvents;
   readonly #files: InstanceFiles;
   readonly #calls = new Set<InstanceCall>();
+  readonly #callOwner: CallOwner = {
+    onLog: (call, source, text) => this.#log(call.requestId, source, text),
+    onSettled: (call, isLastOfProcess) => this.#onSettled(call, isLastOfProcess),
+    onBroken: (call, cause) => this.#onBroken(call, cause),
+  };
   readonly #root = new InstanceRoot();
   readonly #phases: StartPhases;
   #output: InstanceOutput;
@@ -269,11 +274,7 @@ export class Instance {
       throw new Error(`instance ${this.id} has no free slot`);
     this.served += 1;
     this.#apply({ type: 'slotTaken' });
-    const call = new InstanceCall(request.requestId, sink, {
-      onLog: (source, text) => this.#log(request.requestId, source, text),
-      onSettled: (settled, isLastOfProcess) => this.#onSettled(settled, isLastOfProcess),
-      onBroken: (broken, cause) => this.#onBroken(broken, cause),
-    });
+    const call = new InstanceCall(request.requestId, sink, this.#callOwner);
     this.#calls.add(call);
     this.#meter.begin(this.#deps.clock.monotonicMs(), 'request');
     if (this.#state.name !== 'thawing') {
