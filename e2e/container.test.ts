@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { startPlatform } from '@thaw/testkit/platform.ts';
+import { writeOciLayout } from '@thaw/testkit/oci-layout.ts';
+import { startPlatform, temporaryDirectory } from '@thaw/testkit/platform.ts';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
 import { missingCompiler, sampleImage } from './fixtures/container/sample-image.ts';
-import { missingSandbox } from './fixtures/requirements.ts';
+import { missingProgram, missingSandbox } from './fixtures/requirements.ts';
 import { createContainer, deployContainer, getFunction, layoutWith } from './support/containers.ts';
 import { functionErrorOf, invoke } from './support/functions.ts';
 import { jsonOf } from './support/http-call.ts';
@@ -118,6 +121,73 @@ test('functions in images', { skip: missingCompiler() ?? false }, async (all) =>
     const { stdout } = await platform.thaw(['logs', 'action']);
     assert.match(stdout.toString(), /ran /u);
     assert.doesNotMatch(stdout.toString(), /XXX_THE_END/u);
+  });
+
+  await all.test('s.yaml deploys images, and images are listed', { skip }, async (t) => {
+    const { name, directory, written } = await layoutWith(t, await sampleImage('web'));
+    const project = await temporaryDirectory(t);
+    const file = [
+      'edition: 3.0.0',
+      'resources:',
+      '  app:',
+      '    component: fc3',
+      '    props:',
+      '      functionName: from-yaml',
+      '      runtime: custom-container',
+      '      memorySize: 128',
+      '      customContainerConfig:',
+      `        image: ${JSON.stringify(name)}`,
+    ];
+    await writeFile(join(project, 's.yaml'), `${file.join('\n')}\n`);
+    const deploy = async (): Promise<string> => {
+      const { code, stdout, stderr } = await platform.thaw(['deploy'], { cwd: project });
+      assert.equal(code, 0, stderr);
+      return `${stdout.toString()}${stderr}`;
+    };
+    await deploy();
+    assert.equal((await invoke(platform, 'from-yaml', 'event')).body.toString(), 'event');
+    assert.match(await deploy(), /unchanged/u);
+    const listed: { digest: string; state: string; usedBy: { functionName: string }[] }[] = JSON.parse(
+      (await platform.thaw(['image', 'ls', '--json'])).stdout.toString(),
+    );
+    const own = listed.find(({ digest }) => digest === written.digest);
+    assert.equal(own?.state, 'ready');
+    assert.ok(own.usedBy.some(({ functionName }) => functionName === 'from-yaml'));
+    const inspected = await platform.thaw(['image', 'inspect', written.digest.slice(0, 20)]);
+    assert.match(inspected.stdout.toString(), /command +web/u);
+    assert.equal((await platform.thaw(['image', 'inspect', 'abcdef'])).code, 2);
+    const next = await writeOciLayout(directory, await sampleImage('web', { config: { Env: ['NEXT=1'] } }));
+    assert.match(await deploy(), new RegExp(next.digest.slice('sha256:'.length), 'u'));
+  });
+
+  const runc =
+    skip ||
+    (missingProgram('runc') ?? (process.getuid?.() === 0 ? false : 'only root can run containers by runc'));
+  await all.test('a function may ask for runc', { skip: runc }, async (t) => {
+    const { name } = await layoutWith(t, await sampleImage('web', { config: { User: 'worker' } }));
+    const environmentVariables = { THAW_ISOLATION: 'runc' };
+    const call = await deployContainer(platform, 'by-runc', { image: name }, { environmentVariables });
+    const whoami = await call('/whoami');
+    assert.equal(whoami.status, 200, whoami.body.toString());
+    const me = jsonOf<Whoami>(whoami);
+    assert.deepEqual([me.uid, me.gid, me.groups], [1234, 1235, [1300]]);
+    assert.equal((await call('/write?path=/home/worker/x', 'x')).status, 200);
+    assert.equal((await call('/write?path=/app/x', 'x')).status, 409);
+    const hot = await layoutWith(t, await sampleImage('hot'));
+    await createContainer(
+      platform,
+      'hot-by-runc',
+      { image: hot.name },
+      { environmentVariables, hotConfig: {} },
+    );
+    assert.match((await invoke(platform, 'hot-by-runc', 'one')).body.toString(), /^hot \d+ one$/u);
+    const wrong = await createContainer(
+      platform,
+      'by-none',
+      { image: name },
+      { environmentVariables: { THAW_ISOLATION: 'no' } },
+    );
+    assert.equal(wrong.status, 400);
   });
 
   await all.test('what cannot be run is refused when it is deployed, and says why', { skip }, async (t) => {

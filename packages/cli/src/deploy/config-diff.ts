@@ -8,7 +8,7 @@ export interface Change {
   readonly to: unknown;
 }
 
-/** The custom runtimes find their code by a command, not by a handler; the API wants a handler all the same. */
+/** The custom and hot runtimes find their code by a command, not by a handler; the API wants a handler all the same. */
 export const HANDLER_DEFAULT = 'index.handler';
 
 /** Objects whose every key the file decides: a key that is only on the platform is a difference. */
@@ -21,7 +21,7 @@ export function functionConfig(props: Fc3Props): Record<string, unknown> {
     const value: unknown = props[name];
     if (value !== undefined && value !== 'auto') config[name] = value;
   }
-  if (props.runtime.startsWith('custom')) config['handler'] ??= HANDLER_DEFAULT;
+  if (/^(?:custom|hot)/u.test(props.runtime)) config['handler'] ??= HANDLER_DEFAULT;
   return config;
 }
 

@@ -7,6 +7,7 @@ import type { Output } from '../output/output.ts';
 import { type Bundling, type CodePackage, packCode } from '../package/pack-code.ts';
 import type { Resource } from '../s-yaml/resource.ts';
 import { type Change, configChanges, functionConfig, HANDLER_DEFAULT } from './config-diff.ts';
+import { isContainer, untilImageIsHere, updateContainer } from './container.ts';
 import { runPreDeploy } from './pre-deploy.ts';
 import { deploySettings } from './settings.ts';
 import { deployTags } from './tags.ts';
@@ -46,6 +47,7 @@ export async function deployResource(deployment: Deployment, resource: Resource)
     actual === undefined
       ? await createFunction(deployment, resource, code)
       : await updateFunction(deployment, resource, code, actual);
+  if (isContainer(resource)) await untilImageIsHere(deployment.client, functionName, deployment.signal);
   const triggers = await deployTriggers(deployment.client, resource);
   const settings = await deploySettings(deployment.client, resource);
   const all = [...changes, ...triggers.changes, ...settings.changes];
@@ -73,7 +75,7 @@ async function createFunction(
 ): Promise<Change[]> {
   const tags = (resource.props.tags ?? []).map(({ key, value }) => ({ Key: key, Value: value }));
   const reference = await codeReference(deployment, resource, code);
-  if (reference === undefined) {
+  if (reference === undefined && !isContainer(resource)) {
     throw new ThawError('INVALID_ARGUMENT', `resource '${resource.name}' has no code`, {
       details: { advice: 'Set `code` to the directory with the function, or to a zip.' },
     });
@@ -83,10 +85,11 @@ async function createFunction(
     path: apiPath('functions'),
     json: {
       ...functionConfig(resource.props),
-      code: reference,
+      ...(reference === undefined ? {} : { code: reference }),
       ...(tags.length === 0 ? {} : { tags }),
     },
   });
+  if (isContainer(resource)) return [{ field: 'image', to: resource.props.customContainerConfig?.['image'] }];
   return code === undefined ? [] : [{ field: 'code', to: formatBytes(code.size) }];
 }
 
@@ -98,6 +101,10 @@ async function updateFunction(
 ): Promise<Change[]> {
   const config = functionConfig(resource.props);
   const changes = configChanges(config, actual);
+  if (isContainer(resource)) {
+    const all = await updateContainer(deployment.client, resource, config, changes, actual);
+    return [...all, ...(await deployTags(deployment.client, resource, actual))];
+  }
   // Code that only an object store holds has no checksum here, so it is sent every time.
   const isCodeNew =
     code === undefined ? resource.props.code !== undefined : code.checksum !== actual.codeChecksum;

@@ -104,6 +104,8 @@ export class OciLaunches {
         'json',
         ...OPTIONS[runtime],
         'run',
+        '--pid-file',
+        pidFile,
         spec.id,
       ],
     ];
