@@ -32,7 +32,7 @@ async function filesIn(directory: string): Promise<string[]> {
     const path = join(directory, entry.name);
     if (entry.isDirectory()) {
       if (!OTHER_BUILDS.has(entry.name)) found.push(...(await filesIn(path)));
-    } else if (/\.(js|cjs)$|^package\.json$/u.test(entry.name)) {
+    } else if (/\.([cm]?js|json)$/u.test(entry.name)) {
       found.push(path);
     }
   }
