@@ -19,6 +19,7 @@ import { FcControlDoor } from './doors/fc/fc-control-door.ts';
 import { createFcDoor, type FcDoor } from './doors/fc/fc-door.ts';
 import { FcInvokeDoor } from './doors/fc/fc-invoke.ts';
 import { EventBusesResource } from './doors/thaw/event-buses-resource.ts';
+import { ImagesResource } from './doors/thaw/images-resource.ts';
 import { ImageCacheResource } from './doors/thaw/image-cache-resource.ts';
 import { FunctionApiDoor } from './doors/thaw/function-api-door.ts';
 import { QueuesResource } from './doors/thaw/queues-resource.ts';
@@ -544,6 +545,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
           new TasksResource(asyncInvocations),
           new TriggersResource({ triggers: catalog.triggers, engine: eventSources.engine }),
           ...messageResources,
+          new ImagesResource({ images, versions: () => catalog.images() }),
           new ImageCacheResource(mounter),
         ],
         invocations: recorder,
