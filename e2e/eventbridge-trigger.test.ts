@@ -191,7 +191,7 @@ test('a function publishes on the buses and sends to the queues that it was gran
     await speak('/thaw/v1/event-buses/other/events', event, 'application/cloudevents+json'),
     '403',
   );
-  assert.equal(await speak('/thaw/v1/functions/hearer/triggers/bus/pause', {}), '403');
+  assert.equal(await speak('/thaw/v1/functions/hearer/triggers/bus/pause', {}), '404');
   await waitFor('the other function to hear it', async () =>
     (await platform.thaw(['logs', 'hearer'])).stdout.toString().includes('HEARD from-inside'),
   );

@@ -28,7 +28,9 @@ export class FunctionApiDoor implements Door {
   }
 
   owns(_method: string, path: string): boolean {
-    return path.startsWith(PREFIX);
+    if (!path.startsWith(PREFIX)) return false;
+    const segments = path.slice(PREFIX.length).split('/');
+    return this.#deps.resources.some((resource) => resource.owns(segments));
   }
 
   handle(request: IncomingMessage, response: ServerResponse, arrival: Arrival): void {
