@@ -24,6 +24,8 @@ import { NO_OUTCOME_HANDLER, type OutcomeHandler } from './task-outcome.ts';
 const TASK_ID = /^[A-Za-z_][A-Za-z0-9_-]{0,127}$/;
 /** The store's failures are told so often: a full disk fails every write. */
 const TELL_STORE_FAILURE_MS = 10_000;
+/** What a disk that refuses has not taken by then runs again after the next start. */
+const DRAIN_MS_MAX = 5_000;
 
 export interface AsyncInvocationsDeps {
   readonly queue: Queue;
@@ -110,7 +112,10 @@ export class AsyncInvocations implements AsyncSubmitter {
 
   /** After `stop`, and when the scheduler has ended all runs: what came of them is on disk. */
   async drained(): Promise<void> {
-    await this.#dispatcher.drained();
+    const waited = Promise.withResolvers<void>();
+    const limit = setTimeout(waited.resolve, DRAIN_MS_MAX);
+    await Promise.race([this.#dispatcher.drained(), waited.promise]);
+    clearTimeout(limit);
   }
 
   async submit(request: AsyncRequest): Promise<SubmittedTask> {

@@ -39,6 +39,8 @@ export class HandOn {
     this.#scan().then(
       () => {
         this.#isScanning = false;
+        // Something may have come between the last look and here.
+        if (this.#isDirty) this.notify();
       },
       (error: unknown) => {
         this.#isScanning = false;
