@@ -38,8 +38,9 @@ export interface InvocationPage {
 
 /**
  * The history of invocations. Contract:
- *  1. `append` takes what its caller has gathered; all of it is readable when the call returns. It survives the death
- *     of the process; a power failure may take the newest. A request id that comes again replaces its record.
+ *  1. `append` takes what its caller has gathered; `get` finds it when the call returns, `list` a moment later at the
+ *     latest. What is written survives the death of the process; a power failure may take the newest. A request id
+ *     that comes again replaces its record.
  *  2. `list` is newest first by start, and paging with `next` shows no record twice and leaves none out that was there
  *     when the first page was read, whatever is appended meanwhile.
  *  3. At most `recordsMax` records are kept; the first appended go first.

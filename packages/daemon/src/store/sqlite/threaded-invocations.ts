@@ -6,10 +6,13 @@ import type { Timeline } from '@thaw/protocol/timeline.ts';
 import type { InvocationLog, InvocationPage, InvocationQuery, InvocationRecord } from '../invocation-log.ts';
 import { SqliteInvocations, type SqliteInvocationsOptions } from './sqlite-invocations.ts';
 
-/** What a reader waits at most for what was appended before; only a disk that hangs takes so long. */
-const SETTLE_MS_MAX = 10_000;
+/**
+ * What a reader waits at most, blocking everybody, for what was appended before. A thread is behind by more than that
+ * only under a flood; then a list lacks its last moments.
+ */
+const SETTLE_MS_MAX = 100;
 /** Messages that wait for the thread; what comes beyond is given up and reported. A message holds a batch of records. */
-const BACKLOG_MAX = 256;
+const BACKLOG_MAX = 128;
 /** The thread holds a few batches; its heap may not grow into the platform's memory. */
 const HEAP_MB_MAX = 128;
 
@@ -36,9 +39,16 @@ export interface ThreadedInvocationsOptions extends SqliteInvocationsOptions {
   readonly onFailure: (error: ThawError) => void;
 }
 
+interface Pending {
+  /** Of its message, counted from the first. */
+  readonly number: number;
+  readonly records: InvocationRecord[];
+}
+
 /**
  * `InvocationLog` whose writes are another thread's work: an insertion costs as much CPU as a third of a warm request.
- * Whoever reads waits, blocking, until all that was appended before can be read; reading is rare.
+ * Whoever reads waits a little, blocking, until all that was appended before can be read; reading is rare. A single
+ * record is found in any case: what the thread has not written yet is kept here.
  */
 export class ThreadedInvocations implements InvocationLog {
   readonly #directory: string;
@@ -47,6 +57,7 @@ export class ThreadedInvocations implements InvocationLog {
   #writer: Worker;
   #done: Int32Array<SharedArrayBuffer>;
   #sent = 0;
+  #pending: Pending[] = [];
   #isClosed = false;
 
   /** Throws STORE_FAILED where the database cannot be opened. */
@@ -59,14 +70,28 @@ export class ThreadedInvocations implements InvocationLog {
   }
 
   append(records: readonly InvocationRecord[]): void {
-    if (records.length > 0) this.#send({ kind: 'append', records: JSON.stringify(records) });
+    if (records.length === 0) return;
+    this.#forgetWritten();
+    if (this.#send({ kind: 'append', records: JSON.stringify(records) })) {
+      this.#pending.push({ number: this.#sent, records: [...records] });
+    }
   }
 
   amend(requestId: string, timeline: Timeline): void {
-    this.#send({ kind: 'amend', requestId, timeline });
+    if (!this.#send({ kind: 'amend', requestId, timeline })) return;
+    for (const { records } of this.#pending) {
+      const at = records.findIndex((record) => record.requestId === requestId);
+      const record = records[at];
+      if (record !== undefined) records[at] = { ...record, timeline: { ...record.timeline, ...timeline } };
+    }
   }
 
   get(requestId: string): InvocationRecord | undefined {
+    this.#forgetWritten();
+    for (const { records } of this.#pending.toReversed()) {
+      const record = records.findLast((each) => each.requestId === requestId);
+      if (record !== undefined) return record;
+    }
     this.#settle();
     return this.#reader.get(requestId);
   }
@@ -87,10 +112,15 @@ export class ThreadedInvocations implements InvocationLog {
     await ended;
   }
 
-  #send(message: WriterMessage): void {
+  /** False when it is given up. */
+  #send(message: WriterMessage): boolean {
     assert(!this.#isClosed, 'the invocation log is closed');
-    if (this.#backlog() < BACKLOG_MAX) this.#post(message);
-    else this.#fail(message.kind, new Error(`${BACKLOG_MAX} writes wait already`));
+    if (this.#backlog() < BACKLOG_MAX) {
+      this.#post(message);
+      return true;
+    }
+    this.#fail(message.kind, new Error(`${BACKLOG_MAX} writes wait already`));
+    return false;
   }
 
   #post(message: WriterMessage): void {
@@ -102,13 +132,20 @@ export class ThreadedInvocations implements InvocationLog {
     return this.#sent - Atomics.load(this.#done, 0);
   }
 
+  #forgetWritten(): void {
+    const done = Atomics.load(this.#done, 0);
+    const [oldest] = this.#pending;
+    if (oldest !== undefined && oldest.number <= done) {
+      this.#pending = this.#pending.filter(({ number }) => number > done);
+    }
+  }
+
   #settle(): void {
     const until = performance.now() + SETTLE_MS_MAX;
     for (;;) {
       const done = Atomics.load(this.#done, 0);
       const leftMs = until - performance.now();
-      if (done >= this.#sent) return;
-      if (leftMs <= 0) throw new ThawError('STORE_FAILED', 'could not write the invocation records in time');
+      if (done >= this.#sent || leftMs <= 0) return;
       Atomics.wait(this.#done, 0, done, leftMs);
     }
   }
@@ -135,6 +172,7 @@ export class ThreadedInvocations implements InvocationLog {
   /** What the thread had not done is lost, as a batch that cannot be written is. */
   #replaceWriter(): void {
     this.#sent = 0;
+    this.#pending = [];
     this.#done = newCounter();
     this.#writer = this.#startWriter();
   }
