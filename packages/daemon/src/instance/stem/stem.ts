@@ -41,6 +41,7 @@ export class Stem {
   readonly #files: InstanceFiles;
   readonly #listener: LinkListener;
   readonly #hello = Promise.withResolvers<void>();
+  readonly #started = Promise.withResolvers<void>();
   #sandbox: Sandbox | undefined;
   #events: RuntimeEvents | undefined;
   #onText: (source: LogSource, text: string) => void = () => undefined;
@@ -64,7 +65,8 @@ export class Stem {
         this.#events?.onClosed(cause);
       },
     });
-    this.booted = this.#hello.promise.then(() => {
+    // The runtime's own word may overtake the launcher's.
+    this.booted = Promise.all([this.#hello.promise, this.#started.promise]).then(() => {
       this.#isWaiting = true;
     });
     // Whoever waits learns of it; nobody has to.
@@ -108,7 +110,9 @@ export class Stem {
 
   #break(why: string): void {
     this.#isBroken = true;
-    this.#hello.reject(this.#failure(why));
+    const failure = this.#failure(why);
+    this.#hello.reject(failure);
+    this.#started.reject(failure);
   }
 
   async #live(): Promise<void> {
@@ -124,6 +128,7 @@ export class Stem {
       ]);
       const sandbox = await driver.start(this.kind.spec(this.id, this.#files));
       this.#sandbox = sandbox;
+      this.#started.resolve();
       if (this.#isBroken) sandbox.kill();
       await sandbox.exited;
       await this.output.ended();

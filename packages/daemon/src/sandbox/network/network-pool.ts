@@ -15,7 +15,7 @@ export interface NetworkLease {
 /** So many wait ready: making one costs some ten milliseconds and takes a lock of the whole machine. */
 const READY_MAX = 8;
 /** Made in one go: one run of `ip` serves them all. */
-const BATCH_MAX = 4;
+const BATCH_MAX = 16;
 const WAITING_MAX = 256;
 const NAMESPACES_DIRECTORY = '/run/netns';
 
