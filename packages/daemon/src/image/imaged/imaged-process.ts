@@ -18,7 +18,7 @@ import { unmountBelow } from './run-mount.ts';
 const FILE = fileURLToPath(new URL('main.ts', import.meta.url));
 const HEAP_MEGABYTES_MAX = 1024;
 /** A process that dies so often before it was open is not started again. */
-const FAILED_STARTS_MAX = 5;
+const FAILED_STARTS_MAX = 10;
 const PING_EVERY_MS = 5_000;
 /** Without an answer for so long it hangs, and those who read images with it. */
 const PING_MS_MAX = 30_000;

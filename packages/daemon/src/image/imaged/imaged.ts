@@ -23,7 +23,7 @@ import { PeerTier } from '../tiers/peer-tier.ts';
 import { newSegmentPlaces } from '../tiers/segment-places.ts';
 import { SegmentStore } from '../tiers/segment-store.ts';
 import { newTierCounters, type TierCounters, type TierName } from '../tiers/tier-counters.ts';
-import { TierStack } from '../tiers/tier-stack.ts';
+import { GIVE_UP_MS, TierStack } from '../tiers/tier-stack.ts';
 import { Converter } from './converter.ts';
 import { DerivedImages, type DerivedImage } from './derived-images.ts';
 import { ImageBlobs } from './image-blobs.ts';
@@ -117,7 +117,7 @@ export class Imaged {
     this.#registry = new BlobTier((digest) => this.#blobs.registry(digest));
     const local = { name: 'local', tier: this.#local, counters: this.#local.counters } as const;
     const registry = { name: 'registry', tier: this.#registry, counters: this.#registry.counters } as const;
-    const { zone } = options;
+    const { zone, giveUpMs = GIVE_UP_MS } = options;
     this.#zoneNodes = zone?.nodes ?? [];
     if (zone === undefined) {
       this.#stack = new TierStack({
@@ -125,6 +125,7 @@ export class Imaged {
         tiers: [local, registry],
         slots: new FetchSlots(),
         clock,
+        giveUpMs,
       });
     } else {
       this.#transport = new HttpPeers(zone.secret);
@@ -148,6 +149,7 @@ export class Imaged {
         tiers: [local, peers, home],
         slots: new FetchSlots(),
         clock,
+        giveUpMs,
       });
     }
     this.#bandwidth = new Bandwidth(options.prefetchBytesPerSecondMax, clock);

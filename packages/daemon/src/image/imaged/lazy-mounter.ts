@@ -152,10 +152,18 @@ export class LazyMounter implements ImageMounter {
 
   /** The server starts with the first image. What this machine cannot do is asked once. */
   #open(): Promise<ImagedProcess | Hindrance> {
-    const { directory, mountDirectory, cacheBytesMax, prefetchBytesPerSecondMax, insecureRegistries, zone } =
-      this.#options;
+    const { directory, mountDirectory, cacheBytesMax, prefetchBytesPerSecondMax } = this.#options;
+    const { giveUpMs, insecureRegistries, zone } = this.#options;
     this.#process ??= ImagedProcess.open(
-      { directory, mountDirectory, cacheBytesMax, prefetchBytesPerSecondMax, insecureRegistries, zone },
+      {
+        directory,
+        mountDirectory,
+        cacheBytesMax,
+        prefetchBytesPerSecondMax,
+        giveUpMs,
+        insecureRegistries,
+        zone,
+      },
       this.#options.log,
     ).catch((error: unknown) => {
       this.#options.log('warning', 'images are pulled whole on this machine', error);

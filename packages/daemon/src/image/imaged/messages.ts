@@ -11,6 +11,8 @@ export interface ImagedOptions {
   readonly mountDirectory: string;
   readonly cacheBytesMax: number;
   readonly prefetchBytesPerSecondMax: number;
+  /** How long somebody waits for a piece of a file before his read fails; absent: `GIVE_UP_MS`. */
+  readonly giveUpMs?: number | undefined;
   readonly insecureRegistries: readonly string[];
   readonly zone: ZoneOptions | undefined;
 }

@@ -113,10 +113,10 @@ test('two nodes over HTTP: one asks the registry, both have it; strangers get no
   const names: string[] = [];
   const made: SampleNode[] = [];
   for (const name of ['one', 'two']) {
-    let home: SampleNode['home'] | undefined;
+    const late: { node?: SampleNode } = {};
     const tier: ChunkTier = {
       get: (wanted, options) =>
-        (home ?? assert.fail('nothing is asked before all listen')).get(wanted, options),
+        (late.node ?? assert.fail('nothing is asked before all listen')).home.get(wanted, options),
     };
     const server = await servePeers(tier, 'a secret', '127.0.0.1', 0);
     afterTest(t, () => server.close());
@@ -124,7 +124,7 @@ test('two nodes over HTTP: one asks the registry, both have it; strangers get no
     const zoneOf = { self, nodes: () => names, transport: peers, hedgeMsMin: NEVER_MS };
     const node = openSampleNode(join(directory, name), () => blob, zoneOf);
     afterTest(t, () => node.close());
-    home = node.home;
+    late.node = node;
     names.push(self);
     made.push(node);
   }

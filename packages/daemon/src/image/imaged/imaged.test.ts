@@ -1,0 +1,380 @@
+import assert from 'node:assert/strict';
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
+import { afterTest } from '@thaw/testkit/after-test.ts';
+import { writeOciLayout, type SampleImage, type TarEntry } from '@thaw/testkit/oci-layout.ts';
+import { temporaryDirectory } from '@thaw/testkit/platform.ts';
+import { waitFor } from '@thaw/testkit/wait-for.ts';
+import { systemClock } from '../../base/clock.ts';
+import { SqliteRecords } from '../../store/sqlite/sqlite-records.ts';
+import { TOC_NAME } from '../estargz/toc.ts';
+import { convertLayout } from '../estargz/convert-layout.ts';
+import { parseImageReference } from '../image-reference.ts';
+import type { MountRequest, RootFileSystem } from '../image-mounter.ts';
+import { readImage } from '../oci/read-image.ts';
+import { openSource } from '../open-source.ts';
+import { replayOrder, TraceStore } from '../trace/trace-store.ts';
+import { FullPullMounter } from '../unpack/full-pull-mounter.ts';
+import { LazyMounter } from './lazy-mounter.ts';
+import type { StartReport } from './start-report.ts';
+import { mountsBelow } from './run-mount.ts';
+import { dropPageCache, whyNoLazyMounts } from './sample-mount.ts';
+
+const skip = whyNoLazyMounts();
+const run = promisify(execFile);
+/** For what a slow machine takes long to do. */
+const WAIT_MS_MAX = 120_000;
+const GIVE_UP_MS = 500;
+
+interface Rig {
+  readonly mounter: LazyMounter;
+  readonly directory: string;
+  readonly layout: string;
+  readonly request: MountRequest;
+  readonly log: string[];
+}
+
+const LOWER: readonly TarEntry[] = [
+  { name: 'bin', type: 'directory', mode: 0o755 },
+  { name: 'bin/tool', content: randomBytes(700_000), mode: 0o4755 },
+  { name: 'bin/same', type: 'link', linkname: 'bin/tool' },
+  { name: 'lib', type: 'symlink', linkname: 'usr/lib' },
+  { name: 'usr', type: 'directory' },
+  { name: 'usr/lib', type: 'directory', uid: 5, gid: 6 },
+  ...Array.from({ length: 150 }, (_, at) => ({
+    name: `usr/lib/file-${at}`,
+    content: randomBytes(1 + at * 173),
+  })),
+  { name: 'gone', content: 'away' },
+];
+const UPPER: readonly TarEntry[] = [
+  { name: '.wh.gone' },
+  { name: 'lib/new', content: 'through the link' },
+  { name: 'app', content: randomBytes(2_100_000) },
+];
+const SAMPLE: SampleImage = { layers: [LOWER, UPPER] };
+
+async function rig(t: TestContext, sample = SAMPLE, kind: 'estargz' | 'plain' = 'estargz'): Promise<Rig> {
+  const directory = await temporaryDirectory(t);
+  const plain = join(directory, 'plain');
+  await writeOciLayout(plain, sample);
+  const layout = join(directory, 'layout');
+  if (kind === 'estargz') await convertLayout(plain, layout, 'latest');
+  else renameSync(plain, layout);
+  return await rigOn(t, directory, layout);
+}
+
+async function rigOn(t: TestContext, directory: string, layout: string): Promise<Rig> {
+  const log: string[] = [];
+  const images = join(directory, 'images');
+  const records = new SqliteRecords(directory);
+  const mounter = new LazyMounter({
+    full: await FullPullMounter.open({ directory: images, insecureRegistries: [] }),
+    directory: images,
+    mountDirectory: join(directory, 'run'),
+    cacheBytesMax: 256 * 1024 * 1024,
+    prefetchBytesPerSecondMax: 1024 ** 3,
+    giveUpMs: GIVE_UP_MS,
+    insecureRegistries: [],
+    zone: undefined,
+    traces: new TraceStore(records),
+    clock: systemClock,
+    log: (level, message) => log.push(`${level} ${message}`),
+  });
+  let isClosed = false;
+  const close = async (): Promise<void> => {
+    if (isClosed) return;
+    isClosed = true;
+    await mounter.close();
+    records.close();
+    assert.deepEqual(mountsBelow(directory), []);
+  };
+  afterTest(t, close);
+  const reference = parseImageReference(`oci:${layout}:latest`);
+  const source = openSource(reference, {}, []);
+  const image = await readImage(source);
+  await source.close();
+  return { mounter, directory, layout, request: { image, reference, setting: {}, versionKey: 'f@1' }, log };
+}
+
+async function mount(t: TestContext, { mounter }: Rig, request: MountRequest): Promise<RootFileSystem> {
+  const root = await mounter.mount(request);
+  afterTest(t, () => root.release());
+  return root;
+}
+
+/** Every name with its kind, mode, owner, links, time in seconds and target. */
+function listing(directory: string): string {
+  const found = execFileSync('find', [directory, '-printf', '%P|%y|%m|%U|%G|%l|%s\\n'], {
+    maxBuffer: 2 ** 26,
+  });
+  return (
+    found
+      .toString()
+      .split('\n')
+      // The table of contents is a file of the layer for whoever does not know what it is.
+      .filter((line) => !line.startsWith(TOC_NAME))
+      .map((line) => (line.split('|')[1] === 'd' ? line.split('|').slice(0, 6).join('|') : line))
+      .toSorted()
+      .join('\n')
+  );
+}
+
+async function lastReport({ mounter, request }: Rig, count: number): Promise<StartReport> {
+  const reports = await waitFor(
+    'the report of a start',
+    () => {
+      const known = mounter.reports.list(request.image.digest);
+      return known.length >= count ? known : undefined;
+    },
+    WAIT_MS_MAX,
+  );
+  return reports.at(-1) ?? assert.fail();
+}
+
+test('an image that is mounted lazily is the one that is unpacked', { skip }, async (t) => {
+  for (const kind of ['estargz', 'plain'] as const) {
+    await t.test(kind, async (inner) => {
+      const made = await rig(inner, SAMPLE, kind);
+      const full = await mount(inner, made, { ...made.request, acceleration: 'none' });
+      assert.equal(full.mode, 'full');
+      assert.match(full.reason, /asks for no acceleration/u);
+      let lazy = await mount(inner, made, made.request);
+      if (kind === 'plain') {
+        // Nobody waits for a conversion; the start says so.
+        assert.deepEqual([lazy.mode, /being converted/u.test(lazy.reason)], ['full', true]);
+        lazy.release();
+        lazy = await waitFor(
+          'the conversion',
+          async () => {
+            const again = await mount(inner, made, made.request);
+            if (again.mode === 'lazy') return again;
+            again.release();
+            return undefined;
+          },
+          WAIT_MS_MAX,
+        );
+      }
+      assert.equal(lazy.mode, 'lazy');
+      assert.match(lazy.reason, kind === 'plain' ? /converted on this machine/u : /from the registry/u);
+      assert.equal(listing(lazy.path), listing(full.path));
+      await run('diff', ['-r', '--no-dereference', `--exclude=${TOC_NAME}`, lazy.path, full.path]);
+    });
+  }
+});
+
+test('the server of images dies 20 times under load, and nobody reads a wrong byte', { skip }, async (t) => {
+  const made = await rig(t);
+  const root = await mount(t, made, made.request);
+  // A reader is a process of its own: this one has to stay able to start the next server.
+  const read = async (): Promise<string> => {
+    const script = 'cd "$1" && find . -type f -exec sha256sum {} + | sort -k2';
+    return (await run('sh', ['-c', script, 'sh', root.path], { maxBuffer: 2 ** 24 })).stdout;
+  };
+  const expected = await read();
+  const state = { isKilling: true, rounds: 0, wrong: 0 };
+  const reading = [0, 1].map(async () => {
+    while (state.isKilling) {
+      dropPageCache();
+      if ((await read()) !== expected) state.wrong += 1;
+      state.rounds += 1;
+    }
+  });
+  const killing = async (): Promise<void> => {
+    for (let kills = 0; kills < 20; kills += 1) {
+      const pid = await waitFor('a server', () => made.mounter.imagedPid(), WAIT_MS_MAX);
+      const before = state.rounds;
+      process.kill(pid, 'SIGKILL');
+      const isOther = async (): Promise<boolean> =>
+        ![undefined, pid].includes(await made.mounter.imagedPid());
+      await waitFor('another server', isOther, WAIT_MS_MAX);
+      // Some die while they start, some while they serve.
+      if (kills % 3 === 0) await waitFor('a round of reading', () => state.rounds > before, WAIT_MS_MAX);
+    }
+    state.isKilling = false;
+  };
+  await Promise.all([killing(), ...reading]);
+  assert.equal(await read(), expected);
+  assert.equal(state.wrong, 0);
+  assert.ok(((await made.mounter.usage())?.restarts ?? 0) >= 20);
+});
+
+test('first starts at the same time fetch each chunk once', { skip }, async (t) => {
+  const made = await rig(t);
+  const roots = await Promise.all(
+    Array.from({ length: 6 }, (_, index) => mount(t, made, { ...made.request, versionKey: `f${index}@1` })),
+  );
+  assert.ok(new Set(roots.map(({ path }) => path)).size > 1);
+  await Promise.all(
+    roots.map(({ path }) => run('sh', ['-c', 'find "$1" -type f -exec cat {} + | sha256sum', 'sh', path])),
+  );
+  const usage = await made.mounter.usage();
+  const chunks = new Set<string>();
+  const { DerivedImages } = await import('./derived-images.ts');
+  const loaded = new DerivedImages(join(made.directory, 'images')).load(made.request.image.digest);
+  for (let chunk = 0; chunk < (loaded?.table.count ?? 0); chunk += 1)
+    chunks.add(loaded?.table.digest(chunk) ?? '');
+  assert.equal(usage?.tiers.registry.chunks, chunks.size);
+});
+
+test(
+  'with the registry down, what is in the cache still starts; what is not is an error, not a hang',
+  { skip },
+  async (t) => {
+    const made = await rig(t);
+    const warm = await made.mounter.mount(made.request);
+    await run('sh', ['-c', 'cat "$1"/bin/tool "$1"/usr/lib/* > /dev/null', 'sh', warm.path]);
+    warm.release();
+    rmSync(made.layout, { recursive: true });
+    const again = await mount(t, made, { ...made.request, versionKey: 'g@1' });
+    dropPageCache();
+    assert.equal((await readFile(join(again.path, 'bin/tool'))).length, 700_000);
+    await assert.rejects(
+      readFile(join(again.path, 'app')),
+      (error: unknown) => error instanceof Error && 'code' in error && error.code === 'EIO',
+    );
+    assert.ok(
+      made.log.some((line) => line.includes('read of')),
+      made.log.join('\n'),
+    );
+  },
+);
+
+test(
+  'the first start is recorded, the next one is fetched ahead, another workload is noticed',
+  { skip },
+  async (t) => {
+    const made = await rig(t);
+    const readFirst = async (root: RootFileSystem): Promise<void> => {
+      await run('sh', [
+        '-c',
+        'cat "$1"/bin/tool "$1"/usr/lib/file-1? "$1"/usr/lib/file-12? > /dev/null',
+        'sh',
+        root.path,
+      ]);
+    };
+    const first = await made.mounter.mount(made.request);
+    assert.match(first.reason, /recorded/u);
+    await readFirst(first);
+    first.release();
+    const recorded = await lastReport(made, 1);
+    assert.equal(recorded.lazy?.isRecorded, true);
+    assert.ok((recorded.lazy.demanded.registry?.chunks ?? 0) >= 20);
+    const trace = made.mounter.traces.require('f@1');
+    const order = replayOrder(trace);
+    assert.ok(order.length >= 20 && !trace.isWanted);
+
+    await made.mounter.clearCache();
+    dropPageCache();
+    const second = await made.mounter.mount(made.request);
+    assert.match(second.reason, /chunks ahead as its trace says/u);
+    await waitFor(
+      'what the trace names',
+      async () => ((await made.mounter.usage())?.chunks ?? 0) >= order.length,
+      WAIT_MS_MAX,
+    );
+    await readFirst(second);
+    second.release();
+    const replayed = await lastReport(made, 2);
+    assert.deepEqual(replayed.lazy?.replay?.misses, 0);
+    assert.equal(replayed.lazy.demanded.registry, undefined);
+    assert.equal(replayed.lazy.prefetched.registry?.chunks, order.length);
+
+    // The same function reads something else now.
+    const third = await made.mounter.mount(made.request);
+    dropPageCache();
+    await run('sh', [
+      '-c',
+      'cat "$1"/usr/lib/file-2? "$1"/usr/lib/file-3? "$1"/app > /dev/null',
+      'sh',
+      third.path,
+    ]);
+    third.release();
+    const other = await lastReport(made, 3);
+    assert.ok((other.lazy?.replay?.misses ?? 0) > 10);
+    assert.ok(made.mounter.traces.require('f@1').isWanted);
+
+    // A new version on the same image uses what is known, and is recorded itself.
+    const next = await made.mounter.mount({ ...made.request, versionKey: 'f@2' });
+    assert.match(next.reason, /chunks ahead.*recorded/u);
+    next.release();
+    assert.ok(made.mounter.traces.clear('f@1'));
+    assert.equal(made.mounter.traces.get('f@1', made.request.image.digest), undefined);
+  },
+);
+
+test('an eager start has all of the image fetched ahead', { skip }, async (t) => {
+  const made = await rig(t);
+  const root = await mount(t, made, { ...made.request, acceleration: 'eager' });
+  assert.equal(root.mode, 'eager');
+  await waitFor(
+    'the whole image',
+    async () => ((await made.mounter.usage())?.chunks ?? 0) >= 150,
+    WAIT_MS_MAX,
+  );
+});
+
+test('a layer that lies about its chunks gives errors, never its lies', { skip }, async (t) => {
+  const made = await rig(t, {
+    layers: [
+      [
+        { name: 'file', content: randomBytes(50_000) },
+        { name: 'good', content: 'good' },
+      ],
+    ],
+  });
+  const root = await mount(t, made, made.request);
+  // What the registry gives from now on is not what the table of contents promised.
+  const blobs = join(made.layout, 'blobs/sha256');
+  const layer = made.request.image.layers[0]?.digest.replace('sha256:', '') ?? '';
+  const bytes = readFileSync(join(blobs, layer));
+  writeFileSync(join(blobs, layer), Buffer.concat([randomBytes(40_000), bytes.subarray(40_000)]));
+  await assert.rejects(readFile(join(root.path, 'file')));
+  assert.ok(((await made.mounter.usage())?.tiers.registry.corrupt ?? 0) > 0);
+});
+
+test('an image that cannot be converted is refused with its reason by the pull too', { skip }, async (t) => {
+  const made = await rig(t, { layers: [[{ name: '../outside', content: 'x' }]] }, 'plain');
+  await assert.rejects(made.mounter.mount(made.request), /outside/u);
+  await waitFor(
+    'the conversion to fail',
+    () => made.mounter.describe(made.request.image.digest).failure,
+    WAIT_MS_MAX,
+  );
+  assert.deepEqual((await readdir(made.directory)).includes('outside'), false);
+});
+
+test('what belongs to images that no version names is collected', { skip }, async (t) => {
+  const made = await rig(t);
+  const root = await made.mounter.mount(made.request);
+  await readFile(join(root.path, 'app'));
+  const { digest } = made.request.image;
+  assert.equal(await made.mounter.collect(new Set()), 0);
+  root.release();
+  // Its mount rests for a while for the next start; only the next platform collects it.
+  await made.mounter.close();
+  const next = await rigOn(t, made.directory, made.layout);
+  assert.ok(next.mounter.describe(digest).derived !== undefined);
+  assert.equal(await next.mounter.collect(new Set([digest])), 0);
+  assert.equal(await next.mounter.collect(new Set()), 1);
+  assert.equal(next.mounter.describe(digest).derived, undefined);
+});
+
+test('a platform that is killed leaves mounts that the next one takes away', { skip }, async (t) => {
+  const directory = await temporaryDirectory(t);
+  const place = join(directory, 'run');
+  mkdirSync(place);
+  execFileSync('mount', ['-t', 'tmpfs', 'none', place]);
+  const held = spawn('sleep', ['1000'], { cwd: place });
+  afterTest(t, () => held.kill('SIGKILL'));
+  const { openMountDirectory } = await import('./mount-directory.ts');
+  const opened = await openMountDirectory(place);
+  assert.ok(mountsBelow(place).every(({ type }) => type !== 'tmpfs'));
+  await opened.close();
+  assert.deepEqual(mountsBelow(place), []);
+});
