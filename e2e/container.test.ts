@@ -40,6 +40,11 @@ test('functions in images', { skip: missingCompiler() ?? false }, async (all) =>
     if (isRoot) assert.equal((await call('/chown?path=/app/new')).status, 200);
     assert.equal((await call('/write?path=/proc/sys/kernel/core_pattern', 'x')).status, 409);
     assert.equal((await call('/read?path=/etc/shadow')).status, 409);
+    const status = (await call('/read?path=/proc/self/status')).body.toString();
+    // CHOWN to SETPCAP, NET_BIND_SERVICE and SETFCAP: over ids of the image's own range.
+    const rights = isRoot ? '00000000800005fb' : '0000000000000000';
+    for (const line of [`CapEff:\t${rights}`, 'NoNewPrivs:\t1', 'Seccomp:\t2'])
+      assert.ok(status.includes(line), status);
   });
 
   await all.test(

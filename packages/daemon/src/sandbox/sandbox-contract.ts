@@ -315,6 +315,26 @@ export async function sandboxContract(driver: DriverName, variant?: ContractVari
     assert.equal(await output('stdout'), `${4 * MEGABYTE}\n`);
   });
 
+  const root = variant?.spec.root;
+  check(
+    named('6 what is written over an image is bounded, and is seen by nobody else'),
+    { skip: skip || (root === undefined ? 'there is no image' : false) },
+    async () => {
+      assert.ok(root !== undefined);
+      const changes: Partial<SandboxSpec> = {
+        root: { ...root, writableBytesMax: 4 * MEGABYTE, missingDirectory: '/own' },
+        workingDirectory: '/own',
+      };
+      const script = 'head -c 9000000 /dev/zero > big; [ $(stat -c %s big) -lt 4194305 ] && echo bounded; ls';
+      for (let time = 0; time < 2; time++) {
+        const { sandbox, output } = await at().start(['sh', '-c', script], changes);
+        await sandbox.exited;
+        assert.equal(await output('stdout'), 'bounded\nbig\n');
+      }
+      assert.equal(existsSync(join(root.lower, 'own')), false);
+    },
+  );
+
   check(named('6 a memory hog is ended and reported'), { skip: has('memory is not limited') }, async () => {
     const { sandbox } = await at().start(['sh', '-c', 'x=a; while :; do x=$x$x; done'], {
       memoryBytesMax: 64 * MEGABYTE,
@@ -376,7 +396,7 @@ export async function sandboxContract(driver: DriverName, variant?: ContractVari
       assert.equal(await output('stdout'), 'lib\nlate\nruns\nread-only\nlib\nhello.txt\nlib\nprogram\n2\n');
       assert.ok(!readFileSync('/proc/self/mountinfo', 'utf8').includes('/launcher/late'));
       const left = readdirSync(join(runDirectory, 'launcher', 'late'), { recursive: true });
-    assert.deepEqual(left.toSorted(), ['shared', 'staging']);
+      assert.deepEqual(left.toSorted(), ['shared', 'staging']);
       rmSync(source, { recursive: true });
     },
   );
