@@ -232,10 +232,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   );
 
   let url = '';
-  // What functions may use themselves, by credentials of their own.
-  const functionDoors: Door[] = [];
   const listening = Promise.withResolvers<string>();
   listening.promise.catch(() => undefined);
+  // What functions may use themselves, by credentials of their own.
+  const functionDoors: Door[] = [];
   const grants = open.adopt(
     new FunctionGrants(records, (functionName) => {
       // Those that started before have no way to it.
@@ -357,10 +357,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   let drainAsync = (): Promise<void> => Promise.resolve();
   open.defer(() => drainAsync());
   open.defer(() => scheduler.close(STOP_GRACE_MS));
-  grants.open();
-
   // Nobody waits for an address that will not come.
   open.defer(() => listening.reject(new ThawError('SHUTTING_DOWN', 'the platform is being stopped')));
+  grants.open();
+
   let onChanged = (_functionName: string): void => undefined;
   const catalog = await Catalog.open({
     records,
@@ -578,6 +578,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   await asyncInvocations.start();
   await eventSources.open();
   url = await listener.listen(options.host, options.port);
+  listening.resolve(url);
   open.defer(() => listener.close(STOP_GRACE_MS));
   data.announce(url);
 
@@ -588,7 +589,6 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     credentials,
     isolation: driver.name,
     warnings: [...sandboxes.warnings, ...driver.shortcomings],
-  listening.resolve(url);
     close: async () => {
       stopping.abort();
       await close.disposeAsync();
