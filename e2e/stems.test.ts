@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { test, type TestContext } from 'node:test';
 import { startPlatform, type Platform, type PlatformOptions } from '@thaw/testkit/platform.ts';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
-import { childrenOf, platformMark, tracesOf } from './fixtures/host-traces.ts';
+import { childrenOf, platformMark, processesOf, tracesOf } from './fixtures/host-traces.ts';
 import {
   createFunction,
   invoke,
@@ -198,6 +198,26 @@ test('stems that die are replaced, and whoever gets a dead one starts all the sa
     return stems.length > 0 && stems.every((pid) => !killed.includes(pid));
   });
   await waitForStems(platform);
+});
+
+test('the end of the process that forks Python is the end of its instances, and others follow', async (t) => {
+  const platform = await startWithStems(t);
+  if (platform === undefined) return;
+  const code = 'def handler(event, context):\n    return "fine"';
+  const before = await firstAnswerFromStem(platform, 'one', { code, language: 'python' });
+  const zygotes: number[] = [];
+  for (const pid of await stemProcesses(platform)) {
+    const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+    if (/^Uid:\t0\t/mu.test(status)) zygotes.push(pid);
+  }
+  assert.ok(zygotes.length > 0);
+  for (const pid of zygotes) process.kill(pid, 'SIGKILL');
+  await waitFor('the end of the instance', async () => (await processesOf(instanceOf(before))).length === 0);
+  const after = await waitFor('another instance', async () => {
+    const answer = await invoke(platform, before.functionName);
+    return answer.body.toString() === 'fine' ? answer : undefined;
+  });
+  assert.notEqual(instanceOf(after), instanceOf(before));
 });
 
 test('the end of the launcher, of the daemon or of both leaves nothing of a stem', async (t) => {

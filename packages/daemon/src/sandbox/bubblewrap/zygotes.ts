@@ -10,7 +10,7 @@ import { Zygote } from './zygote.ts';
 const HOST = '/run/thaw/host';
 const LINK_TARGET = '/run/thaw/link';
 const NETWORKS = '/run/netns';
-/** After so many zygotes that did not come up, all start ordinarily. */
+/** After so many sandboxes in a row that could not be forked, all start ordinarily. */
 const FAILURES_MAX = 3;
 const SMALL = ['--size', String(1024 * 1024)];
 
@@ -39,6 +39,7 @@ export interface ForkPlace {
 export class Zygotes {
   readonly #options: ZygotesOptions;
   readonly #zygotes = new Map<string, Zygote>();
+  readonly #proven = new WeakSet<Zygote>();
   #failures = 0;
   #isClosed = false;
 
@@ -59,23 +60,39 @@ export class Zygotes {
     return async (cgroups) => {
       const parents = cgroups.map((directory) => dirname(directory));
       const zygote = this.#zygoteOf(spec, command, instances, parents);
-      return await zygote.fork({
-        id: spec.id,
-        uid: place.uid,
-        groups: parents.map((_, index) => `cg${index}`),
-        network: place.network === undefined ? null : basename(place.network),
-        targets,
-        output: relative(instances, spec.outputSocket),
-        linkDirectory: relative(instances, link.source),
-        link: spec.environment['THAW_LINK'] ?? posix.join(LINK_TARGET, 's'),
-        sharedBytes: sharedBytes(spec),
-      });
+      return await this.#counted(zygote, command, () =>
+        zygote.fork({
+          id: spec.id,
+          uid: place.uid,
+          groups: parents.map((_, index) => `cg${index}`),
+          network: place.network === undefined ? null : basename(place.network),
+          targets,
+          output: relative(instances, spec.outputSocket),
+          linkDirectory: relative(instances, link.source),
+          link: spec.environment['THAW_LINK'] ?? posix.join(LINK_TARGET, 's'),
+          sharedBytes: sharedBytes(spec),
+        }),
+      );
     };
   }
 
   close(): void {
     this.#isClosed = true;
     for (const zygote of this.#zygotes.values()) zygote.kill();
+  }
+
+  /** The end of one that has worked says nothing of what this machine can do. */
+  async #counted<T>(zygote: Zygote, command: readonly string[], fork: () => Promise<T>): Promise<T> {
+    try {
+      const forked = await fork();
+      this.#failures = 0;
+      this.#proven.add(zygote);
+      return forked;
+    } catch (error) {
+      if (!this.#proven.has(zygote)) this.#failures += 1;
+      if (!this.#isClosed) this.#options.note(`${command.join(' ')} could not fork: ${String(error)}`);
+      throw error;
+    }
   }
 
   #zygoteOf(
@@ -88,7 +105,7 @@ export class Zygotes {
     const key = JSON.stringify([command, spec.environment, common, instances, groups]);
     const known = this.#zygotes.get(key);
     if (known !== undefined && !known.isGone) return known;
-    const { bwrap, directory, note } = this.#options;
+    const { bwrap, directory } = this.#options;
     const file = join(directory, 'launch', 'zygote');
     const words = [...this.#rootArguments(spec, common, instances, groups)];
     writeFileSync(file, words.map((word) => `${word}\0`).join(''), { mode: 0o600 });
@@ -96,15 +113,6 @@ export class Zygotes {
     try {
       const zygote = new Zygote([bwrap, '--args', String(ARGUMENTS_FD), '--', ...command], [descriptor]);
       this.#zygotes.set(key, zygote);
-      zygote.up.then(
-        () => {
-          this.#failures = 0;
-        },
-        (error: unknown) => {
-          this.#failures += 1;
-          if (!this.#isClosed) note(`${command.join(' ')}: ${String(error)}`);
-        },
-      );
       return zygote;
     } finally {
       closeSync(descriptor);
