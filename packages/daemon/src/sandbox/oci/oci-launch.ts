@@ -90,7 +90,8 @@ export class OciLaunches {
       WAIT_FOR_GO,
       startMark(spec.id),
       ...[this.#setpriv, '--pdeathsig', 'KILL', '--'],
-      ...network.enter,
+      // gVisor looks at the network of the first process that it sees, and takes its own to be another.
+      ...(runtime === 'runsc' ? [] : network.enter),
       ...[this.#unshare, '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--'],
       ...staged.before,
       ...['/bin/sh', '-c', COPY_CONFIG, 'thaw', configFile, bundle, mountPointOf('memory') ?? ''],
@@ -103,6 +104,7 @@ export class OciLaunches {
         '--log-format',
         'json',
         ...OPTIONS[runtime],
+        ...(runtime === 'runsc' ? [`--network=${network.path === undefined ? 'none' : 'sandbox'}`] : []),
         'run',
         '--pid-file',
         pidFile,
@@ -140,7 +142,7 @@ export class OciLaunches {
 
 const OPTIONS: Readonly<Record<ContainerRuntime, readonly string[]>> = {
   runc: [],
-  runsc: ['--ignore-cgroups', '--network=sandbox', '--platform=ptrace'],
+  runsc: ['--ignore-cgroups', '--platform=ptrace'],
 };
 
 function ociDirectory(hash: string): string {
