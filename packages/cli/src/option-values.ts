@@ -44,6 +44,22 @@ export function parseDurationMs(text: string): number {
   throw new ThawError('INVALID_ARGUMENT', `a duration is written like 30s, 10m or 2h, not '${text}'`);
 }
 
+const BYTE_UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  K: 1024,
+  M: 1024 ** 2,
+  G: 1024 ** 3,
+  T: 1024 ** 4,
+};
+
+/** `500M`, `10G`, `1.5GiB`, `10GB`: powers of 1024; a bare number is bytes. */
+export function parseBytes(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?$/i.exec(text);
+  const factor = BYTE_UNITS[(match?.[2] ?? '').toUpperCase()];
+  if (match?.[1] !== undefined && factor !== undefined) return Math.floor(Number(match[1]) * factor);
+  throw new ThawError('INVALID_ARGUMENT', `a size is written like 500M or 10G, not '${text}'`);
+}
+
 export function parseCount(text: string): number {
   const count = Number(text);
   if (/^\d+$/.test(text) && count > 0 && Number.isSafeInteger(count)) return count;

@@ -1,6 +1,7 @@
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { logToStderr } from './base/platform-log.ts';
 import { startDaemon, type Daemon } from './daemon.ts';
+import { readZoneFile } from './image/imaged/zone-file.ts';
 
 export interface ServeOptions {
   readonly host: string;
@@ -12,6 +13,10 @@ export interface ServeOptions {
   readonly preparesCode: boolean;
   readonly keepAlive: 'fixed' | 'rhythm';
   readonly insecureRegistries: readonly string[];
+  /** Absent: the platform's defaults. */
+  readonly imageCacheBytesMax?: number | undefined;
+  readonly imagePrefetchBytesPerSecondMax?: number | undefined;
+  readonly imageZoneFile?: string | undefined;
   /** Directories below which triggers may watch files. */
   readonly watchDirs: readonly string[];
 }
@@ -21,10 +26,13 @@ export interface ServeOptions {
  * one does not wait. Settles when everything is closed.
  */
 export async function serve(options: ServeOptions): Promise<void> {
-  const { stems, ...others } = options;
+  const { stems, imageCacheBytesMax, imagePrefetchBytesPerSecondMax, imageZoneFile, ...others } = options;
   const daemon = await startDaemon({
     ...others,
     ...(stems === undefined ? {} : { stems }),
+    ...(imageCacheBytesMax === undefined ? {} : { imageCacheBytesMax }),
+    ...(imagePrefetchBytesPerSecondMax === undefined ? {} : { imagePrefetchBytesPerSecondMax }),
+    ...(imageZoneFile === undefined ? {} : { imageZone: readZoneFile(imageZoneFile) }),
     log: logToStderr,
   });
   process.stdout.write(

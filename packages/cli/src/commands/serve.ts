@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { Command } from '../command.ts';
-import { parseHosts, parsePort, parseStems } from '../option-values.ts';
+import { parseBytes, parseHosts, parsePort, parseStems } from '../option-values.ts';
 
 interface Options {
   readonly host: string;
@@ -10,6 +10,9 @@ interface Options {
   readonly prepare: 'on' | 'off';
   readonly keepAlive: 'fixed' | 'rhythm';
   readonly insecureRegistry?: readonly string[] | undefined;
+  readonly imageCache?: number | undefined;
+  readonly imagePrefetch?: number | undefined;
+  readonly imageZone?: string | undefined;
   readonly watchDir?: readonly string[] | undefined;
 }
 
@@ -42,6 +45,20 @@ export const command: Command = {
       parse: parseHosts,
     },
     {
+      flags: '--image-cache <size>',
+      summary: 'how much of the disk parts of images may take (default: 10G)',
+      parse: parseBytes,
+    },
+    {
+      flags: '--image-prefetch <size>',
+      summary: 'how much may be fetched ahead of images in a second (default: 128M)',
+      parse: parseBytes,
+    },
+    {
+      flags: '--image-zone <file>',
+      summary: 'nodes that fetch parts of images for each other: JSON with self, nodes and secret',
+    },
+    {
       flags: '--watch-dir <directory>',
       summary: 'a directory below which triggers may watch files; may be given several times',
       many: true,
@@ -67,7 +84,19 @@ export const command: Command = {
   run: async (
     { dataDir },
     _args,
-    { host, port, isolation, stems, prepare, keepAlive, insecureRegistry, watchDir }: Options,
+    {
+      host,
+      port,
+      isolation,
+      stems,
+      prepare,
+      keepAlive,
+      insecureRegistry,
+      watchDir,
+      imageCache,
+      imagePrefetch,
+      imageZone,
+    }: Options,
   ) => {
     const { serve } = await import('@thaw/daemon/main.ts');
     await serve({
@@ -79,6 +108,9 @@ export const command: Command = {
       preparesCode: prepare === 'on',
       keepAlive,
       insecureRegistries: insecureRegistry ?? [],
+      imageCacheBytesMax: imageCache,
+      imagePrefetchBytesPerSecondMax: imagePrefetch,
+      imageZoneFile: imageZone,
       watchDirs: (watchDir ?? []).map((directory) => resolve(directory)),
     });
   },

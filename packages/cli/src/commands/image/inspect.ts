@@ -1,8 +1,8 @@
 import { nativePath } from '../../api/client.ts';
 import type { ImageDetails } from '../../api/image-wire.ts';
 import type { Command } from '../../command.ts';
-import { formatBytes } from '../../output/format.ts';
-import { formatPairs, type Output } from '../../output/output.ts';
+import { formatBytes, formatTime } from '../../output/format.ts';
+import { formatPairs, formatTable, type Output } from '../../output/output.ts';
 
 export const command: Command = {
   name: 'image inspect',
@@ -14,9 +14,59 @@ export const command: Command = {
   run: async ({ output, connect }, [name = '']) => {
     const client = await connect();
     const image = await client.json<ImageDetails>({ method: 'GET', path: nativePath('images', name) });
-    output.result(image, () => describe(output, image));
+    const { starts } = await client.json<{ starts: readonly StartAnswer[] }>({
+      method: 'GET',
+      path: nativePath('image-starts', image.digest),
+    });
+    output.result({ ...image, starts }, () => [
+      ...describe(output, image),
+      ...describeStarts(output, starts),
+    ]);
   },
 };
+
+/** How one instance got its files; `docs/ARCHITECTURE.md`, "Images, lazily", defines the figures. */
+interface StartAnswer {
+  readonly versionKey: string;
+  readonly atMs: number;
+  readonly mode: string;
+  readonly mountMs: number;
+  readonly lazy?: {
+    readonly reads: number;
+    readonly readBytes: number;
+    readonly demanded: Shares;
+    readonly prefetched: Shares;
+    readonly requests: Readonly<Record<string, number>>;
+    readonly replay?: { readonly planned: number; readonly demanded: number; readonly misses: number };
+  };
+}
+type Shares = Readonly<Record<string, { readonly chunks: number; readonly bytes: number }>>;
+
+const STARTS_SHOWN = 8;
+
+function describeStarts(output: Output, starts: readonly StartAnswer[]): readonly string[] {
+  if (starts.length === 0) return [];
+  const rows = starts
+    .slice(-STARTS_SHOWN)
+    .map(({ versionKey, atMs, mode, mountMs, lazy }) => [
+      formatTime(atMs),
+      versionKey,
+      mode,
+      `${Math.round(mountMs)} ms`,
+      lazy === undefined ? '' : formatBytes(lazy.readBytes),
+      shares(lazy?.demanded),
+      shares(lazy?.prefetched),
+      lazy?.replay === undefined ? '' : `${lazy.replay.misses} of ${lazy.replay.demanded}`,
+    ]);
+  const header = ['START', 'VERSION', 'MODE', 'MOUNT', 'READ', 'DEMANDED', 'AHEAD', 'MISSED BY TRACE'];
+  return ['', ...formatTable(output, header, rows)];
+}
+
+function shares(by: Shares | undefined): string {
+  return Object.entries(by ?? {})
+    .map(([tier, { bytes }]) => `${tier} ${formatBytes(bytes)}`)
+    .join(', ');
+}
 
 function describe(output: Output, image: ImageDetails): readonly string[] {
   const { config } = image;
