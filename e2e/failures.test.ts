@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { ErrorCode } from '@thaw/protocol/error-code.ts';
 import { startPlatform, type Platform } from '@thaw/testkit/platform.ts';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
+import { processesOf } from './fixtures/host-traces.ts';
 import { missingLimit } from './fixtures/requirements.ts';
 import {
   API,
@@ -515,7 +516,6 @@ exports.handler = async (event) => {
   test(`a fork bomb in ${language} goes off inside its sandbox only`, async (t) => {
     const platform = await startPlatform(t);
     await createFunction(platform, 'bomb', { language, code, fields: { timeout: 3 } });
-    const idle = descendants(platform.pid).length;
     await createFunction(platform, 'neighbour', { code: "exports.handler = async () => 'fine';" });
     const pending = invoke(platform, 'bomb', 'go');
     assert.equal((await invoke(platform, 'neighbour')).body.toString(), 'fine');
@@ -524,15 +524,13 @@ exports.handler = async (event) => {
     assert.equal(answer.headers['x-fc-error-type'], 'UnhandledInvocationError');
     assert.equal((await invoke(platform, 'bomb', 'work')).body.toString(), 'fine');
     await signedCall(platform, { method: 'DELETE', path: `${API}/functions/bomb` });
-    await waitFor('what the bomb left to be gone', () => {
-      const now = descendants(platform.pid);
-      return now.length <= idle + NEIGHBOUR_PROCESSES_MAX && now.every(({ state }) => state !== 'Z');
+    const bomb = String(answer.headers['x-fc-instance-id']);
+    await waitFor('what the bomb left to be gone', async () => {
+      const hasLeft = (await processesOf(bomb)).length > 0;
+      return !hasLeft && descendants(platform.pid).every(({ state }) => state !== 'Z');
     });
   });
 }
-
-/** Its runtime and what the sandbox puts around it. */
-const NEIGHBOUR_PROCESSES_MAX = 4;
 
 test("an answer that HTTP does not allow is the function's failure", async (t) => {
   const platform = await startPlatform(t);
