@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { startPlatform, type Platform } from '@thaw/testkit/platform.ts';
+import { waitFor } from '@thaw/testkit/wait-for.ts';
+import { missingCompiler, sampleImage } from './fixtures/container/sample-image.ts';
+import { missingSandbox } from './fixtures/requirements.ts';
+import { deployContainer, layoutWith } from './support/containers.ts';
+
+/** For what a slow machine takes long to do. */
+const WAIT_MS_MAX = 120_000;
+
+interface Start {
+  readonly mode: string;
+  readonly reason: string;
+  readonly lazy?: { readonly isRecorded: boolean; readonly readBytes: number };
+}
+
+function whyNoLazyMounts(): string | undefined {
+  if (process.getuid?.() !== 0) return 'needs root to mount';
+  if (!existsSync('/dev/fuse')) return 'there is no /dev/fuse';
+  const known = readFileSync('/proc/filesystems', 'utf8');
+  return known.includes('erofs') && known.includes('fuse') ? undefined : 'the kernel has no EROFS or no FUSE';
+}
+
+async function json<T>(platform: Platform, args: readonly string[]): Promise<T> {
+  const { code, stdout, stderr } = await platform.thaw([...args, '--json']);
+  assert.equal(code, 0, stderr);
+  return JSON.parse(stdout.toString());
+}
+
+test(
+  'functions in images that are mounted lazily',
+  { skip: missingCompiler() ?? whyNoLazyMounts() ?? false },
+  async (t) => {
+    const platform = await startPlatform(t);
+    const missing = await missingSandbox(platform);
+    if (missing !== undefined) {
+      t.skip(missing);
+      return;
+    }
+    const { name } = await layoutWith(t, await sampleImage('web'));
+    const call = await deployContainer(platform, 'first', { image: name });
+    assert.equal((await call('/whoami')).status, 200);
+    // The first start pulled the whole image; it is converted beside it, and later starts are lazy.
+    const [image] = await json<{ digest: string }[]>(platform, ['image', 'ls']);
+    const digest = image?.digest ?? '';
+    await waitFor(
+      'the conversion',
+      () => platform.output().includes('later starts mount it lazily'),
+      WAIT_MS_MAX,
+    );
+
+    const again = await deployContainer(platform, 'second', { image: name });
+    assert.equal((await again('/whoami')).status, 200);
+    assert.equal((await again('/write?path=/app/new', 'x')).status, 200);
+    const traces = await waitFor(
+      'the recording',
+      async () => {
+        const known = await json<{ versionKey: string; chunks: number }[]>(platform, ['image', 'trace']);
+        return known.length > 0 ? known : undefined;
+      },
+      WAIT_MS_MAX,
+    );
+    assert.match(traces[0]?.versionKey ?? '', /^second@/u);
+    assert.ok((traces[0]?.chunks ?? 0) > 0);
+    const { starts } = await json<{ starts: Start[] }>(platform, ['image', 'inspect', digest]);
+    assert.deepEqual(
+      [starts[0]?.mode, starts.at(-1)?.mode, starts.at(-1)?.lazy?.isRecorded],
+      ['full', 'lazy', true],
+    );
+    assert.ok((starts.at(-1)?.lazy?.readBytes ?? 0) > 1_000_000);
+    const usage = await json<{ chunks: number; tiers: { local: { chunks: number } } }>(platform, [
+      'image',
+      'cache',
+    ]);
+    assert.ok(usage.chunks > 0 && usage.tiers.local.chunks > 0);
+    const { stdout } = await platform.thaw(['image', 'inspect', digest]);
+    assert.match(stdout.toString(), /second@.* lazy/u);
+    assert.match((await platform.thaw(['logs', 'second'])).stdout.toString(), /image: lazy, read as needed/u);
+
+    assert.equal((await platform.thaw(['image', 'trace', 'second', '--record'])).code, 0);
+    assert.equal(
+      (await json<{ isWanted: boolean }[]>(platform, ['image', 'trace', 'second']))[0]?.isWanted,
+      true,
+    );
+    assert.equal((await platform.thaw(['image', 'trace', 'second', '--clear'])).code, 0);
+    assert.equal((await platform.thaw(['image', 'trace', 'second'])).code, 2);
+    assert.equal((await platform.thaw(['image', 'cache', '--clear'])).code, 0);
+    // What runs goes on, from what is fetched anew.
+    assert.equal((await again('/whoami')).status, 200);
+
+    const none = await deployContainer(platform, 'third', { image: name, accelerationType: 'None' });
+    assert.equal((await none('/whoami')).status, 200);
+    const last = await json<{ starts: Start[] }>(platform, ['image', 'inspect', digest]);
+    assert.match(last.starts.find(({ reason }) => reason.includes('no acceleration'))?.mode ?? '', /^full$/u);
+
+    await platform.stop();
+    assert.doesNotMatch(
+      readFileSync('/proc/self/mountinfo', 'utf8'),
+      new RegExp(`${digest.slice(7, 23)}-`, 'u'),
+    );
+  },
+);
