@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { runProgram } from '../machine/program.ts';
 import type { Measurement, Scenario } from '../scenario.ts';
 import { median, quantile, spread } from '../statistics.ts';
 import { barChartSvg } from './bar-chart.ts';
@@ -7,6 +8,7 @@ import { formatValue, isReached } from './format-value.ts';
 import { RESULTS, savedResults, type SavedResult } from './saved-result.ts';
 
 const DOCUMENT = join(import.meta.dirname, '../../docs/BENCHMARKS.md');
+const FORMATTER = join(import.meta.dirname, '../../node_modules/.bin/oxfmt');
 const BEGIN = '<!-- written by `npm run bench`; what stands between these two lines is replaced -->';
 const END = '<!-- end of what `npm run bench` writes -->';
 /** From so many values on the tail says something. */
@@ -26,6 +28,9 @@ export async function writeDocument(scenarios: readonly Scenario[]): Promise<voi
   if (begin === -1 || end < begin) throw new Error('docs/BENCHMARKS.md has no generated region');
   const generated = `${BEGIN}\n\n${parts.join('\n')}\n`;
   await writeFile(DOCUMENT, document.slice(0, begin) + generated + document.slice(end));
+  // As all documents here are kept, so that a run leaves nothing to tidy up.
+  const { code, stderr } = await runProgram(FORMATTER, [DOCUMENT]);
+  if (code !== 0) throw new Error(`docs/BENCHMARKS.md could not be formatted: ${stderr}`);
 }
 
 function unmeasured({ name, title, shows }: Scenario): string {
@@ -35,7 +40,7 @@ function unmeasured({ name, title, shows }: Scenario): string {
 async function section(scenario: Scenario, { machine, rounds, result }: SavedResult): Promise<string> {
   const { name, title, shows } = scenario;
   const lines = [`### ${title}`, '', shows, ''];
-  lines.push(`\`npm run bench -- ${name}\`, ${rounds} rounds; ${machine.date}, commit ${machine.commit}, `);
+  lines.push(`\`npm run bench -- ${name}\`, ${rounds} rounds; ${machine.date}, commit ${machine.commit},`);
   lines.push(
     `${machine.processors}, ${machine.memoryGb} GB, Linux ${machine.kernel}, load ${machine.load}.`,
     '',

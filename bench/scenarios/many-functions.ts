@@ -53,8 +53,8 @@ export const scenario: Scenario = {
     const kilobytes = (after - before) / functions / 1024;
     return {
       measurements: [
-        { subject: 'thaw, 20 of 10,000 functions', what: 'throughput', unit: 'requests/s', values: ofMany },
-        { subject: 'thaw, one of 10,000 functions', what: 'throughput', unit: 'requests/s', values: ofOne },
+        { subject: 'thaw, the 20 most popular', what: 'throughput', unit: 'requests/s', values: ofMany },
+        { subject: 'thaw, one of them', what: 'throughput', unit: 'requests/s', values: ofOne },
         { subject: 'thaw', what: 'gateway memory of a function', unit: 'KB', values: [kilobytes] },
         { subject: 'thaw', what: 'processor when idle', unit: '%', values: [idle] },
       ],
