@@ -29,6 +29,15 @@ const say = (line: string): void => {
   process.stderr.write(`${line}\n`);
 };
 
+/** What is open now: whoever interrupts a run leaves no platform behind. */
+let running: BenchContext | undefined;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    const closed = running?.[Symbol.asyncDispose]() ?? Promise.resolve();
+    void closed.finally(() => process.exit(1));
+  });
+}
+
 const scenarios = await loadScenarios();
 const chosen = positionals.length === 0 ? scenarios : positionals.map(scenarioNamed);
 if (values.list) {
@@ -66,6 +75,7 @@ async function runOne(
   rounds: number,
 ): Promise<ReturnType<Scenario['run']>> {
   await using context = new BenchContext({ quick, rounds, say });
+  running = context;
   const late = Promise.withResolvers<never>();
   const limit = setTimeout(
     () => late.reject(new Error(`not done within ${SCENARIO_MS_MAX / 60_000} minutes`)),
