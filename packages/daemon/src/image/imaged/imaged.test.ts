@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -365,16 +366,35 @@ test('what belongs to images that no version names is collected', { skip }, asyn
   assert.equal(next.mounter.describe(digest).derived, undefined);
 });
 
-test('a platform that is killed leaves mounts that the next one takes away', { skip }, async (t) => {
-  const directory = await temporaryDirectory(t);
-  const place = join(directory, 'run');
-  mkdirSync(place);
-  execFileSync('mount', ['-t', 'tmpfs', 'none', place]);
-  const held = spawn('sleep', ['1000'], { cwd: place });
-  afterTest(t, () => held.kill('SIGKILL'));
-  const { openMountDirectory } = await import('./mount-directory.ts');
-  const opened = await openMountDirectory(place);
-  assert.ok(mountsBelow(place).every(({ type }) => type !== 'tmpfs'));
-  await opened.close();
-  assert.deepEqual(mountsBelow(place), []);
-});
+test(
+  'mounts of a platform that was killed are taken away, by its guard or by the next start',
+  { skip },
+  async (t) => {
+    const directory = await temporaryDirectory(t);
+    const place = join(directory, 'run');
+    // One that nobody guarded, in use.
+    const old = join(place, 'old');
+    mkdirSync(old, { recursive: true });
+    execFileSync('mount', ['-t', 'tmpfs', 'none', old]);
+    const held = spawn('sleep', ['1000'], { cwd: old });
+    afterTest(t, () => held.kill('SIGKILL'));
+    const module = join(import.meta.dirname, 'mount-directory.ts');
+    const script = `const { openMountDirectory } = await import(${JSON.stringify(module)});
+    const { path } = await openMountDirectory(${JSON.stringify(place)});
+    console.log(path);
+    setInterval(() => undefined, 1000);`;
+    const platform = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    afterTest(t, () => platform.kill('SIGKILL'));
+    const told: unknown[] = await once(platform.stdout, 'data');
+    assert.match(String(told[0]), /\/run\/[0-9a-f]{8}\n$/u);
+    assert.ok(mountsBelow(place).every(({ type }) => type !== 'tmpfs'));
+    platform.kill('SIGKILL');
+    await waitFor('the mounts to go', () => mountsBelow(place).length === 0, WAIT_MS_MAX);
+    const { openMountDirectory } = await import('./mount-directory.ts');
+    const opened = await openMountDirectory(place);
+    await opened.close();
+    assert.deepEqual([mountsBelow(place), await readdir(place)], [[], []]);
+  },
+);
