@@ -390,7 +390,10 @@ export async function sandboxContract(driver: DriverName, variant?: ContractVari
       const script = `ls /code; until [ -e /code/hello.txt ]; do sleep 0.01; done; cat /code/hello.txt; /code/program
       touch /code/x 2>/dev/null || echo read-only; ls /opt; umount /code 2>/dev/null; ls /code
       grep -c -E " /code (ro|rw),nosuid,nodev" /proc/self/mountinfo`;
-      const { sandbox, output } = await at().start(['sh', '-c', script], { lateTargets: ['/code', '/opt'] });
+      const { sandbox, output, seen } = await at().start(['sh', '-c', script], {
+        lateTargets: ['/code', '/opt'],
+      });
+      await waitFor('its look at the empty directory', () => seen('stdout') === 'lib\n');
       await sandbox.specialize({ ...lateLimits, mounts: [{ source, target: '/code' }] });
       assert.equal((await sandbox.exited).code, 0);
       assert.equal(await output('stdout'), 'lib\nlate\nruns\nread-only\nlib\nhello.txt\nlib\nprogram\n2\n');
