@@ -398,7 +398,7 @@ export async function sandboxContract(driver: DriverName, variant?: ContractVari
       assert.equal((await sandbox.exited).code, 0);
       assert.equal(await output('stdout'), 'lib\nlate\nruns\nread-only\nlib\nhello.txt\nlib\nprogram\n2\n');
       assert.ok(!readFileSync('/proc/self/mountinfo', 'utf8').includes('/launcher/late'));
-      const left = readdirSync(join(runDirectory, 'launcher', 'late'), { recursive: true });
+      const left = readdirSync(join(runDirectory, 'launcher', 'late'), { recursive: true, encoding: 'utf8' });
       assert.deepEqual(new Set(left), new Set(['shared', 'staging']));
       rmSync(source, { recursive: true });
     },
