@@ -1,9 +1,13 @@
 import { Client, type ClientConfig } from 'pg';
+import { atMost } from '../pause.ts';
 import { TEXT_SETTINGS } from './postgres-types.ts';
 
 const CONNECT_MS_MAX = 15_000;
-/** Nobody but a slow disk or a lock keeps one of our statements so long; creating a slot is without this bound. */
-export const STATEMENT_MS_MAX = 60_000;
+/** Nobody but a slow disk or a lock keeps one of our statements so long. */
+const STATEMENT_MS_MAX = 60_000;
+
+/** A server that does not answer any more does not say goodbye either; its connection ends by its own time limits. */
+export const GOODBYE_MS_MAX = 2_000;
 
 /** How the server is told to wait for us, whatever its own setting: far longer than the pause between our reports. */
 const SERVER_WAITS = '-c wal_sender_timeout=60s';
@@ -26,7 +30,7 @@ export function postgresConfig(url: string): ClientConfig {
   return {
     connectionString: address,
     connectionTimeoutMillis: CONNECT_MS_MAX,
-    query_timeout: 0,
+    query_timeout: STATEMENT_MS_MAX,
     keepAlive: true,
     application_name: 'thaw',
     options,
@@ -55,15 +59,18 @@ export async function withPostgres<T>(
   const client = new Client(postgresConfig(url));
   // A connection that breaks between two statements says so here; the next statement fails by it.
   client.on('error', () => undefined);
-  const end = (): void => void client.end().catch(() => undefined);
-  signal.addEventListener('abort', end, { once: true });
+  // A client that is ended while it connects never says how the connecting went, so nobody waits for that.
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(new Error('the trigger was detached'));
+  signal.addEventListener('abort', abort, { once: true });
+  const working = signal.aborted ? aborted.promise : client.connect().then(() => work(client));
+  if (signal.aborted) abort();
   try {
-    signal.throwIfAborted();
-    await client.connect();
-    return await work(client);
+    return await Promise.race([working, aborted.promise]);
   } finally {
-    signal.removeEventListener('abort', end);
-    await client.end().catch(() => undefined);
+    working.catch(() => undefined);
+    signal.removeEventListener('abort', abort);
+    await atMost(GOODBYE_MS_MAX, client.end());
   }
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createServer, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { DatabaseTriggerConfig } from '@thaw/protocol/fc/triggers/database.ts';
@@ -109,7 +110,7 @@ test(
     ALTER TABLE whole REPLICA IDENTITY FULL;
     CREATE TABLE other (id int PRIMARY KEY)`);
     const target = new RecordingTarget();
-    await follow(t, server.url, target, { tables: ['shop.Orders', 'whole'] });
+    await follow(t, server.url, target, { tables: ['shop.Orders', 'whole', 'public.whole'] });
     const long = 'x'.repeat(10_000);
     await client.query(
       `INSERT INTO shop."Orders" VALUES (1, 1.50, 9007199254740993, '2026-01-02 03:04:05.678901+02', '{"n": 1.10}',
@@ -336,6 +337,58 @@ test('what a person has to put right is told in words that help', { skip }, asyn
   await server.start(['wal_level=replica']);
   assert.match((await problemOf(t, server.url)).message, /set wal_level = logical/u);
 });
+
+test('detached at any moment, nothing of it goes on', { skip }, async (t) => {
+  const server = await startServer(t);
+  const client = await connect(t, server.url);
+  await client.query('CREATE TABLE t (id int PRIMARY KEY)');
+  const target = new RecordingTarget();
+  for (let round = 0; round < 40; round += 1) {
+    const attached = source.attach(trigger(server.url), target);
+    const reached = round % 4;
+    // Connecting, with the slot made, with the stream about to begin, with the stream.
+    if (reached > 0) await waitFor('the slot', () => hasPosition(target.state.get()), WAIT_MS_MAX);
+    for (let turn = 0; turn < (reached === 2 ? round : 0); turn += 1) await new Promise(setImmediate);
+    if (reached === 3) await waitFor('the stream', () => isStreaming(client), WAIT_MS_MAX);
+    await attached.detach();
+  }
+  const connections = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'thaw'";
+  await waitFor(
+    'every connection to end',
+    async () => (await client.query(connections)).rows.length === 0,
+    WAIT_MS_MAX,
+  );
+  await follow(t, server.url, target);
+  await client.query('INSERT INTO t VALUES (1)');
+  await waitFor('the change', () => target.changes.length === 1, WAIT_MS_MAX);
+});
+
+test('a server that never answers keeps no trigger attached', async (t) => {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    socket.pause();
+    socket.on('error', () => undefined);
+    sockets.add(socket);
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  afterTest(t, () => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const address = server.address();
+  assert.ok(address !== null && typeof address === 'object');
+  const target = new RecordingTarget();
+  const attached = source.attach(trigger(`postgres://thaw@127.0.0.1:${address.port}/postgres`), target);
+  await waitFor('a connection', () => sockets.size > 0);
+  await attached.detach();
+});
+
+async function isStreaming(client: Client): Promise<boolean> {
+  const { rows } = await client.query<{ active: boolean }>('SELECT active FROM pg_replication_slots');
+  return rows[0]?.active === true;
+}
 
 test('a trigger that is removed leaves neither slot nor publication', { skip }, async (t) => {
   const server = await startServer(t);

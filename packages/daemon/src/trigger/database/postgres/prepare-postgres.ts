@@ -6,6 +6,8 @@ import { PostgresTypes, TYPES_QUERY } from './postgres-types.ts';
 import { identifier, parseTableName, tableSql, type TableName } from '../table-name.ts';
 
 const DEFAULT_SCHEMA = 'public';
+/** Making a slot waits for every transaction that is open; after so long it is tried anew. */
+const SLOT_MS_MAX = 3_600_000;
 
 /** What a stream of changes begins with. */
 export interface PreparedPostgres {
@@ -130,7 +132,7 @@ async function publish(
   tables: readonly TableName[],
   operations: readonly string[],
 ): Promise<void> {
-  const list = tables.map((table) => tableSql(table)).toSorted();
+  const list = [...new Set(tables.map((table) => tableSql(table)))].toSorted();
   const settings = `publish = '${operations.toSorted().join(', ')}', publish_via_partition_root = true`;
   const [existing] = (
     await client.query<{ operations: string; tables: readonly string[] }>(
@@ -197,7 +199,7 @@ async function slotPosition(client: Client, name: string, place: string, isFirst
   if (slot === undefined) {
     if (!isFirst) throw slotLost(place, `replication slot ${name} is gone`);
     const create = `SELECT lsn::text AS value FROM pg_create_logical_replication_slot('${name}', 'pgoutput')`;
-    return valueOf(client, create);
+    return valueOf(client, create, SLOT_MS_MAX);
   }
   if (slot.database !== slot.current || slot.plugin !== 'pgoutput') {
     throw new ThawError(
@@ -220,7 +222,8 @@ export async function cleanPostgres(client: Client, name: string): Promise<void>
   await client.query(`DROP PUBLICATION IF EXISTS ${identifier(name)}`);
 }
 
-async function valueOf(client: Client, sql: string): Promise<string> {
-  const result = await client.query<string[]>({ text: sql, rowMode: 'array' });
+async function valueOf(client: Client, text: string, waitMsMax?: number): Promise<string> {
+  const bound = waitMsMax === undefined ? {} : { query_timeout: waitMsMax };
+  const result = await client.query<string[]>({ text, rowMode: 'array', ...bound });
   return String(result.rows[0]?.[0]);
 }

@@ -1,6 +1,8 @@
+import type { Client } from 'pg';
 import { LogicalReplicationService, PgoutputPlugin, type Pgoutput } from 'pg-logical-replication';
+import { atMost } from '../pause.ts';
 import { formatLsn, parseLsn } from './lsn.ts';
-import { replicationConfig } from './postgres-address.ts';
+import { GOODBYE_MS_MAX, replicationConfig } from './postgres-address.ts';
 import type { PostgresTypes } from './postgres-types.ts';
 
 /** How often the server is told that we are there, also while the stream is held up. It waits for 60 s. */
@@ -73,6 +75,8 @@ export class ReplicationStream {
       if (mustAnswer) this.#tell(false);
     });
     const reading = service.subscribe(this.#plugin, this.#options.name, formatLsn(this.#options.from));
+    // Once it was closed nobody waits for how the connection ends.
+    reading.catch(() => undefined);
     await Promise.race([reading, this.#ended.promise]);
   }
 
@@ -85,7 +89,10 @@ export class ReplicationStream {
 
   async close(): Promise<void> {
     clearInterval(this.#status);
-    await this.#service.destroy().catch(() => undefined);
+    // The library forgets a connection that is being made when it is stopped, and then never says how that ended.
+    this.#fail(new Error('the stream was closed'));
+    this.#plugin.isClosed = true;
+    await atMost(GOODBYE_MS_MAX, this.#service.destroy());
   }
 
   #fail(error: unknown): void {
@@ -119,6 +126,7 @@ class JsonPlugin extends PgoutputPlugin {
   readonly #types: PostgresTypes;
   readonly #onUnreadable: (error: unknown) => void;
   received = 0;
+  isClosed = false;
 
   constructor(publication: string, types: PostgresTypes, onUnreadable: (error: unknown) => void) {
     super({ protoVersion: 1, publicationNames: [publication] });
@@ -128,6 +136,13 @@ class JsonPlugin extends PgoutputPlugin {
 
   override get name(): string {
     return 'pgoutput';
+  }
+
+  /** The connection stands. */
+  override async start(client: Client, slotName: string, lastLsn: string): Promise<unknown> {
+    if (!this.isClosed) return super.start(client, slotName, lastLsn);
+    await client.end();
+    throw new Error('the stream was closed');
   }
 
   /** Never throws: what is thrown here is thrown into the socket's events. */

@@ -27,10 +27,17 @@ export function installCapture(database: DatabaseSync, capture: Capture, newEpoc
   const wrong: string[] = [];
   const wanted = new Map<string, string>();
   const names = tableNames(database);
+  const followed = new Set<Table>();
   for (const [index, text] of capture.tables.entries()) {
     const table = findTable(names, text);
-    if (typeof table === 'string') wrong.push(table);
-    else for (const [name, sql] of captureTriggers(database, table, capture, index)) wanted.set(name, sql);
+    if (typeof table === 'string') {
+      wrong.push(table);
+      continue;
+    }
+    // Named twice, it is told once.
+    if (followed.has(table)) continue;
+    followed.add(table);
+    for (const [name, sql] of captureTriggers(database, table, capture, index)) wanted.set(name, sql);
   }
   const existing = existingTriggers(database, capture.name);
   const isSame =

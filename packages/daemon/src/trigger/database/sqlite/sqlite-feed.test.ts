@@ -142,7 +142,7 @@ test('keys: several columns, none, and tables without rowid; columns by the hund
      CREATE TABLE none (rowid TEXT, n INTEGER);
      CREATE TABLE wide (${many.join(', ')})`,
   );
-  await attach({ tables: ['TWO', 'none', 'main.wide'] });
+  await attach({ tables: ['TWO', 'none', 'main.wide', 'two'] });
   database.exec(`INSERT INTO two VALUES ('x', 1, 0); INSERT INTO none VALUES ('taken', 3);
                  INSERT INTO wide VALUES (${many.map((_, index) => index).join(', ')})`);
   await waitFor('three changes', () => target.changes.length === 3);
