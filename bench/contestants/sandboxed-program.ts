@@ -45,9 +45,11 @@ export function plainBubblewrap(): Sandbox | string {
       return Promise.resolve([
         bwrap,
         ...host,
+        // The interpreter may be of a clone below it.
+        ...['--tmpfs', '/tmp'],
         ...['--ro-bind-try', interpreter.root, interpreter.root],
         ...['--ro-bind', codeDirectory, '/code', '--bind', socketDirectory, '/run/bench'],
-        ...['--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp', '--unshare-all', '--die-with-parent'],
+        ...['--proc', '/proc', '--dev', '/dev', '--unshare-all', '--die-with-parent'],
         ...['--chdir', '/code', interpreter.path, ...args],
       ]);
     },
