@@ -18,6 +18,8 @@ import { CodeStore } from './code/code-store.ts';
 import { FcControlDoor } from './doors/fc/fc-control-door.ts';
 import { createFcDoor, type FcDoor } from './doors/fc/fc-door.ts';
 import { FcInvokeDoor } from './doors/fc/fc-invoke.ts';
+import { ReplayDoor } from './doors/fc/replay-door.ts';
+import { DeadLettersResource } from './doors/thaw/dead-letters-resource.ts';
 import { EventBusesResource } from './doors/thaw/event-buses-resource.ts';
 import { ImagesResource } from './doors/thaw/images-resource.ts';
 import { ImageCacheResource } from './doors/thaw/image-cache-resource.ts';
@@ -32,6 +34,7 @@ import type { Door } from './gateway/door.ts';
 import { FunctionAccess } from './gateway/function-access.ts';
 import { FunctionEndpoint } from './gateway/function-endpoint.ts';
 import { HttpTriggerDoor } from './gateway/http-trigger-door.ts';
+import { IdempotentCalls } from './gateway/idempotent-calls.ts';
 import { Listener } from './gateway/listener.ts';
 import { singleAccessKey } from './gateway/signature/access-keys.ts';
 import { RequestVerifier } from './gateway/signature/request-verifier.ts';
@@ -48,8 +51,10 @@ import { PreparedCode } from './instance/prepared/prepared-code.ts';
 import { Shims } from './instance/shims.ts';
 import { StemPool } from './instance/stem/stem-pool.ts';
 import { AsyncInvocations } from './invocation/async/async-invocations.ts';
+import { InputRecorder } from './invocation/input-recorder.ts';
 import { InvocationRecorder } from './invocation/invocation-recorder.ts';
-import type { Invocation } from './invocation/invocation.ts';
+import type { Invocation, InvocationDeps } from './invocation/invocation.ts';
+import { Replays } from './invocation/replays.ts';
 import { grantsNothing } from './model/function-grant.ts';
 import { openSandboxes } from './sandbox/sandboxes.ts';
 import {
@@ -69,6 +74,7 @@ import { SqliteRecords } from './store/sqlite/sqlite-records.ts';
 import { SqliteObjects } from './store/sqlite/objects/sqlite-objects.ts';
 import { SqliteUsage } from './store/sqlite/sqlite-usage.ts';
 import { ThreadedInvocations } from './store/sqlite/threaded-invocations.ts';
+import { ThreadedKeptCalls } from './store/sqlite/threaded-kept-calls.ts';
 import { UsageRecorder } from './store/usage-recorder.ts';
 import type { LogLine } from './telemetry/log-store/log-line.ts';
 import { LogStore } from './telemetry/log-store/log-store.ts';
@@ -175,6 +181,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const queue = open.adopt(
     await SqliteQueue.open(data.path, clock.now(), {
       onLost: (error) => log('error', 'asynchronous invocations are refused until the next start', error),
+  const calls = open.adopt(new ThreadedKeptCalls(data.path, clock), (opened) => opened.close());
+  const inputs = new InputRecorder({ calls, clock, report: log });
+
     }),
     (opened) => opened.close(),
   );
@@ -421,6 +430,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       logs.removeFunction(functionName).catch((error: unknown) => {
         log('error', `the log of function '${functionName}' could not be removed`, error);
       });
+      calls.forget(functionName);
     }),
   );
 
@@ -433,11 +443,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     waiting: () => scheduler.waiting(),
     provisioned: () => provisioning.statuses(),
   });
-  const invocation = {
+  const invocation: InvocationDeps = {
     clock,
     scheduler,
     accountId: PLACE.accountId,
     onFinished: (finished: Invocation, error: ThawError | undefined): void => {
+    recordInput: (request) => inputs.record(request),
       recorder.add(finished, error);
       metrics.onFinished(summaryOf(finished, error));
       // A line for each warm success would push out what functions say; those are in the records.
@@ -479,7 +490,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     }),
     (opened) => opened.close(),
   );
-  const triggers = new HttpTriggerDoor({ invocation, routes, verifier, submitter: asyncInvocations });
+  const idempotent = new IdempotentCalls({ calls, clock, report: log });
+  const submitter = asyncInvocations;
+  const triggers = new HttpTriggerDoor({ invocation, routes, verifier, submitter, idempotent });
+  const replays = new Replays({ calls, history: recorder, tasks: asyncInvocations, clock });
   const s3Door = new S3Door({
     objects,
     keys: {
@@ -534,18 +548,20 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const listener = new Listener({
     clock,
     doors: [
-      new FcInvokeDoor({ invocation, routes, verifier, submitter: asyncInvocations }),
+      new FcInvokeDoor({ invocation, routes, verifier, submitter, idempotent }),
       triggers,
       new FcControlDoor(fcDoor),
       s3Door,
       new ThawDoor({
         verifier,
         keys,
+      new ReplayDoor({ invocation, routes, verifier, submitter, replays }),
         resources: [
           new TasksResource(asyncInvocations),
           new TriggersResource({ triggers: catalog.triggers, engine: eventSources.engine }),
           ...messageResources,
           new ImagesResource({ images, versions: () => catalog.images() }),
+          new DeadLettersResource(asyncInvocations),
           new ImageCacheResource(mounter),
         ],
         invocations: recorder,

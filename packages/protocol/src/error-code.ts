@@ -63,6 +63,7 @@ export const ERROR_TRAITS = {
   UPLOAD_NOT_FOUND: caller(404),
   CONFIG_NOT_FOUND: caller(404),
   INVOCATION_NOT_FOUND: caller(404),
+  INPUT_NOT_RECORDED: caller(404),
   TASK_NOT_FOUND: caller(404),
   FUNCTION_EXISTS: caller(409),
   ALIAS_EXISTS: caller(409),
@@ -75,6 +76,9 @@ export const ERROR_TRAITS = {
   FUNCTION_DISABLED: caller(403),
   CLIENT_CLOSED: caller(499),
   TASK_STOPPED: caller(409),
+  IDEMPOTENCY_KEY_IN_USE: caller(409, true),
+  IDEMPOTENCY_KEY_REUSED: caller(422),
+  IDEMPOTENCY_ANSWER_NOT_KEPT: caller(409),
 
   // What a trigger follows must be put right by whoever runs it.
   SOURCE_REFUSED: caller(400),

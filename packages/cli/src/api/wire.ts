@@ -85,6 +85,7 @@ export interface InvocationAnswer {
   readonly memoryMb?: number;
   readonly memoryPeakMb?: number;
   readonly statusCode?: number;
+  readonly replayOf?: string;
 }
 
 export interface LogLine {

@@ -45,6 +45,7 @@ test('a function is routable when create returns, with defaults and FC variables
     hot: undefined,
     hooks: { preFreeze: undefined, preStop: undefined, postThaw: undefined },
     freezeAfterMs: 100,
+    recordsInputs: false,
     instancesMax: undefined,
     idleMsMax: undefined,
     sessionAffinity: undefined,

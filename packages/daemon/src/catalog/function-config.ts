@@ -27,6 +27,9 @@ import { runtimeFamily } from './runtime-family.ts';
 const DISK_MB_DEFAULT = 512;
 /** The user's variable that says after how many idle milliseconds an instance freezes, or `never`. */
 export const FREEZE_AFTER_VARIABLE = 'THAW_FREEZE_AFTER_MS';
+/** The user's variable that says whether the inputs of invocations are kept, `on` or `off`. */
+export const RECORD_INPUTS_VARIABLE = 'THAW_RECORD_INPUTS';
+const RECORD_INPUTS = ['on', 'off'];
 const HANDLER_TYPES = ['auto', 'event', 'http'];
 /** FC: one core needs 1 GB at least and 4 GB at most. */
 const MEMORY_MB_PER_CORE_MIN = 1024;
@@ -167,6 +170,14 @@ function requireConsistent(config: FunctionConfig): void {
       'INVALID_ARGUMENT',
       `environmentVariables.THAW_HANDLER_TYPE must be one of ${HANDLER_TYPES.join(', ')}`,
       { details: { field: 'environmentVariables.THAW_HANDLER_TYPE' } },
+    );
+  }
+  const recordInputs = config.environmentVariables[RECORD_INPUTS_VARIABLE];
+  if (recordInputs !== undefined && !RECORD_INPUTS.includes(recordInputs)) {
+    throw new ThawError(
+      'INVALID_ARGUMENT',
+      `environmentVariables.${RECORD_INPUTS_VARIABLE} must be one of ${RECORD_INPUTS.join(', ')}`,
+      { details: { field: `environmentVariables.${RECORD_INPUTS_VARIABLE}` } },
     );
   }
   parseBuckets(config.environmentVariables[BUCKETS_VARIABLE] ?? '');

@@ -2,7 +2,7 @@ import type { FunctionConfig, FunctionVersion, HotFunctionConfig } from '../mode
 import type { RunnableVersion, RuntimeFamily, ServerConfig } from '../model/runnable.ts';
 import type { AccountPlace } from './arn.ts';
 import { CONTAINER_RUNTIME, containerCommand, containerOf } from './container-image.ts';
-import { FREEZE_AFTER_VARIABLE } from './function-config.ts';
+import { FREEZE_AFTER_VARIABLE, RECORD_INPUTS_VARIABLE } from './function-config.ts';
 import { idleMsMaxOf, sessionAffinityOf } from './keeping.ts';
 import { runtimeFamily } from './runtime-family.ts';
 
@@ -39,6 +39,7 @@ export function runnableVersion(
       postThaw: config.instanceLifecycleConfig.postThaw,
     },
     freezeAfterMs: freezeAfterMs(config),
+    recordsInputs: config.environmentVariables[RECORD_INPUTS_VARIABLE] === 'on',
     instancesMax: hot?.maxConcurrency,
     idleMsMax: hot === undefined ? idleMsMaxOf(config) : hot.idleTimeout * 1000,
     sessionAffinity: sessionAffinityOf(config),

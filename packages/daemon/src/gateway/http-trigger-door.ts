@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
+import { LIMITS } from '@thaw/protocol/limits.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { AsyncSubmitter } from '../invocation/async/async-request.ts';
+import { collectBody } from '../invocation/collect-body.ts';
 import { Invocation, type InvocationDeps } from '../invocation/invocation.ts';
 import type { HttpTrigger } from '../model/trigger.ts';
 import type { ResponseHead } from '../transport/transport.ts';
@@ -11,6 +13,13 @@ import { corsHeaders, isPreflight, preflightHeaders } from './cors.ts';
 import type { Arrival, Door } from './door.ts';
 import { endAnswer } from './end-answer.ts';
 import { errorTypeHeader, functionErrorBody } from './function-error.ts';
+import {
+  idempotencyKeyOf,
+  requireNoIdempotencyKey,
+  sendKept,
+  type IdempotentCalls,
+} from './idempotent-calls.ts';
+import { IdempotentResponse } from './idempotent-response.ts';
 import { InvocationResponse, type AnswerForm } from './invocation-response.ts';
 import type { FunctionHosts } from './listener.ts';
 import { plainHeaders } from './plain-headers.ts';
@@ -28,6 +37,7 @@ export interface HttpTriggerDeps {
   readonly routes: RoutingTable;
   readonly verifier: RequestVerifier;
   readonly submitter: AsyncSubmitter;
+  readonly idempotent: IdempotentCalls;
 }
 
 /**
@@ -98,14 +108,15 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
         response.end();
         return;
       }
-      this.#authorize(trigger, method, request, arrival);
+      const caller = this.#authorize(trigger, method, request, arrival);
       const rest = arrival.path.slice(base.length);
       const url = `${rest === '' ? '/' : rest}${arrival.query === '' ? '' : `?${arrival.query}`}`;
       if (isAsync(request, socket)) {
+        requireNoIdempotencyKey(request, 'an asynchronous one runs once by its x-fc-async-task-id');
         this.#submit(trigger, url, base, request, response, arrival, form);
         return;
       }
-      this.#invoke(trigger, url, base, request, response, arrival, form, socket);
+      this.#invoke(trigger, caller, url, base, request, response, arrival, form, socket);
     } catch (error) {
       refuse(request, response, form, ThawError.from(error, 'serving an HTTP trigger'), arrival.requestId);
     }
@@ -147,7 +158,8 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
       );
   }
 
-  #authorize(trigger: HttpTrigger, method: string, request: IncomingMessage, arrival: Arrival): void {
+  /** Who calls: an access key, or nobody known. */
+  #authorize(trigger: HttpTrigger, method: string, request: IncomingMessage, arrival: Arrival): string {
     const { http, functionName } = trigger;
     if (http.disableURLInternet) {
       throw new ThawError(
@@ -163,13 +175,14 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
         { details: { allowed } },
       );
     }
-    if (http.authType === 'anonymous') return;
+    if (http.authType === 'anonymous') return '';
     const { path, query } = arrival;
-    this.#deps.verifier.verifyTrigger({ method, path, query, headers: plainHeaders(request) });
+    return this.#deps.verifier.verifyTrigger({ method, path, query, headers: plainHeaders(request) });
   }
 
   #invoke(
     trigger: HttpTrigger,
+    caller: string,
     url: string,
     base: string,
     request: IncomingMessage,
@@ -188,7 +201,14 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
       const message = `function '${trigger.functionName}' of runtime ${runnable.runtime} cannot switch to ${upgrade}: only a web server of its own can (runtime custom)`;
       throw new ThawError('INVALID_ARGUMENT', message);
     }
-    const serve = (body: Buffer | Readable): void => {
+    const key = idempotencyKeyOf(request);
+    if (key !== undefined && socket !== undefined) {
+      throw new ThawError('INVALID_ARGUMENT', 'a connection that is to be upgraded takes no Idempotency-Key');
+    }
+    const serve = (
+      body: Buffer | Readable,
+      answer: InvocationResponse | UpgradeResponse | IdempotentResponse,
+    ): void => {
       const invocation = new Invocation(
         this.#deps.invocation,
         {
@@ -215,16 +235,42 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
       );
       answer.follow(invocation);
     };
+    if (key !== undefined) {
+      const begin = (body: Buffer): void => {
+        const { idempotent } = this.#deps;
+        const { functionName, triggerName } = trigger;
+        const scope = `http ${triggerName} ${caller}`;
+        const method = request.method ?? 'GET';
+        const begun = idempotent.begin({ functionName, caller: scope, key, method, url, body });
+        if ('scope' in begun) sendKept(response, begun);
+        else serve(body, new IdempotentResponse(response, form, begun));
+      };
+      collectBody(request, LIMITS.syncPayloadBytesMax, (tooLarge, body) => {
+        try {
+          if (tooLarge !== undefined) throw tooLarge;
+          begin(body);
+        } catch (error) {
+          refuse(
+            request,
+            response,
+            form,
+            ThawError.from(error, 'serving an HTTP trigger'),
+            arrival.requestId,
+          );
+        }
+      });
+      return;
+    }
     const answer =
       socket === undefined
         ? new InvocationResponse(response, form)
         : new UpgradeResponse(socket, response, form);
     const length = request.headers['content-length'];
     const isBodyless = length === undefined && request.headers['transfer-encoding'] === undefined;
-    if (socket !== undefined) serve(socket);
-    else if (isBodyless || length === '0') serve(EMPTY);
-    else if (length === undefined || Number(length) > BUFFERED_BODY_BYTES_MAX) serve(request);
-    else readWhole(request, Number(length), serve);
+    if (socket !== undefined) serve(socket, answer);
+    else if (isBodyless || length === '0') serve(EMPTY, answer);
+    else if (length === undefined || Number(length) > BUFFERED_BODY_BYTES_MAX) serve(request, answer);
+    else readWhole(request, Number(length), (body) => serve(body, answer));
   }
 }
 

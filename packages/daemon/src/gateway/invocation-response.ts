@@ -35,11 +35,11 @@ export class InvocationResponse implements InvocationResponder {
   }
 
   /** Ties the two together: a caller that goes away cancels, one that reads slowly pauses the function. */
-  follow(invocation: Invocation): void {
+  follow(invocation: Invocation, onGone = (): void => invocation.cancel()): void {
     this.#invocation = invocation;
     this.#response.on('drain', () => invocation.resume());
     this.#response.on('close', () => {
-      if (!this.#response.writableFinished) invocation.cancel();
+      if (!this.#response.writableFinished) onGone();
     });
     invocation.start();
   }

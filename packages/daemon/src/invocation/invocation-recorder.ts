@@ -88,7 +88,7 @@ export class InvocationRecorder {
 }
 
 function recordOf(invocation: Invocation, error: ThawError | undefined): InvocationRecord {
-  const { requestId, runnable, qualifier, trigger } = invocation.request;
+  const { requestId, runnable, qualifier, trigger, replayOf } = invocation.request;
   const memoryBytes = invocation.memoryBytesPeak;
   return {
     requestId,
@@ -108,5 +108,6 @@ function recordOf(invocation: Invocation, error: ThawError | undefined): Invocat
     ...(error?.functionError === undefined ? {} : { errorType: error.functionError.errorType }),
     ...(memoryBytes === undefined ? {} : { memoryPeakMb: Math.round(memoryBytes / 1024 / 1024) }),
     ...(invocation.statusCode === undefined ? {} : { statusCode: invocation.statusCode }),
+    ...(replayOf === undefined ? {} : { replayOf }),
   };
 }

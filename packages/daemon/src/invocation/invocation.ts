@@ -42,6 +42,10 @@ export interface InvocationRequest {
   /** Where the function keeps the requests of a session on one instance. */
   readonly sessionId?: string | undefined;
   readonly wantsLogTail: boolean;
+  /** Of an asynchronous invocation: its task, which has the input. */
+  readonly taskId?: string;
+  /** Request id of the invocation that is run again. */
+  readonly replayOf?: string;
 }
 
 /** Who gets the answer. Ends with exactly one of `onEnd` or `onFailure`; after a head `onFailure` means a broken answer. */
@@ -61,6 +65,8 @@ export interface InvocationDeps {
   readonly accountId: string;
   /** Called once, when the answer is complete or has failed. */
   readonly onFinished: (invocation: Invocation, error: ThawError | undefined) => void;
+  /** Keeps what a function wants kept, and gives what to run with in the place of the payload. */
+  readonly recordInput?: (request: InvocationRequest) => Payload;
 }
 
 /**
@@ -88,7 +94,9 @@ export class Invocation implements Waiter, CallSink {
   constructor(deps: InvocationDeps, request: InvocationRequest, responder: InvocationResponder) {
     this.#deps = deps;
     this.request = request;
-    this.#payload = request.payload;
+    const { recordInput } = deps;
+    const isRecorded = request.runnable.recordsInputs && recordInput !== undefined;
+    this.#payload = isRecorded ? recordInput(request) : request.payload;
     this.startedAtMs = deps.clock.now();
     this.#responder = responder;
     this.#logTail = request.wantsLogTail ? new LogTail(request.requestId) : undefined;

@@ -66,6 +66,8 @@ export interface RunnableVersion {
   };
   /** Idle for so long, an instance is frozen; undefined: never. */
   readonly freezeAfterMs: number | undefined;
+  /** Whether inputs are kept, so that an invocation can be run again. */
+  readonly recordsInputs: boolean;
   /** Of the function at most so many instances; undefined: the platform's limit for functions. */
   readonly instancesMax: number | undefined;
   /** Not used for so long, an instance is stopped; undefined: the platform's default. */

@@ -148,6 +148,7 @@ export function simulatedFunction(
     internetAccess: true,
     codeDirectory: '/code',
     layerDirectory: undefined,
+    recordsInputs: false,
     codeChecksum: '0',
     logProject: '',
     logStore: '',

@@ -21,6 +21,8 @@ export interface InvocationRecord {
   readonly memoryMb: number;
   readonly memoryPeakMb?: number;
   readonly statusCode?: number;
+  /** Request id of the invocation that this one ran again. */
+  readonly replayOf?: string;
 }
 
 export interface InvocationQuery {

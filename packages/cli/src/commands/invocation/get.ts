@@ -33,6 +33,7 @@ function describeInvocation(output: Output, invocation: InvocationAnswer): strin
     ['instance', invocation.instanceId],
     ['kind', invocation.kind],
     ['trigger', invocation.trigger],
+    ['replay of', invocation.replayOf],
     ['started', formatTime(invocation.startedAt)],
     ['status', statusCode === undefined ? invocation.status : `${invocation.status ?? ''} (${statusCode})`],
     ['error', [invocation.errorCode, invocation.errorType].filter(Boolean).join(', ')],

@@ -3,17 +3,23 @@ import { LIMITS } from '@thaw/protocol/limits.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Arrival, Door } from '../../gateway/door.ts';
 import { sendAccepted } from '../../gateway/accepted-answer.ts';
-import { errorTypeHeader, functionErrorBody } from '../../gateway/function-error.ts';
-import { InvocationResponse, type AnswerForm } from '../../gateway/invocation-response.ts';
+import {
+  type IdempotentCalls,
+  idempotencyKeyOf,
+  requireNoIdempotencyKey,
+  sendKept,
+} from '../../gateway/idempotent-calls.ts';
+import { IdempotentResponse } from '../../gateway/idempotent-response.ts';
+import { InvocationResponse } from '../../gateway/invocation-response.ts';
 import { plainHeaders } from '../../gateway/plain-headers.ts';
 import { sessionOf } from '../../gateway/session.ts';
 import type { RoutingTable } from '../../catalog/routing-table.ts';
 import type { RequestVerifier, VerifiedHead } from '../../gateway/signature/request-verifier.ts';
 import type { AsyncSubmitter, SubmittedTask } from '../../invocation/async/async-request.ts';
 import { collectBody } from '../../invocation/collect-body.ts';
-import { Invocation, type InvocationDeps } from '../../invocation/invocation.ts';
+import { Invocation, type InvocationDeps, type InvocationRequest } from '../../invocation/invocation.ts';
 import type { RunnableVersion } from '../../model/runnable.ts';
-import type { ResponseHead } from '../../transport/transport.ts';
+import { fcAnswerForm } from './fc-answer-form.ts';
 import { sendControlResponse } from './fc-control-door.ts';
 import { fcErrorResponse } from './fc-error.ts';
 
@@ -25,6 +31,7 @@ export interface FcInvokeDeps {
   readonly routes: RoutingTable;
   readonly verifier: RequestVerifier;
   readonly submitter: AsyncSubmitter;
+  readonly idempotent: IdempotentCalls;
 }
 
 /**
@@ -63,6 +70,7 @@ export class FcInvokeDoor implements Door {
       arrival.query === '' ? undefined : (new URLSearchParams(arrival.query).get('qualifier') ?? undefined);
     const type = request.headers['x-fc-invocation-type'] ?? 'Sync';
     if (type === 'Async') {
+      requireNoIdempotencyKey(request, 'an asynchronous one runs once by its x-fc-async-task-id');
       this.#submit(request, response, arrival, head, functionName, qualifier);
       return;
     }
@@ -84,6 +92,7 @@ export class FcInvokeDoor implements Door {
     }
     const runnable = this.#deps.routes.resolve(functionName, qualifier, Math.random());
     const sessionId = sessionNamedBy(request, runnable);
+    const key = idempotencyKeyOf(request);
     collectBody(request, LIMITS.syncPayloadBytesMax, (error, body) => {
       if (error !== undefined) {
         refuse(request, response, arrival.requestId, error);
@@ -91,14 +100,7 @@ export class FcInvokeDoor implements Door {
       }
       try {
         this.#deps.verifier.requireBody(head, body);
-      } catch (mismatch) {
-        refuse(request, response, arrival.requestId, ThawError.from(mismatch, 'checking a payload'));
-        return;
-      }
-      const answer = new InvocationResponse(response, fcAnswerForm);
-      const invocation = new Invocation(
-        this.#deps.invocation,
-        {
+        const asked = {
           requestId: arrival.requestId,
           runnable,
           qualifier: qualifier ?? runnable.versionId,
@@ -107,11 +109,25 @@ export class FcInvokeDoor implements Door {
           acceptedMs: arrival.acceptedMs,
           sessionId,
           wantsLogTail: logType === 'Tail',
-        },
-        answer,
-      );
-      answer.follow(invocation);
+        } as const;
+        if (key === undefined) {
+          this.#run(asked, new InvocationResponse(response, fcAnswerForm));
+          return;
+        }
+        const { path, query } = arrival;
+        const url = `${path}?${query}`;
+        const caller = `api ${head.accessKeyId}`;
+        const begun = this.#deps.idempotent.begin({ functionName, caller, key, method: 'POST', url, body });
+        if ('scope' in begun) sendKept(response, begun);
+        else this.#run(asked, new IdempotentResponse(response, fcAnswerForm, begun));
+      } catch (mismatch) {
+        refuse(request, response, arrival.requestId, ThawError.from(mismatch, 'checking a payload'));
+      }
     });
+  }
+
+  #run(asked: InvocationRequest, answer: InvocationResponse | IdempotentResponse): void {
+    answer.follow(new Invocation(this.#deps.invocation, asked, answer));
   }
 
   /** Accepted, and told so, when it is on disk. A body of unknown or large size goes to the disk as it comes. */
@@ -199,50 +215,4 @@ function decode(name: string): string {
   } catch {
     return name;
   }
-}
-
-/** FC's headers around the function's bytes (FC 3.0, InvokeFunction). */
-const fcAnswerForm: AnswerForm = {
-  /** The function was invoked, whatever its HTTP handler thinks of the request: clients take all else for FC's own errors. */
-  status: () => 200,
-
-  headers(head: ResponseHead, invocation: Invocation): string[] {
-    const headers = invocationHeaders(invocation);
-    // An HTTP handler may say what its bytes are; an event handler's are just bytes.
-    if (head.rawHeaders.length === 0) headers.push('Content-Type', 'application/octet-stream');
-    if (head.status !== 200) headers.push('x-fc-http-status', String(head.status));
-    return headers;
-  },
-
-  failure(error: ThawError, invocation: Invocation): { status: number; headers: string[]; body: Buffer } {
-    if (error.fault !== 'function') {
-      const { status, headers, body } = fcErrorResponse(error, invocation.request.requestId);
-      return { status, headers: Object.entries(headers).flat(), body: Buffer.from(String(body)) };
-    }
-    const headers = invocationHeaders(invocation);
-    headers.push('Content-Type', 'application/json', 'x-fc-error-type', errorTypeHeader(error));
-    return { status: 200, headers, body: functionErrorBody(error) };
-  },
-};
-
-function invocationHeaders(invocation: Invocation): string[] {
-  const { requestId, runnable } = invocation.request;
-  const headers = [
-    'x-fc-request-id',
-    requestId,
-    'x-fc-instance-id',
-    invocation.instanceId,
-    'x-fc-code-checksum',
-    runnable.codeChecksum,
-    'x-fc-invocation-service-version',
-    runnable.versionId,
-    'x-fc-invocation-duration',
-    String(Math.ceil(invocation.timeline.handler ?? 0)),
-  ];
-  const memoryBytes = invocation.memoryBytesPeak;
-  if (memoryBytes !== undefined)
-    headers.push('x-fc-max-memory-usage', (memoryBytes / 1024 / 1024).toFixed(2));
-  const logTail = invocation.encodeLogTail();
-  if (logTail !== undefined) headers.push('x-fc-log-result', logTail);
-  return headers;
 }

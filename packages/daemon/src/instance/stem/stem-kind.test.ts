@@ -53,6 +53,7 @@ const RUNNABLE: RunnableVersion = {
   internetAccess: true,
   codeDirectory: '/data/code/one',
   layerDirectory: undefined,
+  recordsInputs: false,
   codeChecksum: '1',
   logProject: '',
   logStore: '',

@@ -8,6 +8,7 @@ import { Invocation, type InvocationDeps, type InvocationResponder, type Payload
 import type { HttpHead } from './async-request.ts';
 import type { ByteStore, ResultIntake } from './byte-store.ts';
 import type { RunEvents, TaskRun } from './dispatcher.ts';
+import { originOfReplay } from './replay-task-id.ts';
 import { nextStep, type AsyncPolicy } from './retry-policy.ts';
 import { taskErrorFrom, type OutcomeHandler } from './task-outcome.ts';
 
@@ -119,7 +120,8 @@ export class AsyncRun implements TaskRun, InvocationResponder {
   }
 
   #invoke(body: Buffer): void {
-    const { functionName, qualifier, requestId, trigger, tries } = this.#task;
+    const { functionName, taskId, qualifier, requestId, trigger, tries } = this.#task;
+    const replayOf = trigger === 'replay' ? originOfReplay(taskId) : undefined;
     try {
       const runnable = this.#deps.resolve(functionName, qualifier);
       const invocation = new Invocation(
@@ -134,6 +136,8 @@ export class AsyncRun implements TaskRun, InvocationResponder {
           payload: payloadOf(this.#task, body),
           acceptedMs: this.#deps.invocation.clock.monotonicMs(),
           wantsLogTail: false,
+          taskId,
+          ...(replayOf === undefined ? {} : { replayOf }),
         },
         this,
       );

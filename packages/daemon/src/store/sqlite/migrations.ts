@@ -47,6 +47,7 @@ export const INVOCATION_MIGRATIONS: readonly string[] = [
   CREATE INDEX invocations_by_time ON invocations (started_at, seq);
   CREATE INDEX invocations_by_function ON invocations (function_name, started_at, seq);
   `,
+  'ALTER TABLE invocations ADD COLUMN replay_of TEXT',
 ];
 
 /** `usage.db`: what functions used. Whole numbers, so that sums are exact. */

@@ -35,6 +35,7 @@ const COLUMNS = [
   'memory_mb',
   'memory_peak_mb',
   'status_code',
+  'replay_of',
 ].join(', ');
 
 /** `InvocationLog` in a SQLite file of its own. */
@@ -150,6 +151,7 @@ function valuesOf(record: InvocationRecord): SQLInputValue[] {
     record.memoryMb,
     record.memoryPeakMb ?? null,
     record.statusCode ?? null,
+    record.replayOf ?? null,
   ];
 }
 
@@ -172,5 +174,6 @@ function recordOf(row: Record<string, unknown>): InvocationRecord {
     memoryMb: Number(row['memory_mb']),
     ...(row['memory_peak_mb'] === null ? {} : { memoryPeakMb: Number(row['memory_peak_mb']) }),
     ...(row['status_code'] === null ? {} : { statusCode: Number(row['status_code']) }),
+    ...(typeof row['replay_of'] === 'string' ? { replayOf: row['replay_of'] } : {}),
   };
 }
