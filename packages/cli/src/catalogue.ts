@@ -57,6 +57,10 @@ export const CATALOGUE: ReadonlyMap<string, Load> = new Map<string, Load>([
   ['task get', () => import('./commands/task/get.ts')],
   ['task result', () => import('./commands/task/result.ts')],
   ['task stop', () => import('./commands/task/stop.ts')],
+  ['dead-letter list', () => import('./commands/dead-letter/list.ts')],
+  ['dead-letter get', () => import('./commands/dead-letter/get.ts')],
+  ['dead-letter redrive', () => import('./commands/dead-letter/redrive.ts')],
+  ['dead-letter purge', () => import('./commands/dead-letter/purge.ts')],
   ['invocation list', () => import('./commands/invocation/list.ts')],
   ['invocation get', () => import('./commands/invocation/get.ts')],
   ['invocation replay', () => import('./commands/invocation/replay.ts')],
@@ -73,6 +77,7 @@ export const NOUN_SUMMARIES: Readonly<Record<string, string>> = {
   image: 'look at images and how they come to this machine',
   layer: 'list and publish layers',
   task: 'list, show and stop asynchronous invocations, fetch their results',
+  'dead-letter': 'list, show, run again and remove asynchronous invocations that failed for good',
   invocation: 'look at what ran, and run it again',
 };
 

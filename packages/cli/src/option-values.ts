@@ -33,7 +33,7 @@ export function parseHosts(text: string): string[] {
   const hosts = text.split(',').map((host) => host.trim());
   const wrong = hosts.find((host) => !/^[A-Za-z0-9.[\]:-]+$/.test(host));
   if (wrong === undefined) return hosts;
-  throw new ThawError('INVALID_ARGUMENT', `'${wrong}' is no host of a registry, like registry.local:5000`);
+  throw new ThawError('INVALID_ARGUMENT', `'${wrong}' is no host, like registry.local:5000`);
 }
 
 /** `10m`, `1.5h`, `30s`, `250ms`, `2d`; a bare number is seconds. */

@@ -80,6 +80,7 @@ import type { LogLine } from './telemetry/log-store/log-line.ts';
 import { LogStore } from './telemetry/log-store/log-store.ts';
 import { Metrics, type FinishedInvocation } from './telemetry/metrics.ts';
 import { DatabaseSource } from './trigger/database/database-source.ts';
+import { Destinations } from './trigger/destination/destinations.ts';
 import { eventInvocations } from './trigger/event-invocations.ts';
 import { EventSources } from './trigger/event-sources.ts';
 import { OssSource } from './trigger/oss/oss-source.ts';
@@ -98,6 +99,8 @@ export interface DaemonOptions {
   /** Directories of this machine below which triggers may watch files. */
   readonly watchDirs?: readonly string[];
   readonly insecureRegistries?: readonly string[];
+  /** Hosts on the loopback or in private networks that destinations may name: `host` or `host:port`. */
+  readonly destinationHosts?: readonly string[];
   /** Booted runtimes kept ready for each kind of function that is deployed; 0: none. */
   readonly stems?: number;
   /** Whether code is compiled ahead, after a deployment; absent: it is. */
@@ -178,12 +181,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     (pending) => pending.flush(),
   );
 
-  const queue = open.adopt(
-    await SqliteQueue.open(data.path, clock.now(), {
-      onLost: (error) => log('error', 'asynchronous invocations are refused until the next start', error),
   const calls = open.adopt(new ThreadedKeptCalls(data.path, clock), (opened) => opened.close());
   const inputs = new InputRecorder({ calls, clock, report: log });
 
+  const queue = open.adopt(
+    await SqliteQueue.open(data.path, clock.now(), {
+      onLost: (error) => log('error', 'asynchronous invocations are refused until the next start', error),
     }),
     (opened) => opened.close(),
   );
@@ -427,10 +430,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       const functionName = change.key.slice(FUNCTIONS.prefix.length);
       scheduler.retireFunction(functionName);
       asyncInvocations.functionRemoved(functionName);
+      calls.forget(functionName);
       logs.removeFunction(functionName).catch((error: unknown) => {
         log('error', `the log of function '${functionName}' could not be removed`, error);
       });
-      calls.forget(functionName);
     }),
   );
 
@@ -445,10 +448,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   });
   const invocation: InvocationDeps = {
     clock,
+    recordInput: (request) => inputs.record(request),
     scheduler,
     accountId: PLACE.accountId,
     onFinished: (finished: Invocation, error: ThawError | undefined): void => {
-    recordInput: (request) => inputs.record(request),
       recorder.add(finished, error);
       metrics.onFinished(summaryOf(finished, error));
       // A line for each warm success would push out what functions say; those are in the records.
@@ -552,16 +555,16 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       triggers,
       new FcControlDoor(fcDoor),
       s3Door,
+      new ReplayDoor({ invocation, routes, verifier, submitter, replays }),
       new ThawDoor({
         verifier,
         keys,
-      new ReplayDoor({ invocation, routes, verifier, submitter, replays }),
         resources: [
           new TasksResource(asyncInvocations),
+          new DeadLettersResource(asyncInvocations),
           new TriggersResource({ triggers: catalog.triggers, engine: eventSources.engine }),
           ...messageResources,
           new ImagesResource({ images, versions: () => catalog.images() }),
-          new DeadLettersResource(asyncInvocations),
           new ImageCacheResource(mounter),
         ],
         invocations: recorder,
@@ -591,7 +594,20 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     functionHosts: triggers,
     isHealthy: () => !stopping.signal.aborted,
   });
-  await asyncInvocations.start();
+  const destinations = open.adopt(
+    new Destinations({
+      clock,
+      place: PLACE,
+      destinationsOf: (functionName, qualifier) => asyncPolicies.destinationsOf(functionName, qualifier),
+      submitter: asyncInvocations,
+      readBytes: (task, which, bytesMax) => asyncInvocations.wholeBytes(task, which, bytesMax),
+      queues,
+      objects,
+      allowedHosts: options.destinationHosts ?? [],
+    }),
+    (opened) => opened.close(),
+  );
+  await asyncInvocations.start(destinations);
   await eventSources.open();
   url = await listener.listen(options.host, options.port);
   listening.resolve(url);

@@ -17,6 +17,8 @@ export interface ServeOptions {
   readonly imageCacheBytesMax?: number | undefined;
   readonly imagePrefetchBytesPerSecondMax?: number | undefined;
   readonly imageZoneFile?: string | undefined;
+  /** Hosts in private networks that outcomes of invocations may be sent to. */
+  readonly destinationHosts: readonly string[];
   /** Directories below which triggers may watch files. */
   readonly watchDirs: readonly string[];
 }

@@ -13,6 +13,7 @@ interface Options {
   readonly imageCache?: number | undefined;
   readonly imagePrefetch?: number | undefined;
   readonly imageZone?: string | undefined;
+  readonly destinationHosts?: readonly string[] | undefined;
   readonly watchDir?: readonly string[] | undefined;
 }
 
@@ -59,6 +60,12 @@ export const command: Command = {
       summary: 'nodes that fetch parts of images for each other: JSON with self, nodes and secret',
     },
     {
+      flags: '--destination-hosts <hosts>',
+      summary:
+        'private or loopback hosts that outcomes may be sent to (host or host:port, with commas between)',
+      parse: parseHosts,
+    },
+    {
       flags: '--watch-dir <directory>',
       summary: 'a directory below which triggers may watch files; may be given several times',
       many: true,
@@ -92,6 +99,7 @@ export const command: Command = {
       prepare,
       keepAlive,
       insecureRegistry,
+      destinationHosts,
       watchDir,
       imageCache,
       imagePrefetch,
@@ -108,6 +116,7 @@ export const command: Command = {
       preparesCode: prepare === 'on',
       keepAlive,
       insecureRegistries: insecureRegistry ?? [],
+      destinationHosts: destinationHosts ?? [],
       imageCacheBytesMax: imageCache,
       imagePrefetchBytesPerSecondMax: imagePrefetch,
       imageZoneFile: imageZone,

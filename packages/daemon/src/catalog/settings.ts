@@ -2,6 +2,7 @@ import type { AsyncSettings } from '@thaw/protocol/fc/async-config.ts';
 import type { ConcurrencySettings } from '@thaw/protocol/fc/concurrency.ts';
 import type { ProvisionInput, ScalingInput } from '@thaw/protocol/fc/provision.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { parseDestination } from '../model/destination.ts';
 import { LATEST } from '../model/function.ts';
 import { requireFunction, timeStamp, write, type CatalogContext } from './catalog-context.ts';
 import { pageOf, type Page, type PageRequest } from './page.ts';
@@ -78,6 +79,7 @@ export class Settings {
   putAsyncConfig(functionName: string, qualifier: string | undefined, settings: AsyncSettings): AsyncConfig {
     const { records, clock } = this.#context;
     requireVersion(records, functionName, qualifier);
+    requireDestinations(settings);
     const key = ASYNC_CONFIGS.key(functionName, qualifier ?? LATEST);
     const before = ASYNC_CONFIGS.get(records, functionName, qualifier ?? LATEST)?.value;
     const now = timeStamp(clock);
@@ -176,6 +178,14 @@ export class Settings {
     const within = functionName === undefined ? '' : `${functionName}/`;
     const configs = kind.list(this.#context.records, within).map((stored) => stored.value);
     return pageOf(configs, (config) => kind.key(config.functionName, config.qualifier), request);
+  }
+}
+
+/** Throws INVALID_ARGUMENT for a destination in a form that nobody knows. */
+function requireDestinations({ destinationConfig = {} }: AsyncSettings): void {
+  for (const outcome of ['onSuccess', 'onFailure'] as const) {
+    const text = destinationConfig[outcome]?.destination ?? '';
+    if (text !== '') parseDestination(text, `destinationConfig.${outcome}.destination`);
   }
 }
 

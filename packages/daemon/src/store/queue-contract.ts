@@ -415,7 +415,40 @@ export function testQueueContract(name: string, makeStore: () => Promise<QueueSt
       await queue.close();
     });
 
-    it('12: closing ends what was asked for, and refuses what comes later', async () => {
+    it('12: a dead letter is redriven once, as a task of its own, or removed', async () => {
+      await using store = await makeStore();
+      const queue = await store.open();
+      for (const [n, taskId] of ['a', 'b', 'c', 'ok'].entries()) {
+        await queue.enqueue(newTask(taskId));
+        const status = taskId === 'ok' ? 'Succeeded' : 'Failed';
+        const fields = { status, endedAt: 30 + n, isToHandOn: taskId === 'c' } as const;
+        await queue.settle((await leaseOne(queue)).lease, settlement(fields));
+      }
+      const dead = async (after?: string): Promise<[string[], string | undefined]> => {
+        const { tasks, next } = await queue.deadLetters({ limit: 2, after });
+        return [tasks.map(({ taskId }) => taskId), next];
+      };
+      const [newest, next] = await dead();
+      assert.deepEqual(newest, ['c', 'b']);
+      assert.deepEqual(await dead(next), [['a'], undefined]);
+      assert.deepEqual((await queue.deadLetters({ functionName: 'g', limit: 2 })).tasks, []);
+      const redrive = { taskId: 'again', requestId: 'request-again', trigger: 'redrive', at: 50 } as const;
+      assert.equal(await queue.redrive('f', 'ok', redrive), false, 'it is none');
+      assert.equal(await queue.redrive('f', 'b', redrive), true);
+      assert.equal(await queue.redrive('f', 'b', { ...redrive, taskId: 'twice' }), false);
+      assert.equal((await queue.get('f', 'b'))?.status, 'Failed');
+      assert.deepEqual(await dead(), [['c', 'a'], undefined]);
+      const { task, payload } = await leaseOne(queue, 60);
+      assert.deepEqual([task.taskId, task.trigger, task.tries], ['again', 'redrive', 0]);
+      assert.equal(Buffer.from(payload ?? []).toString(), 'b');
+      assert.equal(await queue.removeDead('f', 'c'), 'held');
+      assert.equal(await queue.removeDead('f', 'a'), 'removed');
+      assert.equal(await queue.removeDead('f', 'a'), 'unknown');
+      assert.deepEqual(await dead(), [['c'], undefined]);
+      await queue.close();
+    });
+
+    it('13: closing ends what was asked for, and refuses what comes later', async () => {
       await using store = await makeStore();
       const first = await store.open();
       const enqueued = Array.from({ length: 3000 }, (_, n) => first.enqueue(newTask(`t${n}`)));

@@ -21,7 +21,9 @@ import type { TriggerKind } from '../model/trigger-kind.ts';
  * 10. Where nothing can be accepted nothing is: QUEUE_FULL beyond a bound, STORE_FAILED where the disk refuses. Other
  *     calls of the same moment are not harmed.
  * 11. `trim` removes settled tasks beyond its bounds, the longest settled first, and none that is still to be handed on.
- * 12. `close` ends what was asked for before it; what is asked later rejects with SHUTTING_DOWN.
+ * 12. `redrive` makes a waiting task of a dead letter's payload and ends its being one, in one commit; the old task stays as a
+ *     settled one. `deadLetters` has the newest first, and its pages give nothing twice. `removeDead` removes one.
+ * 13. `close` ends what was asked for before it; what is asked later rejects with SHUTTING_DOWN.
  */
 export interface Queue {
   enqueue(task: NewTask): Promise<Enqueued>;
@@ -43,6 +45,11 @@ export interface Queue {
   /** Settled tasks whose outcome is to be handed on, from `afterSeq` on. */
   toHandOn(afterSeq: number, limit: number): Promise<readonly AsyncTask[]>;
   handedOn(seq: number, destinationStatus: string): Promise<void>;
+  deadLetters(query: DeadLetterQuery): Promise<TaskPage>;
+  /** False where there is no such dead letter. Rejects with QUEUE_FULL. */
+  redrive(functionName: string, taskId: string, redrive: Redrive): Promise<boolean>;
+  /** `held`: its outcome is still to be handed on. */
+  removeDead(functionName: string, taskId: string): Promise<'removed' | 'held' | 'unknown'>;
   trim(bounds: TrimBounds): Promise<Trimmed>;
   /** Every blob that a task names. */
   blobs(): Promise<ReadonlySet<string>>;
@@ -142,6 +149,23 @@ export interface TaskQuery {
   readonly limit: number;
   /** The `next` of the page before. */
   readonly after?: string | undefined;
+}
+
+export interface DeadLetterQuery {
+  /** Absent: of all functions. */
+  readonly functionName?: string | undefined;
+  readonly taskId?: string | undefined;
+  readonly limit: number;
+  /** The `next` of the page before. */
+  readonly after?: string | undefined;
+}
+
+/** The task that a dead letter becomes. */
+export interface Redrive {
+  readonly taskId: string;
+  readonly requestId: string;
+  readonly trigger: TriggerKind;
+  readonly at: number;
 }
 
 export interface TaskPage {

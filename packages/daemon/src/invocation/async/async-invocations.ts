@@ -10,7 +10,14 @@ import type { AsyncTask } from '../../model/async-task.ts';
 import { LATEST } from '../../model/function.ts';
 import type { RunnableVersion } from '../../model/runnable.ts';
 import type { Blobs } from '../../store/blobs.ts';
-import type { GivenBytes, Queue, QueueCounts, TaskPage, TaskQuery } from '../../store/queue.ts';
+import type {
+  DeadLetterQuery,
+  GivenBytes,
+  Queue,
+  QueueCounts,
+  TaskPage,
+  TaskQuery,
+} from '../../store/queue.ts';
 import type { InvocationDeps } from '../invocation.ts';
 import type { AsyncRequest, AsyncSubmitter, SubmittedTask } from './async-request.ts';
 import { AsyncRun } from './async-run.ts';
@@ -188,6 +195,50 @@ export class AsyncInvocations implements AsyncSubmitter {
     await this.#deps.queue.release(taken.lease, { ...release, events: [event] });
   }
 
+  deadLetters(query: DeadLetterQuery): Promise<TaskPage> {
+    return this.#deps.queue.deadLetters(query);
+  }
+
+  /** Throws TASK_NOT_FOUND, also for a task that is no dead letter. */
+  async requireDeadLetter(functionName: string, taskId: string): Promise<AsyncTask> {
+    const { tasks } = await this.#deps.queue.deadLetters({ functionName, taskId, limit: 1 });
+    const [task] = tasks;
+    if (task === undefined) throw deadLetterNotFound(functionName, taskId);
+    return task;
+  }
+
+  /**
+   * Runs a dead letter again, as a task of its own with all its tries; it is none from then on. Throws TASK_NOT_FOUND,
+   * QUEUE_FULL, and FUNCTION_NOT_FOUND and its like where there is nothing to run it.
+   */
+  async redrive(functionName: string, taskId: string): Promise<{ readonly newTaskId: string }> {
+    const { qualifier, trigger } = await this.requireDeadLetter(functionName, taskId);
+    this.#deps.resolve(functionName, qualifier);
+    const at = Math.floor(this.#deps.invocation.clock.now());
+    const requestId = newRequestId(at);
+    const isDone = await this.#deps.queue.redrive(functionName, taskId, {
+      taskId: requestId,
+      requestId,
+      // Events of a bus come to functions in a form of their own, which hangs on the kind.
+      trigger: trigger === 'eventbridge' ? trigger : 'redrive',
+      at,
+    });
+    if (!isDone) throw deadLetterNotFound(functionName, taskId);
+    this.#dispatcher.wake(functionName, at);
+    return { newTaskId: requestId };
+  }
+
+  /** Throws TASK_NOT_FOUND, or PRECONDITION_FAILED while its outcome is still to be handed on. */
+  async removeDeadLetter(functionName: string, taskId: string): Promise<void> {
+    const answer = await this.#deps.queue.removeDead(functionName, taskId);
+    if (answer === 'unknown') throw deadLetterNotFound(functionName, taskId);
+    if (answer === 'held') {
+      const why = `the outcome of task '${taskId}' is still to be handed on to its destination`;
+      throw new ThawError('PRECONDITION_FAILED', why);
+    }
+    this.#retention.noteRemoval();
+  }
+
   /** Its waiting events are invalid; one that runs ends as it would, and is not tried again. */
   functionRemoved(functionName: string): void {
     const message = `function '${functionName}' was deleted`;
@@ -244,6 +295,12 @@ function invalidTaskId(): ThawError {
 
 function taskNotFound(functionName: string, taskId: string): ThawError {
   return new ThawError('TASK_NOT_FOUND', `function '${functionName}' has no asynchronous task '${taskId}'`, {
+    details: { function: functionName, task: taskId },
+  });
+}
+
+function deadLetterNotFound(functionName: string, taskId: string): ThawError {
+  return new ThawError('TASK_NOT_FOUND', `function '${functionName}' has no dead letter '${taskId}'`, {
     details: { function: functionName, task: taskId },
   });
 }

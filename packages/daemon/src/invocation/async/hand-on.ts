@@ -76,7 +76,8 @@ export class HandOn {
     this.#underWay.add(task.seq);
     try {
       const destinationStatus = await this.#deps.outcomes().onSettled(task);
-      await this.#deps.queue.handedOn(task.seq, destinationStatus);
+      if (destinationStatus === undefined) this.#askLater();
+      else await this.#deps.queue.handedOn(task.seq, destinationStatus);
     } catch (error) {
       this.#retryLater(ThawError.from(error, `handing on the outcome of task '${task.taskId}'`));
     } finally {
@@ -85,8 +86,12 @@ export class HandOn {
   }
 
   #retryLater(error: ThawError): void {
+    if (!this.#isStopped) this.#deps.onFailed(error);
+    this.#askLater();
+  }
+
+  #askLater(): void {
     if (this.#isStopped) return;
-    this.#deps.onFailed(error);
     this.#retry ??= this.#deps.wheel.set(RETRY_MS, () => {
       this.#retry = undefined;
       this.notify();

@@ -46,6 +46,11 @@ export class Retention {
     this.#look();
   }
 
+  /** Something that may have had blobs was removed by another hand. */
+  noteRemoval(): void {
+    this.#mayHaveGarbage = true;
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#timer);

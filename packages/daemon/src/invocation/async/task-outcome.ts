@@ -10,9 +10,10 @@ export interface OutcomeHandler {
   isAwaited(task: AsyncTask, status: FinalStatus): boolean;
   /**
    * The outcome is on disk: `task` has its status, error and result. Called until it resolves, after a restart as well,
-   * so at least once. Gives the task's `destinationStatus`.
+   * so at least once. Gives the task's `destinationStatus`, or
+   * undefined where it is to be asked again later.
    */
-  onSettled(task: AsyncTask): Promise<string>;
+  onSettled(task: AsyncTask): Promise<string | undefined>;
 }
 
 export const NO_OUTCOME_HANDLER: OutcomeHandler = {

@@ -2,6 +2,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { AsyncTask, FinalStatus, TaskError, TaskEvent } from '../../model/async-task.ts';
 import type {
+  DeadLetterQuery,
   Enqueued,
   GivenBytes,
   Lease,
@@ -12,6 +13,7 @@ import type {
   Progress,
   Queue,
   QueueCounts,
+  Redrive,
   Release,
   Settlement,
   StopAnswer,
@@ -22,7 +24,7 @@ import type {
 } from '../queue.ts';
 import { encodeEvents, TASK_COLUMNS, taskOf, withEvents, type Row } from './queue-row.ts';
 import { inTransaction, openQueueDatabase } from './sqlite-database.ts';
-import { taskListQuery, tokenOf } from './task-list-query.ts';
+import { deadLettersQuery, taskListQuery, tokenOf } from './task-list-query.ts';
 
 /** Removed by one call, so that nobody who enqueues waits behind a large clearance. */
 const TRIM_ROWS_MAX = 500;
@@ -295,6 +297,49 @@ export class QueueDatabase implements QueueCalls {
     );
   }
 
+  deadLetters(query: DeadLetterQuery): TaskPage {
+    const { sql, values } = deadLettersQuery(DEAD, query);
+    const rows = this.#sql(sql).all(...values);
+    const tasks = rows.slice(0, query.limit).map(taskOf);
+    const last = tasks.at(-1);
+    if (rows.length <= query.limit || last === undefined) return { tasks };
+    return { tasks, next: `${last.endedAt ?? 0}.${last.seq}` };
+  }
+
+  redrive(functionName: string, taskId: string, redrive: Redrive): boolean {
+    const row = this.#deadRow(functionName, taskId);
+    if (row === undefined) return false;
+    const task = taskOf(row);
+    const { blob, size } = task.payload;
+    const bytes = this.bytes(task.seq, 'payload') ?? NOTHING;
+    const at = Math.floor(redrive.at);
+    this.enqueue({
+      functionName,
+      qualifier: task.qualifier,
+      taskId: redrive.taskId,
+      requestId: redrive.requestId,
+      trigger: redrive.trigger,
+      payload: blob === undefined ? { bytes } : { blob, size },
+      enqueuedAt: at,
+      dueAt: at,
+      ...(task.http === undefined ? {} : { http: task.http }),
+    });
+    const event = { status: task.status, at, detail: `redriven as ${redrive.taskId}` };
+    this.#sql(`UPDATE tasks SET phase = ${SETTLED}, events = ? WHERE seq = ?`).run(
+      withEvents(row['events'], [event]),
+      task.seq,
+    );
+    return true;
+  }
+
+  removeDead(functionName: string, taskId: string): 'removed' | 'held' | 'unknown' {
+    const row = this.#deadRow(functionName, taskId);
+    if (row === undefined) return 'unknown';
+    if (row['to_hand_on'] === 1) return 'held';
+    this.#remove(row);
+    return 'removed';
+  }
+
   trim(bounds: TrimBounds): Trimmed {
     const removed = { removed: 0, removedBlobs: false };
     const remove = (rows: readonly Row[]): void => {
@@ -345,6 +390,12 @@ export class QueueDatabase implements QueueCalls {
       task: taskOf({ ...row, status: 'Dequeued', events }),
       payload: row['payload_blob'] === null ? (this.bytes(seq, 'payload') ?? NOTHING) : undefined,
     };
+  }
+
+  #deadRow(functionName: string, taskId: string): Row | undefined {
+    return this.#sql(
+      `SELECT to_hand_on, ${TASK_COLUMNS} FROM tasks WHERE function_name = ? AND task_id = ? AND phase = ${DEAD}`,
+    ).get(functionName, taskId);
   }
 
   #leasedRow({ seq, token }: Lease): Row | undefined {

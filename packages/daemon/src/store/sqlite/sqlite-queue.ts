@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { AsyncTask, TaskError, TaskEvent } from '../../model/async-task.ts';
 import type {
+  DeadLetterQuery,
   Enqueued,
   GivenBytes,
   Lease,
@@ -11,6 +12,7 @@ import type {
   Progress,
   Queue,
   QueueCounts,
+  Redrive,
   Release,
   Settlement,
   StopAnswer,
@@ -167,6 +169,18 @@ export class SqliteQueue implements Queue {
 
   handedOn(seq: number, destinationStatus: string): Promise<void> {
     return this.#call('handedOn', [seq, destinationStatus]);
+  }
+
+  deadLetters(query: DeadLetterQuery): Promise<TaskPage> {
+    return this.#call('deadLetters', [query]);
+  }
+
+  redrive(functionName: string, taskId: string, redrive: Redrive): Promise<boolean> {
+    return this.#call('redrive', [functionName, taskId, redrive]);
+  }
+
+  removeDead(functionName: string, taskId: string): Promise<'removed' | 'held' | 'unknown'> {
+    return this.#call('removeDead', [functionName, taskId]);
   }
 
   trim(bounds: TrimBounds): Promise<Trimmed> {

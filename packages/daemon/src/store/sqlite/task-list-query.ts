@@ -1,7 +1,7 @@
 import type { SQLInputValue } from 'node:sqlite';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { AsyncTask } from '../../model/async-task.ts';
-import type { TaskQuery } from '../queue.ts';
+import type { DeadLetterQuery, TaskQuery } from '../queue.ts';
 import { TASK_COLUMNS } from './queue-row.ts';
 
 /** The statement of one page of a list. It asks for one task more than the page has, to know whether it is the last. */
@@ -29,6 +29,26 @@ export function taskListQuery(query: TaskQuery): {
   return {
     sql: `SELECT ${TASK_COLUMNS} FROM tasks WHERE ${conditions.join(' AND ')} ORDER BY ${order} LIMIT ?`,
     values: [...values, query.limit + 1],
+  };
+}
+
+/** The same of dead letters, which `phase` says; by their end, the newest first. */
+export function deadLettersQuery(
+  phase: number,
+  { functionName, taskId, after, limit }: DeadLetterQuery,
+): { readonly sql: string; readonly values: readonly SQLInputValue[] } {
+  const conditions = ['phase = ?', 'phase >= 2'];
+  const values: SQLInputValue[] = [phase];
+  const where = (condition: string, ...given: SQLInputValue[]): void => {
+    conditions.push(condition);
+    values.push(...given);
+  };
+  if (functionName !== undefined) where('function_name = ?', functionName);
+  if (taskId !== undefined) where('task_id = ?', taskId);
+  if (after !== undefined) where('(ended_at, seq) < (?, ?)', ...positionOf(after));
+  return {
+    sql: `SELECT ${TASK_COLUMNS} FROM tasks WHERE ${conditions.join(' AND ')} ORDER BY ended_at DESC, seq DESC LIMIT ?`,
+    values: [...values, limit + 1],
   };
 }
 
