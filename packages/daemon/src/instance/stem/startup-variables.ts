@@ -21,8 +21,8 @@ const READ_BY_ALL = [
 
 const READ_BY: Record<ShimFamily, readonly RegExp[]> = {
   nodejs: [/^NODE_(?!ENV$|PATH$)/u, /^UV_/u, /^V8_/u, /^ICU_/u],
-  // The shim itself brings PYTHONPATH in; the other two say what it does anyway.
-  python3: [/^PYTHON(?!PATH$|UNBUFFERED$|DONTWRITEBYTECODE$)/u],
+  // These two say what the shim does anyway. A directory of PYTHONPATH may hold a `sitecustomize`, which runs first of all.
+  python3: [/^PYTHON(?!UNBUFFERED$|DONTWRITEBYTECODE$)/u],
   java: [/^/u],
 };
 

@@ -147,9 +147,9 @@ test('variables that come too late are known, others are let be', () => {
   }
   for (const name of ['NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS', 'UV_THREADPOOL_SIZE'])
     assert.equal(of('nodejs', name), name);
-  for (const name of ['PYTHONHASHSEED', 'PYTHONOPTIMIZE', 'PYTHONWARNINGS'])
+  for (const name of ['PYTHONHASHSEED', 'PYTHONOPTIMIZE', 'PYTHONPATH', 'PYTHONWARNINGS'])
     assert.equal(of('python3', name), name);
-  for (const name of ['TZ', 'PATH', 'HOME', 'NODE_ENV', 'NODE_PATH', 'PYTHONPATH', 'LOG_LEVEL', 'SLANG']) {
+  for (const name of ['TZ', 'PATH', 'HOME', 'NODE_ENV', 'NODE_PATH', 'LOG_LEVEL', 'SLANG']) {
     assert.equal(of('nodejs', name), undefined);
     assert.equal(of('python3', name), undefined);
   }
