@@ -19,6 +19,7 @@ import { FcControlDoor } from './doors/fc/fc-control-door.ts';
 import { createFcDoor, type FcDoor } from './doors/fc/fc-door.ts';
 import { FcInvokeDoor } from './doors/fc/fc-invoke.ts';
 import { ReplayDoor } from './doors/fc/replay-door.ts';
+import { DeadLettersResource } from './doors/thaw/dead-letters-resource.ts';
 import { EventBusesResource } from './doors/thaw/event-buses-resource.ts';
 import { ImagesResource } from './doors/thaw/images-resource.ts';
 import { ImageCacheResource } from './doors/thaw/image-cache-resource.ts';
@@ -79,6 +80,7 @@ import type { LogLine } from './telemetry/log-store/log-line.ts';
 import { LogStore } from './telemetry/log-store/log-store.ts';
 import { Metrics, type FinishedInvocation } from './telemetry/metrics.ts';
 import { DatabaseSource } from './trigger/database/database-source.ts';
+import { Destinations } from './trigger/destination/destinations.ts';
 import { eventInvocations } from './trigger/event-invocations.ts';
 import { EventSources } from './trigger/event-sources.ts';
 import { OssSource } from './trigger/oss/oss-source.ts';
@@ -97,6 +99,8 @@ export interface DaemonOptions {
   /** Directories of this machine below which triggers may watch files. */
   readonly watchDirs?: readonly string[];
   readonly insecureRegistries?: readonly string[];
+  /** Hosts on the loopback or in private networks that destinations may name: `host` or `host:port`. */
+  readonly destinationHosts?: readonly string[];
   /** Booted runtimes kept ready for each kind of function that is deployed; 0: none. */
   readonly stems?: number;
   /** Whether code is compiled ahead, after a deployment; absent: it is. */
@@ -557,6 +561,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         keys,
         resources: [
           new TasksResource(asyncInvocations),
+          new DeadLettersResource(asyncInvocations),
           new TriggersResource({ triggers: catalog.triggers, engine: eventSources.engine }),
           ...messageResources,
           new ImagesResource({ images, versions: () => catalog.images() }),
@@ -589,7 +594,20 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     functionHosts: triggers,
     isHealthy: () => !stopping.signal.aborted,
   });
-  await asyncInvocations.start();
+  const destinations = open.adopt(
+    new Destinations({
+      clock,
+      place: PLACE,
+      destinationsOf: (functionName, qualifier) => asyncPolicies.destinationsOf(functionName, qualifier),
+      submitter: asyncInvocations,
+      readBytes: (task, which, bytesMax) => asyncInvocations.wholeBytes(task, which, bytesMax),
+      queues,
+      objects,
+      allowedHosts: options.destinationHosts ?? [],
+    }),
+    (opened) => opened.close(),
+  );
+  await asyncInvocations.start(destinations);
   await eventSources.open();
   url = await listener.listen(options.host, options.port);
   listening.resolve(url);
