@@ -137,6 +137,7 @@ test('requests of HTTP triggers run again with their head and body, and what is 
   assert.deepEqual(codeOf(await replay(platform, requestIdOf(large))), [404, 'InvocationInputNotRecorded']);
 
   const unrecorded = await invoke(platform, 'plain', 'x');
+  await factsOf(platform, requestIdOf(unrecorded));
   assert.deepEqual(codeOf(await replay(platform, requestIdOf(unrecorded))), [
     404,
     'InvocationInputNotRecorded',
