@@ -12,6 +12,7 @@ import {
   type FunctionSpec,
   type Language,
 } from './support/functions.ts';
+import { isThere } from './outside/instance-processes.ts';
 import { jsonOf, type Answer } from './support/http-call.ts';
 import { signedCall } from './support/signed-call.ts';
 
@@ -190,7 +191,8 @@ test('stems that die are replaced, and whoever gets a dead one starts all the sa
   await waitForStems(platform);
   const killed = await killStems(platform);
   assert.ok(killed.length > 0);
-  // At once, before anybody can have noticed.
+  // One that still ends when it is taken counts as an instance that died.
+  await waitFor('the ends of the stems', () => !killed.some(isThere));
   const answer = await invoke(platform, 'one');
   assert.equal(answer.body.toString(), 'fine');
   await waitFor('new stems', async () => {

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import type { ChunkRef } from '../chunks/chunk-ref.ts';
 import type { ChunkBlob } from './blob-tier.ts';
@@ -24,7 +24,7 @@ export function sampleBlob(count: number, sizeOf: (index: number) => number = ()
   for (let index = 0; index < count; index += 1) {
     // Half of it can be compressed, as with most files.
     const bytes = Buffer.concat([
-      randomBytes(Math.ceil(sizeOf(index) / 2)),
+      noise(index, Math.ceil(sizeOf(index) / 2)),
       Buffer.alloc(Math.floor(sizeOf(index) / 2)),
     ]);
     const member = gzipSync(bytes, { level: 1 });
@@ -55,4 +55,11 @@ export function sampleBlob(count: number, sizeOf: (index: number) => number = ()
 
 export function sha256(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** Bytes that cannot be compressed, the same in every run, so that what depends on digests does too. */
+function noise(seed: number, length: number): Buffer {
+  return length === 0
+    ? Buffer.alloc(0)
+    : createHash('shake256', { outputLength: length }).update(`${seed} ${length}`).digest();
 }

@@ -41,7 +41,7 @@ test('many that want the same chunks at once fetch each once, neighbours togethe
 
 test('what is wrong is thrown away, counted and fetched again', async (t) => {
   const blob = sampleBlob(10);
-  const other = sampleBlob(10);
+  const other = sampleBlob(10, () => 9_000);
   let isWrong = true;
   const node = await nodeOn(t, {
     readRange: (start, end, signal) => {
