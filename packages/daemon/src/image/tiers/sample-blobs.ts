@@ -16,7 +16,11 @@ export interface SampleBlob extends ChunkBlob {
 }
 
 /** A blob of so many chunks, each a gzip member of its own. */
-export function sampleBlob(count: number, sizeOf: (index: number) => number = () => 10_000): SampleBlob {
+export function sampleBlob(
+  count: number,
+  sizeOf: (index: number) => number = () => 10_000,
+  seed = 'sample',
+): SampleBlob {
   const members: Buffer[] = [];
   const plain = new Map<string, Buffer>();
   const places: Omit<ChunkRef, 'blob'>[] = [];
@@ -24,7 +28,7 @@ export function sampleBlob(count: number, sizeOf: (index: number) => number = ()
   for (let index = 0; index < count; index += 1) {
     // Half of it can be compressed, as with most files.
     const bytes = Buffer.concat([
-      noise(index, Math.ceil(sizeOf(index) / 2)),
+      noise(`${seed} ${index}`, Math.ceil(sizeOf(index) / 2)),
       Buffer.alloc(Math.floor(sizeOf(index) / 2)),
     ]);
     const member = gzipSync(bytes, { level: 1 });
@@ -58,8 +62,8 @@ export function sha256(bytes: Buffer): string {
 }
 
 /** Bytes that cannot be compressed, the same in every run, so that what depends on digests does too. */
-function noise(seed: number, length: number): Buffer {
+function noise(seed: string, length: number): Buffer {
   return length === 0
     ? Buffer.alloc(0)
-    : createHash('shake256', { outputLength: length }).update(`${seed} ${length}`).digest();
+    : createHash('shake256', { outputLength: length }).update(seed).digest();
 }
