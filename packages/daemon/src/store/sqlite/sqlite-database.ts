@@ -12,6 +12,8 @@ import {
 
 /** How long a statement waits for another process (a backup, a person with `sqlite3`) before it fails. */
 const BUSY_TIMEOUT_MS = 5_000;
+const BUSY_PAUSE_MS = 2;
+const SQLITE_BUSY = 5;
 
 /**
  * `full`: a commit that returned survives a power failure. `normal`: it survives the death of the process, and a power
@@ -54,7 +56,7 @@ export function openSqliteDatabase(
     // Made by us first: the write-ahead log inherits the mode, and records hold secrets of functions.
     closeSync(openSync(file, 'a', 0o600));
     database = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS, enableForeignKeyConstraints: true });
-    database.exec('PRAGMA journal_mode = WAL');
+    useWriteAheadLog(database);
     database.exec(`PRAGMA synchronous = ${durability === 'full' ? 'FULL' : 'NORMAL'}`);
     migrate(database, file, migrations);
     fsyncDirectorySync(dirname(file));
@@ -85,6 +87,24 @@ export function storeFailure(doing: string, error: unknown): ThawError {
   return new ThawError('STORE_FAILED', `could not ${doing}`, { cause: error });
 }
 
+/** Of a new file that another thread opens too, the switch waits for nobody, whatever the timeout says. */
+function useWriteAheadLog(database: DatabaseSync): void {
+  const untilMs = performance.now() + BUSY_TIMEOUT_MS;
+  for (;;) {
+    try {
+      database.exec('PRAGMA journal_mode = WAL');
+      return;
+    } catch (error) {
+      if (!isBusy(error) || performance.now() > untilMs) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_PAUSE_MS);
+    }
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY;
+}
+
 function migrate(database: DatabaseSync, file: string, migrations: readonly string[]): void {
   const found = versionOf(database);
   if (found > migrations.length) {
@@ -97,6 +117,8 @@ function migrate(database: DatabaseSync, file: string, migrations: readonly stri
   }
   for (let version = found; version < migrations.length; version += 1) {
     inTransaction(database, () => {
+      // A reader and a writer of two threads may open a new file at once.
+      if (versionOf(database) > version) return;
       database.exec(migrations[version] ?? '');
       database.exec(`PRAGMA user_version = ${version + 1}`);
     });
