@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { test, type TestContext } from 'node:test';
-import { startPlatform, type Platform, type PlatformOptions } from '@thaw/testkit/platform.ts';
+import {
+  startPlatform,
+  temporaryDirectory,
+  type Platform,
+  type PlatformOptions,
+} from '@thaw/testkit/platform.ts';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
 import { childrenOf, platformMark, processesOf, tracesOf } from './fixtures/host-traces.ts';
 import {
@@ -223,7 +228,8 @@ test('the end of the process that forks Python is the end of its instances, and 
 });
 
 test('the end of the launcher, of the daemon or of both leaves nothing of a stem', async (t) => {
-  const platform = await startWithStems(t);
+  const dataDir = await temporaryDirectory(t, 'thaw data ');
+  const platform = await startWithStems(t, { stems: 2, dataDir });
   if (platform === undefined) return;
   await createFunction(platform, 'one', { code: 'exports.handler = async () => "fine";' });
   await waitForStems(platform);
@@ -248,6 +254,8 @@ test('the end of the launcher, of the daemon or of both leaves nothing of a stem
     );
     return states.every((state) => state === 'gone' || / [ZX] /.test(state));
   });
+  // What is no process is the launcher's to clear, or the next one's.
+  await (await startPlatform(t, { dataDir, stems: 0 })).stop();
   await waitFor('the end of every trace', async () => (await tracesOf(mark)).length === 0);
 });
 
