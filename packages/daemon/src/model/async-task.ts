@@ -1,28 +1,5 @@
+import type { TaskStatus } from '@thaw/protocol/fc/async-task.ts';
 import type { TriggerKind } from './trigger-kind.ts';
-
-/**
- * FC's states of an asynchronous invocation (FC 3.0, GetAsyncTask).
- *
- *   Enqueued ─▶ Dequeued ─▶ Running ─▶ Succeeded
- *                  ▲            ├────▶ Failed     its tries are used up
- *                  └─ Retrying ◀┤
- *                               └────▶ Stopping ─▶ Stopped
- *   Expired: grew too old while it waited.  Invalid: what it was for is gone.
- */
-export const TASK_STATUSES = [
-  'Enqueued',
-  'Dequeued',
-  'Running',
-  'Succeeded',
-  'Failed',
-  'Stopping',
-  'Stopped',
-  'Expired',
-  'Invalid',
-  'Retrying',
-] as const;
-
-export type TaskStatus = (typeof TASK_STATUSES)[number];
 
 export type FinalStatus = Extract<TaskStatus, 'Succeeded' | 'Failed' | 'Stopped' | 'Expired' | 'Invalid'>;
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
-import type { AsyncTask, TaskEvent, TaskStatus } from '../model/async-task.ts';
+import type { TaskStatus } from '@thaw/protocol/fc/async-task.ts';
+import type { AsyncTask, TaskEvent } from '../model/async-task.ts';
 import { killAfterAcknowledgements } from './crash-process.ts';
 import type {
   Leased,

@@ -1,4 +1,5 @@
-import type { AsyncTask, FinalStatus, TaskError, TaskEvent, TaskStatus } from '../model/async-task.ts';
+import type { TaskStatus } from '@thaw/protocol/fc/async-task.ts';
+import type { AsyncTask, FinalStatus, TaskError, TaskEvent } from '../model/async-task.ts';
 import type { TriggerKind } from '../model/trigger-kind.ts';
 
 /**

@@ -2,8 +2,16 @@ import { z } from 'zod';
 import { oneOf, qualifier, text } from './fields.ts';
 import { limit } from './list-query.ts';
 
-/** FC's states of an asynchronous invocation, as a list may ask for them. */
-const status = oneOf([
+/**
+ * FC's states of an asynchronous invocation (FC 3.0, GetAsyncTask).
+ *
+ *   Enqueued ─▶ Dequeued ─▶ Running ─▶ Succeeded
+ *                  ▲            ├────▶ Failed     its tries are used up
+ *                  └─ Retrying ◀┤
+ *                               └────▶ Stopping ─▶ Stopped
+ *   Expired: grew too old while it waited.  Invalid: what it was for is gone.
+ */
+export const TASK_STATUSES = [
   'Enqueued',
   'Dequeued',
   'Running',
@@ -14,7 +22,9 @@ const status = oneOf([
   'Expired',
   'Invalid',
   'Retrying',
-]);
+] as const;
+
+export type TaskStatus = (typeof TASK_STATUSES)[number];
 
 const timeRule = 'must be a time in milliseconds since 1970';
 
@@ -25,7 +35,7 @@ const time = z
 
 export const listAsyncTasksQuery = z.object({
   qualifier: qualifier.optional(),
-  status: status.optional(),
+  status: oneOf(TASK_STATUSES).optional(),
   prefix: text(128).optional(),
   startedTimeBegin: time.optional(),
   startedTimeEnd: time.optional(),

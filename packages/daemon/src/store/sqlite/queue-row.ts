@@ -1,5 +1,6 @@
-import type { AsyncTask, KeptBytes, TaskError, TaskEvent, TaskStatus } from '../../model/async-task.ts';
-import { TASK_STATUSES } from '../../model/async-task.ts';
+import type { TaskStatus } from '@thaw/protocol/fc/async-task.ts';
+import type { AsyncTask, KeptBytes, TaskError, TaskEvent } from '../../model/async-task.ts';
+import { TASK_STATUSES } from '@thaw/protocol/fc/async-task.ts';
 import { triggerKindOf } from '../../model/trigger-kind.ts';
 
 /** Of a task that is put off for days every step would be one: the first and the newest are kept. */
