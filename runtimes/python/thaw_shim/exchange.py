@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 #: Consumed bytes are granted in portions of this size, or earlier when the reader is about to wait.
 _GRANT_AT = WINDOW // 4
 
+#: Larger answers leave alone.
+_TOGETHER_MAX = 16_384
+
 _GONE = "nobody waits for the answer any more"
 
 
@@ -38,47 +41,47 @@ class Exchange:
     calls the rest. Every counter has one writer, so that the sides need a lock only to wait for each other.
     """
 
-    __slots__ = (
-        "_arrived",
-        "_chunks",
-        "_credit",
-        "_link",
-        "_owed",
-        "_request_ended",
-        "_responded",
-        "_sent",
-        "_taken",
-        "cancelled",
-        "changed",
-        "closed",
-        "request_id",
-        "stream",
-        "tails",
-    )
+    # What most exchanges never change stands in the class: making one is part of every invocation.
+
+    #: Lines under way, by source; see Logs.
+    tails: dict[int, bytearray] | None = None
+    #: Wakes the worker that waits for this exchange; made by the first wait, see ``Link.wait``.
+    changed: Condition | None = None
+    #: Nobody waits for the answer any more.
+    cancelled = False
+    #: The frame that ends the stream has been handed to the link.
+    closed = False
+    #: The answer may leave together with others that are finished at the same time.
+    unhurried = False
+    #: All of the request body, where it came with the request and has not been taken.
+    _whole: bytes | None = None
+    _chunks: deque[bytes]
+    _request_ended = False
+    _responded = False
+    _arrived = 0
+    _taken = 0
+    _owed = 0
+    _credit = WINDOW
+    _sent = 0
 
     def __init__(self, link: Link, stream: int, request_id: str = "") -> None:
         self._link = link
         self.stream = stream
         self.request_id = request_id
-        #: Lines under way, by source; see Logs.
-        self.tails: dict[int, bytearray] | None = None
-        #: Wakes the worker that waits for this exchange; None where the handler's thread reads the link itself.
-        self.changed: Condition | None = None
-        #: Nobody waits for the answer any more.
-        self.cancelled = False
-        #: The frame that ends the stream has been handed to the link.
-        self.closed = False
-        self._chunks: deque[bytes] = deque()
-        self._request_ended = False
-        self._responded = False
-        self._arrived = self._taken = self._owed = 0
-        self._credit = WINDOW
-        self._sent = 0
 
     # What the reader of the link tells.
 
+    def opened(self, flags: int, body: memoryview) -> None:
+        """What of the request body came with the request."""
+        if flags & END and len(body) <= WINDOW:
+            self._whole = bytes(body)
+            self._request_ended = True
+            return
+        self._chunks = deque()
+        self.arrived(flags, body)
+
     def arrived(self, flags: int, body: memoryview) -> None:
-        """A piece of the request body."""
+        """A further piece of the request body."""
         if self._request_ended:
             raise ProtocolError("stream %d goes on after its end" % self.stream)
         self._arrived += len(body)
@@ -101,6 +104,11 @@ class Exchange:
 
     def whole_body(self) -> bytes | None:
         """The request body if all of it is here and nothing has been taken yet."""
+        whole = self._whole
+        if whole is not None:
+            self._whole = None
+            self._chunks = deque()
+            return whole
         if not self._request_ended:
             return None
         chunks = self._chunks
@@ -117,6 +125,8 @@ class Exchange:
 
     def take(self) -> bytes:
         """The next piece of the request body, empty at its end."""
+        if self._whole is not None:
+            return self.whole_body() or b""
         chunks = self._chunks
         if not chunks:
             if not self._request_ended:
@@ -141,8 +151,14 @@ class Exchange:
         self._responded = True
         if size <= DATA_MAX:
             self._sent = size
-            logs = self._close() if end else b""
-            self._link.send(logs + pack_head(RESPONSE, self.stream, END if end else 0, head, body))
+            if not end:
+                self._link.send(pack_head(RESPONSE, self.stream, 0, head, body))
+                return
+            frames = self._close() + pack_head(RESPONSE, self.stream, END, head, body)
+            if self.unhurried and size <= _TOGETHER_MAX:
+                self._link.send_soon(frames)
+            else:
+                self._link.send(frames)
             return
         view = memoryview(body)
         self._sent = DATA_MAX
@@ -202,7 +218,7 @@ class Exchange:
 class HookExchange(Exchange):
     """A run of a hook: it has no bodies and an end of its own."""
 
-    __slots__ = ()
+    _request_ended = True
 
     def finish(self, head: bytes = b"{}") -> None:
         """The hook has run."""

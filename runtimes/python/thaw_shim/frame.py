@@ -33,6 +33,7 @@ LOG_MAX = 32_768
 
 #: Bytes that ``length`` counts besides the payload: type and stream.
 _OVERHEAD = 5
+_LENGTH_MAX = PAYLOAD_MAX + _OVERHEAD
 #: Bytes before the head in a payload that has one: flags and headLength.
 HEAD_OVERHEAD = 5
 
@@ -128,18 +129,25 @@ class FrameReader:
         """Type, stream and payload of the next complete frame, if there is one."""
         start = self._start
         have = self._end - start
-        if have < 4:
+        if have < 9:
+            # Too short for the smallest frame; what is there of the length is judged with the rest.
+            if have >= 4:
+                self._check_length(start)
             return None
-        length = _U32.unpack_from(self._buffer, start)[0]
-        if not _OVERHEAD <= length <= PAYLOAD_MAX + _OVERHEAD:
-            raise ProtocolError("a frame of length %d" % length)
+        length, kind, stream = _FRAME.unpack_from(self._buffer, start)
+        if not _OVERHEAD <= length <= _LENGTH_MAX:
+            self._check_length(start)
         if have < 4 + length:
             return None
-        _, kind, stream = _FRAME.unpack_from(self._buffer, start)
         if kind not in _KINDS:
             raise ProtocolError("a frame of unknown type 0x%02x" % kind)
         self._start = end = start + 4 + length
         return kind, stream, self._view[start + 9 : end]
+
+    def _check_length(self, start: int) -> None:
+        length = _U32.unpack_from(self._buffer, start)[0]
+        if not _OVERHEAD <= length <= _LENGTH_MAX:
+            raise ProtocolError("a frame of length %d" % length)
 
     def room(self) -> memoryview:
         """Where to receive: never empty, and after enough rounds the frame under way fits."""

@@ -35,7 +35,7 @@ class Link:
     """Frames both ways over one socket.
 
     With one slot the handler's thread reads the link itself whenever it has to wait (``poll`` and ``wait``): a call
-    then costs no switch of threads. With more slots a reader thread calls ``next_work`` for ever and wakes workers.
+    then costs no switch of threads. With more slots one of the workers calls ``next_work`` at a time, see Workers.
     """
 
     def __init__(self, path: str) -> None:
@@ -45,6 +45,7 @@ class Link:
         self._reader = FrameReader()
         self._receiving = allocate_lock()
         self._sending = RLock()
+        #: Frames that leave before whatever is sent next, in this order.
         self._unsent: deque[bytes] = deque()
         self._backlog: deque[Work] = deque()
         self._last_stream = 0
@@ -54,8 +55,10 @@ class Link:
         self.exchanges: dict[int, Exchange] = {}
         #: This process is a child that user code forked: the link is its parent's.
         self.forked = False
-        #: Whether a thread of its own reads the link; set once, before the first request.
+        #: Whether another thread reads the link while a handler waits; set once, before the first request.
         self.threaded = False
+        #: Called by a handler's thread that is about to wait for the link: it may be the one that reads it.
+        self.before_wait: Callable[[], None] = _nothing
         #: Ends the log of an exchange, see Logs; returns the frames for the line under way.
         self.end_log: Callable[[Exchange], bytes] = _no_log
         os.register_at_fork(after_in_child=self._leave)
@@ -70,15 +73,37 @@ class Link:
             return
         with self._sending:
             try:
-                # First what a signal handler left that threw before the ``finally`` could know of it.
-                self._send_unsent()
-                self._send_whole(frames)
+                # What waits goes first, also what a signal handler left that threw before the ``finally`` could know of it.
+                if self._unsent:
+                    self._unsent.append(frames)
+                else:
+                    self._send_whole(frames)
             finally:
                 self._send_unsent()
 
+    def send_soon(self, frames: bytes) -> None:
+        """Leaves with the next frames that are sent, or with ``flush``; whoever calls this sees to that."""
+        self._unsent.append(frames)
+
+    @property
+    def has_unsent(self) -> bool:
+        """Something waits for ``flush``."""
+        return bool(self._unsent)
+
+    def flush(self) -> None:
+        """Writes what ``send_soon`` took, in one piece."""
+        if self._unsent:
+            self.send(b"")
+
     def _send_unsent(self) -> None:
-        while self._unsent:
-            self._send_whole(self._unsent.popleft())
+        unsent = self._unsent
+        while unsent:
+            frames = [unsent.popleft()]
+            try:
+                while True:
+                    frames.append(unsent.popleft())
+            except IndexError:
+                self._send_whole(b"".join(frames))
 
     def _send_whole(self, frames: bytes) -> None:
         """Sends all of it, even where a signal handler of the user's throws meanwhile; that goes on afterwards."""
@@ -126,6 +151,11 @@ class Link:
         except ProtocolError as error:
             self.die(str(error))
 
+    @property
+    def has_work(self) -> bool:
+        """Whether ``next_work`` would not wait."""
+        return bool(self._backlog)
+
     def next_work(self) -> Work:
         """Waits for a request or a hook to run."""
         backlog = self._backlog
@@ -152,8 +182,15 @@ class Link:
 
     def wait(self, exchange: Exchange, is_ready: Callable[[], bool]) -> None:
         """Waits in the handler's thread until ``is_ready``."""
-        changed = exchange.changed
-        if changed is not None:
+        self.flush()
+        if self.threaded:
+            changed = exchange.changed
+            if changed is None:
+                from threading import Condition
+
+                # Set before the question: the reader looks for it after it has changed the answer.
+                changed = exchange.changed = Condition()
+            self.before_wait()
             with changed:
                 while not is_ready():
                     changed.wait()
@@ -209,12 +246,10 @@ class Link:
             if exchange is None:
                 # It was under way when the stream ended.
                 return
+            _apply(exchange, kind, payload)
             changed = exchange.changed
-            if changed is None:
-                _apply(exchange, kind, payload)
-            else:
+            if changed is not None:
                 with changed:
-                    _apply(exchange, kind, payload)
                     changed.notify_all()
         else:
             raise ProtocolError("frame 0x%02x is not the daemon's to send now" % kind)
@@ -223,11 +258,7 @@ class Link:
         flags, head_text, body = split_head(payload)
         head = _decode(head_text)
         exchange = Exchange(self, self._take_stream(stream), head.get("id", ""))
-        if self.threaded:
-            from threading import Condition
-
-            exchange.changed = Condition()
-        exchange.arrived(flags, body)
+        exchange.opened(flags, body)
         self._enqueue(exchange, head)
 
     def _enqueue(self, exchange: Exchange, what: object) -> None:
@@ -306,6 +337,10 @@ def _decode(payload: memoryview) -> dict:
     if not isinstance(value, dict):
         raise ProtocolError("a head that is not a JSON object")
     return value
+
+
+def _nothing() -> None:
+    pass
 
 
 def _no_log(exchange: Exchange) -> bytes:

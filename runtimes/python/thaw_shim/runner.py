@@ -50,7 +50,7 @@ class Instance:
         self._function: dict = specialize["function"]
         self._concurrency: int = specialize.get("concurrency", 1)
         self._loader = Loader(specialize["codePath"])
-        #: What the one slot works for; with more slots, what is being handed to a worker.
+        #: What the one slot works for; with more slots nothing.
         self._running: Union[Exchange, None] = None
 
     def serve(self) -> None:
@@ -63,29 +63,35 @@ class Instance:
         if self._concurrency > 1:
             from .workers import Workers
 
-            workers = Workers(self._concurrency, run)
+            workers = Workers(self._link, self._concurrency, run)
             self._link.threaded = True
             self._logs.current = workers.current
             self._announce(handler)
-            self._serve_with(workers.submit)
+            workers.start()
+            self._keep_at(workers.look_out)
         else:
             self._logs.current = lambda: self._running
             self._announce(handler)
             self._link.exit_when_closed()
-            self._serve_with(run)
+            self._keep_at(lambda: self._serve_one_by_one(run))
 
-    def _serve_with(self, take: Callable[[Exchange, Any], None]) -> NoReturn:
+    def _serve_one_by_one(self, run: Callable[[Exchange, Any], None]) -> NoReturn:
+        next_work = self._link.next_work
+        while True:
+            exchange, what = next_work()
+            self._running = exchange
+            run(exchange, what)
+            self._running = None
+
+    def _keep_at(self, work: Callable[[], NoReturn]) -> NoReturn:
+        """What the main thread does for ever."""
         while True:
             try:
-                while True:
-                    exchange, what = self._link.next_work()
-                    self._running = exchange
-                    take(exchange, what)
-                    self._running = None
+                work()
             except Exception as error:
                 # A signal handler of the user's threw outside of user code: between two invocations, or at their rim.
                 interrupted, self._running = self._running, None
-                if interrupted is not None and self._concurrency == 1:
+                if interrupted is not None:
                     interrupted.fail(_describe(error))
                 sys.excepthook(type(error), error, error.__traceback__)
 
