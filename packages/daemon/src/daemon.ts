@@ -105,8 +105,12 @@ export interface DaemonOptions {
   readonly stems?: number;
   /** Whether code is compiled ahead, after a deployment; absent: it is. */
   readonly preparesCode?: boolean;
+  /** Whether small requests are read without node:http; absent: they are. */
+  readonly readsSmallRequests?: boolean;
   /** How long idle instances stay; absent: by the rhythm of their function. */
   readonly keepAlive?: KeepAlive;
+  /** Whether waiting invocations are begun slowly while many are being accepted; absent: they are. */
+  readonly acceptsFirst?: boolean;
   /** What the parts of images on disk may take together. */
   readonly imageCacheBytesMax?: number;
   readonly imagePrefetchBytesPerSecondMax?: number;
@@ -468,6 +472,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       resolve: (functionName, qualifier) => catalog.routes.resolve(functionName, qualifier, Math.random()),
       policyOf: (functionName, qualifier) => asyncPolicies.policyOf(functionName, qualifier),
       log,
+      acceptsFirst: options.acceptsFirst ?? true,
     }),
     (opened) => opened.stop(),
   );
@@ -550,6 +555,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   );
   const listener = new Listener({
     clock,
+    readsSmallRequests: options.readsSmallRequests ?? true,
     doors: [
       new FcInvokeDoor({ invocation, routes, verifier, submitter, idempotent }),
       triggers,

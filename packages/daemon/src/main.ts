@@ -11,7 +11,10 @@ export interface ServeOptions {
   /** Absent: the platform's default. */
   readonly stems?: number | undefined;
   readonly preparesCode: boolean;
+  readonly readsSmallRequests: boolean;
   readonly keepAlive: 'fixed' | 'rhythm';
+  /** Whether waiting invocations are begun slowly while many are being accepted. */
+  readonly acceptsFirst: boolean;
   readonly insecureRegistries: readonly string[];
   /** Absent: the platform's defaults. */
   readonly imageCacheBytesMax?: number | undefined;

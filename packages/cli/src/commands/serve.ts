@@ -9,6 +9,8 @@ interface Options {
   readonly stems?: number | undefined;
   readonly prepare: 'on' | 'off';
   readonly keepAlive: 'fixed' | 'rhythm';
+  readonly acceptFirst: 'on' | 'off';
+  readonly smallRequests: 'on' | 'off';
   readonly insecureRegistry?: readonly string[] | undefined;
   readonly imageCache?: number | undefined;
   readonly imagePrefetch?: number | undefined;
@@ -82,6 +84,18 @@ export const command: Command = {
       default: 'rhythm',
       choices: ['rhythm', 'fixed'],
     },
+    {
+      flags: '--small-requests <when>',
+      summary: 'read plain requests with a short body on a path of their own, faster than the HTTP server',
+      default: 'on',
+      choices: ['on', 'off'],
+    },
+    {
+      flags: '--accept-first <when>',
+      summary: 'begin waiting invocations more slowly while many others are being accepted',
+      default: 'on',
+      choices: ['on', 'off'],
+    },
   ],
   examples: [
     { run: 'thaw serve', does: 'listen on http://127.0.0.1:8080' },
@@ -98,6 +112,8 @@ export const command: Command = {
       stems,
       prepare,
       keepAlive,
+      acceptFirst,
+      smallRequests,
       insecureRegistry,
       destinationHosts,
       watchDir,
@@ -115,6 +131,8 @@ export const command: Command = {
       stems,
       preparesCode: prepare === 'on',
       keepAlive,
+      acceptsFirst: acceptFirst === 'on',
+      readsSmallRequests: smallRequests === 'on',
       insecureRegistries: insecureRegistry ?? [],
       destinationHosts: destinationHosts ?? [],
       imageCacheBytesMax: imageCache,

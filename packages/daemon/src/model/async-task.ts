@@ -25,6 +25,22 @@ export interface KeptBytes {
   readonly blob?: string;
 }
 
+/** What whoever runs a task must know of it. */
+export type DueTask = Pick<
+  AsyncTask,
+  | 'seq'
+  | 'functionName'
+  | 'taskId'
+  | 'qualifier'
+  | 'requestId'
+  | 'trigger'
+  | 'http'
+  | 'enqueuedAt'
+  | 'tries'
+  | 'deferrals'
+  | 'payload'
+>;
+
 /** An asynchronous invocation as it is kept. Times are wall time in milliseconds. */
 export interface AsyncTask {
   /** Grows with every task of the queue. */

@@ -151,6 +151,41 @@ export function testQueueContract(name: string, makeStore: () => Promise<QueueSt
       await queue.close();
     });
 
+    it('3: what is leased is told to whoever looks, and what comes in front of it is next', async () => {
+      await using store = await makeStore();
+      const queue = await store.open();
+      for (const id of ['a', 'b', 'c', 'd']) await queue.enqueue(newTask(id, { dueAt: 20 }));
+      const [first, second] = (await queue.lease('f', 2, 100)).tasks;
+      assert.ok(first !== undefined && second !== undefined);
+      assert.deepEqual(
+        (await require(queue, 'a')).events.map(({ status, at }) => [status, at]),
+        [
+          ['Enqueued', 10],
+          ['Dequeued', 100],
+        ],
+      );
+      await queue.enqueue(newTask('front', { dueAt: 15 }));
+      const next = await queue.lease('f', 1, 100);
+      assert.deepEqual([idsOf(next), next.nextDueAt], [['front'], 20]);
+      assert.equal(await queue.release(second.lease, putBack({ dueAt: 16 })), true);
+      assert.deepEqual(idsOf(await queue.lease('f', 1, 100)), ['b']);
+      assert.deepEqual(
+        (await queue.list({ functionName: 'f', statuses: ['Dequeued'], order: 'asc', limit: 9 })).tasks.map(
+          ({ taskId, status }) => [taskId, status],
+        ),
+        [
+          ['a', 'Dequeued'],
+          ['b', 'Dequeued'],
+          ['front', 'Dequeued'],
+        ],
+      );
+      assert.equal(await queue.settle(first.lease, settlement()), true, 'also after somebody has looked');
+      assert.deepEqual(await queue.counts(), { waiting: 2, leased: 2, settled: 1, settledBytes: 1 });
+      assert.deepEqual(idsOf(await queue.lease('f', 9, 100)), ['c', 'd']);
+      assert.deepEqual(await queue.lines(), []);
+      await queue.close();
+    });
+
     it('3: what was leased when the queue ended is given out again, with its counts', async () => {
       await using store = await makeStore();
       const first = await store.open();

@@ -1,5 +1,5 @@
 import type { TaskStatus } from '@thaw/protocol/fc/async-task.ts';
-import type { AsyncTask, FinalStatus, TaskError, TaskEvent } from '../model/async-task.ts';
+import type { AsyncTask, DueTask, FinalStatus, TaskError, TaskEvent } from '../model/async-task.ts';
 import type { TriggerKind } from '../model/trigger-kind.ts';
 
 /**
@@ -87,7 +87,7 @@ export interface Lease {
 
 export interface LeasedTask {
   readonly lease: Lease;
-  readonly task: AsyncTask;
+  readonly task: DueTask;
   /** Undefined where the payload is a blob. */
   readonly payload: Uint8Array | undefined;
 }

@@ -12,7 +12,9 @@ import type { RunnableVersion } from '../../model/runnable.ts';
 import type { Blobs } from '../../store/blobs.ts';
 import type {
   DeadLetterQuery,
+  Enqueued,
   GivenBytes,
+  NewTask,
   Queue,
   QueueCounts,
   TaskPage,
@@ -45,6 +47,8 @@ export interface AsyncInvocationsDeps {
   readonly policyOf: (functionName: string, qualifier: string) => AsyncPolicy;
   readonly log: PlatformLog;
   readonly retention?: RetentionLimits;
+  /** Whether tasks that wait are begun slowly while many are being accepted; absent: they are. */
+  readonly acceptsFirst?: boolean;
 }
 
 /**
@@ -91,6 +95,7 @@ export class AsyncInvocations implements AsyncSubmitter {
       slotsPerInstance: (functionName) => this.#slotsPerInstance(functionName),
       idleShare: () => processors.idleShare(),
       onStoreFailed: onFailed,
+      acceptsFirst: deps.acceptsFirst ?? true,
     });
     this.#retention = new Retention({
       queue,
@@ -135,7 +140,7 @@ export class AsyncInvocations implements AsyncSubmitter {
     const requestId = request.requestId ?? newRequestId(now);
     const taskId = wantedId ?? requestId;
     const dueAt = now + Math.max(0, request.delayMs ?? 0);
-    const { isDuplicate, requestId: keptId } = await this.#deps.queue.enqueue({
+    const { isDuplicate, requestId: keptId } = await this.#enqueue({
       functionName,
       taskId,
       qualifier,
@@ -146,7 +151,6 @@ export class AsyncInvocations implements AsyncSubmitter {
       dueAt,
       ...(request.http === undefined ? {} : { http: JSON.stringify(request.http) }),
     });
-    if (!isDuplicate) this.#dispatcher.wake(functionName, dueAt);
     return { taskId, requestId: keptId, isDuplicate };
   }
 
@@ -265,6 +269,19 @@ export class AsyncInvocations implements AsyncSubmitter {
     } catch {
       // Gone, or disabled: its runs will find out.
       return 1;
+    }
+  }
+
+  async #enqueue(task: NewTask): Promise<Enqueued> {
+    this.#dispatcher.accepting();
+    try {
+      const enqueued = await this.#deps.queue.enqueue(task);
+      if (enqueued.isDuplicate) this.#dispatcher.refused();
+      else this.#dispatcher.accepted(task.functionName, task.dueAt);
+      return enqueued;
+    } catch (error) {
+      this.#dispatcher.refused();
+      throw error;
     }
   }
 

@@ -1,6 +1,6 @@
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Deadline, DeadlineWheel } from '../../base/deadline-wheel.ts';
-import type { AsyncTask, FinalStatus, TaskEvent } from '../../model/async-task.ts';
+import type { DueTask, FinalStatus, TaskEvent } from '../../model/async-task.ts';
 import type { RunnableVersion } from '../../model/runnable.ts';
 import type { GivenBytes, Lease, LeasedTask, Queue, Settlement } from '../../store/queue.ts';
 import type { ResponseHead } from '../../transport/transport.ts';
@@ -38,7 +38,7 @@ export interface AsyncRunDeps {
 export class AsyncRun implements TaskRun, InvocationResponder {
   readonly #deps: AsyncRunDeps;
   readonly #events: RunEvents;
-  readonly #task: AsyncTask;
+  readonly #task: DueTask;
   readonly #lease: Lease;
   readonly #policy: AsyncPolicy;
   #invocation: Invocation | undefined;
@@ -274,7 +274,7 @@ export class AsyncRun implements TaskRun, InvocationResponder {
   }
 }
 
-function payloadOf({ http }: AsyncTask, body: Buffer): Payload {
+function payloadOf({ http }: DueTask, body: Buffer): Payload {
   if (http === undefined) return { kind: 'event', body };
   const head: HttpHead = JSON.parse(http);
   return { kind: 'http', ...head, body };

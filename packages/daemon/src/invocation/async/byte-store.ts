@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { PassThrough, type Readable } from 'node:stream';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
-import type { AsyncTask } from '../../model/async-task.ts';
+import type { AsyncTask, DueTask } from '../../model/async-task.ts';
 import type { Blobs } from '../../store/blobs.ts';
 import type { GivenBytes, Queue } from '../../store/queue.ts';
 
@@ -10,6 +10,9 @@ import type { GivenBytes, Queue } from '../../store/queue.ts';
 export const INLINE_BYTES_MAX = 64 * 1024;
 /** The result of one task. */
 export const RESULT_BYTES_MAX = 1024 * 1024 * 1024;
+
+/** Where a task's bytes are. */
+type Bytes = Pick<AsyncTask, 'seq' | 'taskId' | 'payload' | 'result'>;
 
 /** Payloads and results of tasks, wherever they are. */
 export class ByteStore {
@@ -59,7 +62,7 @@ export class ByteStore {
     return new ResultIntake((stream) => this.#put(stream, RESULT_BYTES_MAX), onDrain);
   }
 
-  async payload(task: AsyncTask): Promise<Buffer> {
+  async payload(task: DueTask): Promise<Buffer> {
     return this.#read(task, 'payload');
   }
 
@@ -76,7 +79,7 @@ export class ByteStore {
     return kept.blob === undefined ? this.#read(task, which) : createReadStream(this.#pathOf(kept.blob));
   }
 
-  async #read(task: AsyncTask, which: 'payload' | 'result'): Promise<Buffer> {
+  async #read(task: Bytes, which: 'payload' | 'result'): Promise<Buffer> {
     const blob = task[which]?.blob;
     if (blob === undefined) return Buffer.from((await this.#queue.bytes(task.seq, which)) ?? []);
     return readFile(this.#pathOf(blob)).catch((cause: unknown) => {

@@ -212,3 +212,24 @@ test('a task is stopped before it begins, or while it runs', async (t) => {
   assert.equal(bench.dispatcher.stopTask('f', 't3'), undefined);
   assert.equal(bench.dispatcher.stopTask('g', 't3'), undefined);
 });
+
+test('while many are being accepted few begin, and all when that is over', async (t) => {
+  const bench = await Bench.open(t, { acceptsFirst: true, idleShare: () => 1 });
+  bench.onBegin = (begun) => {
+    begun.events.onStarted();
+    setImmediate(() => void bench.settle(begun));
+  };
+  await bench.enqueue('f', 400);
+  for (let n = 0; n < 100; n += 1) bench.dispatcher.accepting();
+  for (let n = 0; n < 100; n += 1) bench.dispatcher.accepted('f', 0);
+  await waitFor('a quarter as many to begin', () => bench.begun.length === 25);
+  await waitFor('what began to be written', async () => (await bench.queue.counts()).settled === 25);
+  assert.equal(bench.begun.length, 25, 'no more for those that have ended');
+  await waitFor('all to begin', () => {
+    bench.clock.advance(50);
+    bench.wheel.tick();
+    return bench.begun.length === 400;
+  });
+  bench.dispatcher.stop();
+  await bench.dispatcher.drained();
+});

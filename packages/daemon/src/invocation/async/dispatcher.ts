@@ -2,6 +2,7 @@ import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Deadline, DeadlineWheel } from '../../base/deadline-wheel.ts';
 import type { LeasedTask, Queue } from '../../store/queue.ts';
+import { AcceptPriority, WAVE_MS } from './accept-priority.ts';
 import { LANE_LIMIT_MIN, nextLaneLimit } from './lane-limit.ts';
 import { deferralMs } from './retry-policy.ts';
 
@@ -12,6 +13,8 @@ const HELD_PER_FUNCTION_MAX = 1024;
 const LEASE_MAX = 64;
 /** Ahead of those that run, so many are taken for each of them: the next is at hand when one ends. */
 const LEASED_AHEAD = 4;
+/** A lane that comes back for more so soon takes twice as many as before: each lease is a way to another thread. */
+const LEASE_AGAIN_MS = 100;
 /**
  * Of those that run, so many may wait for a slot, or as many as one instance has slots, so that one that starts is used
  * in full, or this share of the lane's bound. It is what an idle machine starts instances for at once.
@@ -52,6 +55,8 @@ export interface DispatcherDeps {
   readonly onStoreFailed: (error: ThawError) => void;
   /** Runs at once, over all functions. */
   readonly runningMax?: number;
+  /** Whether tasks that wait are begun slowly while many are being accepted. */
+  readonly acceptsFirst?: boolean;
 }
 
 /** What waits and runs of one function. */
@@ -65,6 +70,9 @@ interface Lane {
   awaitingSlot: number;
   unwritten: number;
   isLeasing: boolean;
+  /** Tasks to have in memory, grown by how fast they go. */
+  ahead: number;
+  leasedMs: number;
   /** When the next task that is not in memory is due. */
   nextDueAt: number | undefined;
   /** The same of tasks that came while a lease was under way, whose answer may not know of them. */
@@ -84,6 +92,8 @@ export class Dispatcher {
   readonly #lanes = new Map<string, Lane>();
   /** Lanes that could start another run, in the order of their turns. */
   readonly #turns = new Set<Lane>();
+  readonly #priority: AcceptPriority | undefined;
+  #heldBack: Deadline | undefined;
   #running = 0;
   #adjusting: Deadline | undefined;
   #isTakingTurns = false;
@@ -92,6 +102,22 @@ export class Dispatcher {
 
   constructor(deps: DispatcherDeps) {
     this.#deps = deps;
+    this.#priority = deps.acceptsFirst === true ? new AcceptPriority() : undefined;
+  }
+
+  /** Somebody waits for a task to be accepted; `accepted` or `refused` follows. */
+  accepting(): void {
+    this.#priority?.noteAsked(this.#deps.clock.monotonicMs());
+  }
+
+  accepted(functionName: string, dueAt: number): void {
+    this.#priority?.noteAnswered(true);
+    this.wake(functionName, dueAt);
+  }
+
+  /** Nothing new waits: the task was there, or could not be taken. */
+  refused(): void {
+    this.#priority?.noteAnswered(false);
   }
 
   /** Something of the function waits, or will from `dueAt` on. */
@@ -125,7 +151,9 @@ export class Dispatcher {
   stop(): void {
     this.#isStopped = true;
     this.#turns.clear();
-    if (this.#adjusting !== undefined) this.#deps.wheel.clear(this.#adjusting);
+    for (const timer of [this.#adjusting, this.#heldBack]) {
+      if (timer !== undefined) this.#deps.wheel.clear(timer);
+    }
     for (const lane of this.#lanes.values()) this.#setTimer(lane, undefined);
   }
 
@@ -154,6 +182,8 @@ export class Dispatcher {
         awaitingSlot: 0,
         unwritten: 0,
         isLeasing: false,
+        ahead: 0,
+        leasedMs: -Infinity,
         nextDueAt: undefined,
         cameMeanwhile: undefined,
         deferredInRow: 0,
@@ -203,6 +233,7 @@ export class Dispatcher {
     if (this.#isTakingTurns) return;
     this.#isTakingTurns = true;
     while (this.#running < (this.#deps.runningMax ?? RUNNING_MAX_DEFAULT)) {
+      if (this.#isHeldBack()) break;
       const [lane] = this.#turns;
       if (lane === undefined) break;
       this.#turns.delete(lane);
@@ -213,6 +244,15 @@ export class Dispatcher {
     this.#isTakingTurns = false;
   }
 
+  #isHeldBack(): boolean {
+    if (this.#priority?.mayBegin(this.#deps.clock.monotonicMs()) ?? true) return false;
+    this.#heldBack ??= this.#deps.wheel.set(WAVE_MS, () => {
+      this.#heldBack = undefined;
+      this.#takeTurns();
+    });
+    return true;
+  }
+
   #start(lane: Lane): void {
     const taken = lane.taken.shift();
     if (taken === undefined) return;
@@ -221,6 +261,7 @@ export class Dispatcher {
     lane.awaitingSlot += 1;
     lane.unwritten += 1;
     this.#running += 1;
+    this.#priority?.noteBegun();
     let isAwaitingSlot = true;
     const leaveSlotQueue = (): void => {
       if (!isAwaitingSlot) return;
@@ -267,11 +308,14 @@ export class Dispatcher {
   #lease(lane: Lane, now: number): void {
     this.#setTimer(lane, undefined);
     const held = lane.taken.length + lane.unwritten;
-    const wanted = Math.min(lane.limit * LEASED_AHEAD, LEASE_MAX) - lane.taken.length;
-    const limit = Math.min(wanted, HELD_PER_FUNCTION_MAX - held);
-    // In small portions there would be as many commits as tasks.
-    if (lane.isLeasing || limit <= 0 || lane.taken.length > lane.limit) return;
+    const ahead = Math.min(LEASE_MAX, Math.max(lane.limit * LEASED_AHEAD, lane.ahead));
+    const limit = Math.min(ahead - lane.taken.length, HELD_PER_FUNCTION_MAX - held);
+    // In small portions there would be as many leases as tasks.
+    if (lane.isLeasing || limit <= 0 || lane.taken.length > ahead / 2) return;
     lane.isLeasing = true;
+    const nowMs = this.#deps.clock.monotonicMs();
+    lane.ahead = nowMs - lane.leasedMs < LEASE_AGAIN_MS ? Math.min(LEASE_MAX, ahead * 2) : 0;
+    lane.leasedMs = nowMs;
     this.#deps.queue.lease(lane.functionName, limit, now).then(
       ({ tasks, nextDueAt }) => {
         lane.isLeasing = false;

@@ -1,5 +1,5 @@
 import type { ThawError } from '@thaw/protocol/thaw-error.ts';
-import type { AsyncTask, FinalStatus, TaskError } from '../../model/async-task.ts';
+import type { AsyncTask, DueTask, FinalStatus, TaskError } from '../../model/async-task.ts';
 
 /**
  * Who is told how asynchronous invocations end: destinations. What is to be handed on is written with the outcome, in
@@ -7,7 +7,7 @@ import type { AsyncTask, FinalStatus, TaskError } from '../../model/async-task.t
  */
 export interface OutcomeHandler {
   /** Whether anything is to be done about such an end. Asked just before it is written, so it may look at memory only. */
-  isAwaited(task: AsyncTask, status: FinalStatus): boolean;
+  isAwaited(task: DueTask, status: FinalStatus): boolean;
   /**
    * The outcome is on disk: `task` has its status, error and result. Called until it resolves, after a restart as well,
    * so at least once. Gives the task's `destinationStatus`, or

@@ -123,4 +123,9 @@ export const QUEUE_MIGRATIONS: readonly string[] = [
   CREATE TABLE payloads (seq INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
   CREATE TABLE results (seq INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
   `,
+  `
+  -- Tokens of leases begin with the number of the opening, so that no lease is taken for one of another process.
+  CREATE TABLE openings (count INTEGER NOT NULL) STRICT;
+  INSERT INTO openings VALUES (0);
+  `,
 ];

@@ -22,9 +22,18 @@ import type {
   TrimBounds,
   Trimmed,
 } from '../queue.ts';
-import { encodeEvents, TASK_COLUMNS, taskOf, withEvents, type Row } from './queue-row.ts';
+import {
+  DUE_COLUMNS,
+  dueTaskOf,
+  encodeEvents,
+  TASK_COLUMNS,
+  taskOf,
+  withEvents,
+  type Row,
+} from './queue-row.ts';
 import { inTransaction, openQueueDatabase } from './sqlite-database.ts';
 import { deadLettersQuery, taskListQuery, tokenOf } from './task-list-query.ts';
+import { UnwrittenLeases, type UnwrittenLease } from './unwritten-leases.ts';
 
 /** Removed by one call, so that nobody who enqueues waits behind a large clearance. */
 const TRIM_ROWS_MAX = 500;
@@ -33,6 +42,10 @@ const INVALIDATE_ROWS_MAX = 500;
 /** The log is written back into the database so many pages at a time, 16 MiB, not after every few commits. */
 const CHECKPOINT_PAGES = 4000;
 const PAGE_BYTES = 4096;
+/** Tokens of one opening; the opening's number comes before them, so none is ever given twice. */
+const TOKENS_PER_OPENING = 2 ** 32;
+/** Before all that waits. */
+const LINE_FRONT = { dueAt: Number.MIN_SAFE_INTEGER, seq: 0 };
 
 const WAITING = 0;
 const LEASED = 1;
@@ -61,6 +74,8 @@ export class QueueDatabase implements QueueCalls {
   readonly #waitingMax: number;
   /** By their text: those of this file, and one for each combination of filters that a list can have. */
   readonly #statements = new Map<string, StatementSync>();
+  readonly #unwritten = new UnwrittenLeases();
+  #nextToken: number;
   #counts: QueueCounts;
 
   /** Opens `<directory>/queue.db` and ends the leases of whoever had it before. Throws STORE_FAILED. */
@@ -71,16 +86,22 @@ export class QueueDatabase implements QueueCalls {
     if (options.fileBytesMax !== undefined) {
       this.#database.exec(`PRAGMA max_page_count = ${Math.ceil(options.fileBytesMax / PAGE_BYTES)}`);
     }
-    inTransaction(this.#database, () => this.#endLeases(nowMs));
+    this.#nextToken = inTransaction(this.#database, () => {
+      this.#endLeases(nowMs);
+      return this.#noteOpening() * TOKENS_PER_OPENING;
+    });
     this.#counts = this.#count();
   }
 
   /** Runs the calls as one commit. What it throws has undone all of them. */
   commit(calls: () => void): void {
+    const counts = this.#counts;
+    this.#unwritten.begin();
     try {
       inTransaction(this.#database, calls);
     } catch (error) {
-      this.#counts = this.#count();
+      this.#counts = counts;
+      this.#unwritten.undo();
       throw error;
     }
   }
@@ -119,22 +140,42 @@ export class QueueDatabase implements QueueCalls {
       );
       return { requestId: String(there?.['request_id']), isDuplicate: true };
     }
-    this.#keepBytes('payloads', Number(row['seq']), payload);
+    const seq = Number(row['seq']);
+    this.#keepBytes('payloads', seq, payload);
+    this.#unwritten.noteWaiting(functionName, { dueAt: Math.floor(task.dueAt), seq });
     this.#add({ waiting: 1 });
     return { requestId: task.requestId, isDuplicate: false };
   }
 
   lease(functionName: string, limit: number, nowMs: number): Leased {
+    const taken = this.#unwritten.takenUpTo(functionName);
+    const { dueAt, seq } = taken ?? LINE_FRONT;
+    // Where it is not known how far the line is taken, what is leased already comes along. One more tells what is next.
+    const leased = taken === undefined ? this.#unwritten.count(functionName) : 0;
     const rows = this.#sql(
-      `SELECT ${TASK_COLUMNS} FROM tasks WHERE function_name = ? AND phase = ${WAITING} AND due_at <= ?
+      `SELECT ${DUE_COLUMNS}, (SELECT bytes FROM payloads WHERE payloads.seq = tasks.seq) AS payload
+       FROM tasks WHERE function_name = ? AND phase = ${WAITING} AND (due_at, seq) > (?, ?)
        ORDER BY due_at, seq LIMIT ?`,
-    ).all(functionName, Math.floor(nowMs), limit);
-    const tasks = rows.map((row) => this.#leaseRow(row, nowMs));
+    ).iterate(functionName, dueAt, seq, leased + limit + 1);
+    const at = Math.floor(nowMs);
+    const tasks: LeasedTask[] = [];
+    let nextDueAt: number | undefined;
+    for (const row of rows) {
+      const position = { dueAt: Number(row['due_at']), seq: Number(row['seq']) };
+      if (this.#unwritten.get(position.seq) !== undefined) continue;
+      if (position.dueAt > at || tasks.length === limit) {
+        nextDueAt = position.dueAt;
+        break;
+      }
+      tasks.push(this.#leaseRow(row, at));
+      this.#unwritten.setTakenUpTo(functionName, position);
+    }
     this.#add({ waiting: -tasks.length, leased: tasks.length });
-    return { tasks, nextDueAt: this.#nextDueAt(functionName) };
+    return { tasks, nextDueAt };
   }
 
   lines(): readonly Line[] {
+    this.#writeLeases();
     const lines: Line[] = [];
     const next = this.#sql(
       `SELECT function_name, due_at FROM tasks WHERE phase = ${WAITING} AND function_name > ?
@@ -149,10 +190,11 @@ export class QueueDatabase implements QueueCalls {
   }
 
   progress(lease: Lease, progress: Progress): boolean {
-    const row = this.#leasedRow(lease);
-    if (row === undefined) return false;
+    this.#writeLease(lease.seq);
+    const held = this.#held(lease);
+    if (held === undefined) return false;
     // Who asked it to stop is told of that until it has.
-    const status = row['status'] === 'Stopping' ? 'Stopping' : progress.status;
+    const status = held.isStopping ? 'Stopping' : progress.status;
     this.#sql(
       'UPDATE tasks SET status = ?, started_at = ?, instance_id = ?, version_id = ?, events = ? WHERE seq = ?',
     ).run(
@@ -160,20 +202,21 @@ export class QueueDatabase implements QueueCalls {
       Math.floor(progress.startedAt),
       progress.instanceId,
       progress.versionId,
-      withEvents(row['events'], progress.events),
+      withEvents(held.events, progress.events),
       lease.seq,
     );
     return true;
   }
 
   release(lease: Lease, release: Release): boolean {
-    const row = this.#leasedRow(lease);
-    if (row === undefined) return false;
-    if (row['status'] === 'Stopping') {
-      const ended = { ...row, events: withEvents(row['events'], release.events) };
+    const held = this.#held(lease);
+    if (held === undefined) return false;
+    const events = withEvents(held.events, release.events);
+    if (held.isStopping) {
       const at = release.events.at(-1)?.at ?? 0;
-      this.#settleRow(ended, 'Stopped', release.error, { status: 'Stopped', at, detail: '' });
-      this.#add({ leased: -1, settled: 1, settledBytes: Number(row['payload_size']) });
+      const stopped = { status: 'Stopped', at, detail: '' } as const;
+      this.#settleRow({ seq: lease.seq, events }, 'Stopped', release.error, stopped);
+      this.#add({ leased: -1, settled: 1, settledBytes: held.payloadSize });
       return true;
     }
     this.#sql(
@@ -185,16 +228,18 @@ export class QueueDatabase implements QueueCalls {
       release.tries,
       release.deferrals,
       encodeError(release.error),
-      withEvents(row['events'], release.events),
+      events,
       lease.seq,
     );
+    this.#unwritten.remove(lease.seq);
+    this.#unwritten.noteWaiting(held.functionName, { dueAt: Math.floor(release.dueAt), seq: lease.seq });
     this.#add({ waiting: 1, leased: -1 });
     return true;
   }
 
   settle(lease: Lease, settlement: Settlement): boolean {
-    const row = this.#leasedRow(lease);
-    if (row === undefined) return false;
+    const held = this.#held(lease);
+    if (held === undefined) return false;
     const { result } = settlement;
     this.#sql(
       `UPDATE tasks SET phase = ?, status = ?, tries = ?, started_at = coalesce(?, started_at), ended_at = ?,
@@ -209,20 +254,22 @@ export class QueueDatabase implements QueueCalls {
       settlement.instanceId,
       settlement.versionId,
       encodeError(settlement.error),
-      withEvents(row['events'], settlement.events),
+      withEvents(held.events, settlement.events),
       result === undefined ? null : sizeOf(result),
       result === undefined ? null : blobOf(result),
       settlement.resultHead ?? null,
       settlement.isToHandOn ? 1 : 0,
       lease.seq,
     );
+    this.#unwritten.remove(lease.seq);
     if (result !== undefined) this.#keepBytes('results', lease.seq, result);
-    const bytes = Number(row['payload_size']) + (result === undefined ? 0 : sizeOf(result));
+    const bytes = held.payloadSize + (result === undefined ? 0 : sizeOf(result));
     this.#add({ leased: -1, settled: 1, settledBytes: bytes });
     return true;
   }
 
   stop(functionName: string, taskId: string, event: TaskEvent): StopAnswer {
+    this.#writeLeases(functionName);
     const row = this.#sql(
       `SELECT phase, ${TASK_COLUMNS} FROM tasks WHERE function_name = ? AND task_id = ?`,
     ).get(functionName, taskId);
@@ -254,6 +301,7 @@ export class QueueDatabase implements QueueCalls {
     error: TaskError,
     event: TaskEvent,
   ): { readonly settled: number; readonly isMore: boolean } {
+    this.#writeLeases(functionName);
     const rows = this.#sql(
       `SELECT ${TASK_COLUMNS} FROM tasks WHERE function_name = ? AND phase = ${WAITING} AND seq <= ? LIMIT ?`,
     ).all(functionName, lastSeq, INVALIDATE_ROWS_MAX);
@@ -266,10 +314,13 @@ export class QueueDatabase implements QueueCalls {
       functionName,
       taskId,
     );
-    return row === undefined ? undefined : taskOf(row);
+    if (row === undefined) return undefined;
+    const lease = this.#unwritten.get(Number(row['seq']));
+    return taskOf(lease === undefined ? row : { ...row, status: 'Dequeued', events: leasedEvents(lease) });
   }
 
   list(query: TaskQuery): TaskPage {
+    this.#writeLeases(query.functionName);
     const { sql, values } = taskListQuery(query);
     const rows = this.#sql(sql).all(...values);
     const tasks = rows.slice(0, query.limit).map(taskOf);
@@ -377,19 +428,30 @@ export class QueueDatabase implements QueueCalls {
     this.#database.close();
   }
 
-  #leaseRow(row: Row, nowMs: number): LeasedTask {
-    const seq = Number(row['seq']);
-    const token = Number(row['token']) + 1;
-    const event = { status: 'Dequeued', at: Math.floor(nowMs), detail: '' } as const;
-    const events = withEvents(row['events'], [event]);
+  #leaseRow(row: Row, leasedAt: number): LeasedTask {
+    const task = dueTaskOf(row);
+    const { seq, functionName, payload } = task;
+    const token = this.#nextToken;
+    this.#nextToken += 1;
+    const events = String(row['events']);
+    this.#unwritten.add(seq, { functionName, token, leasedAt, events, payloadSize: payload.size });
+    const { payload: bytes } = row;
+    const whole = bytes instanceof Uint8Array ? bytes : NOTHING;
+    return { lease: { seq, token }, task, payload: payload.blob === undefined ? whole : undefined };
+  }
+
+  /** Brings leases into the database, where somebody looks at what is there. */
+  #writeLeases(functionName?: string): void {
+    for (const seq of this.#unwritten.seqs(functionName)) this.#writeLease(seq);
+  }
+
+  #writeLease(seq: number): void {
+    const lease = this.#unwritten.get(seq);
+    if (lease === undefined) return;
     this.#sql(
       `UPDATE tasks SET phase = ${LEASED}, status = 'Dequeued', token = ?, events = ? WHERE seq = ?`,
-    ).run(token, events, seq);
-    return {
-      lease: { seq, token },
-      task: taskOf({ ...row, status: 'Dequeued', events }),
-      payload: row['payload_blob'] === null ? (this.bytes(seq, 'payload') ?? NOTHING) : undefined,
-    };
+    ).run(lease.token, leasedEvents(lease), seq);
+    this.#unwritten.remove(seq);
   }
 
   #deadRow(functionName: string, taskId: string): Row | undefined {
@@ -398,17 +460,25 @@ export class QueueDatabase implements QueueCalls {
     ).get(functionName, taskId);
   }
 
-  #leasedRow({ seq, token }: Lease): Row | undefined {
-    return this.#sql(
-      `SELECT seq, status, events, payload_size FROM tasks WHERE seq = ? AND token = ? AND phase = ${LEASED}`,
-    ).get(seq, token);
-  }
-
-  #nextDueAt(functionName: string): number | undefined {
+  /** Undefined for a lease that is over. */
+  #held({ seq, token }: Lease): HeldTask | undefined {
+    const lease = this.#unwritten.get(seq);
+    if (lease !== undefined) {
+      if (lease.token !== token) return undefined;
+      const { functionName, payloadSize } = lease;
+      return { functionName, payloadSize, events: leasedEvents(lease), isStopping: false };
+    }
     const row = this.#sql(
-      `SELECT due_at FROM tasks WHERE function_name = ? AND phase = ${WAITING} ORDER BY due_at LIMIT 1`,
-    ).get(functionName);
-    return row === undefined ? undefined : Number(row['due_at']);
+      `SELECT function_name, status, events, payload_size FROM tasks
+       WHERE seq = ? AND token = ? AND phase = ${LEASED}`,
+    ).get(seq, token);
+    if (row === undefined) return undefined;
+    return {
+      functionName: String(row['function_name']),
+      payloadSize: Number(row['payload_size']),
+      events: String(row['events']),
+      isStopping: row['status'] === 'Stopping',
+    };
   }
 
   #settleWaiting(row: Row, status: FinalStatus, error: TaskError | undefined, event: TaskEvent): void {
@@ -427,6 +497,11 @@ export class QueueDatabase implements QueueCalls {
       withEvents(row['events'], [{ ...event, status }]),
       Number(row['seq']),
     );
+  }
+
+  /** How often the database was opened, this time included. */
+  #noteOpening(): number {
+    return Number(this.#sql('UPDATE openings SET count = count + 1 RETURNING count').get()?.['count']);
   }
 
   /** Whoever held a lease is dead, and what it ran with it. */
@@ -508,6 +583,19 @@ export class QueueDatabase implements QueueCalls {
 }
 
 const NOTHING = new Uint8Array(0);
+
+/** What the holder of a lease changes of its task. */
+interface HeldTask {
+  readonly functionName: string;
+  readonly payloadSize: number;
+  readonly events: string;
+  readonly isStopping: boolean;
+}
+
+/** The events that the database would have if the lease were written. */
+function leasedEvents({ events, leasedAt }: UnwrittenLease): string {
+  return withEvents(events, [{ status: 'Dequeued', at: leasedAt, detail: '' }]);
+}
 
 function phaseOf(status: FinalStatus): number {
   return status === 'Failed' || status === 'Expired' ? DEAD : SETTLED;

@@ -1,11 +1,14 @@
 import type { TaskStatus } from '@thaw/protocol/fc/async-task.ts';
-import type { AsyncTask, KeptBytes, TaskError, TaskEvent } from '../../model/async-task.ts';
+import type { AsyncTask, DueTask, KeptBytes, TaskError, TaskEvent } from '../../model/async-task.ts';
 import { TASK_STATUSES } from '@thaw/protocol/fc/async-task.ts';
 import { triggerKindOf } from '../../model/trigger-kind.ts';
 
 /** Of a task that is put off for days every step would be one: the first and the newest are kept. */
 const EVENTS_FIRST = 8;
 const EVENTS_MAX = 64;
+/** `["Failed",1,""]`: no event is written shorter. */
+const EVENT_CHARACTERS_MIN = 15;
+const EMPTY = '[]';
 
 export type Row = Readonly<Record<string, unknown>>;
 
@@ -36,6 +39,40 @@ export const TASK_COLUMNS = [
   'result_head',
   'destination_status',
 ].join(', ');
+
+/** Of those, what is read when a task is leased. */
+export const DUE_COLUMNS = [
+  'seq',
+  'function_name',
+  'task_id',
+  'qualifier',
+  'request_id',
+  'source',
+  'http',
+  'enqueued_at',
+  'due_at',
+  'tries',
+  'deferrals',
+  'events',
+  'payload_size',
+  'payload_blob',
+].join(', ');
+
+export function dueTaskOf(row: Row): DueTask {
+  const task: DueTask = {
+    seq: Number(row['seq']),
+    functionName: String(row['function_name']),
+    taskId: String(row['task_id']),
+    qualifier: String(row['qualifier']),
+    requestId: String(row['request_id']),
+    trigger: triggerKindOf(row['source']),
+    enqueuedAt: Number(row['enqueued_at']),
+    tries: Number(row['tries']),
+    deferrals: Number(row['deferrals']),
+    payload: keptBytes(row['payload_size'], row['payload_blob']) ?? { size: 0 },
+  };
+  return typeof row['http'] === 'string' ? { ...task, http: row['http'] } : task;
+}
 
 export function taskOf(row: Row): AsyncTask {
   const error = taskErrorOf(row['error']);
@@ -73,6 +110,13 @@ export function encodeEvents(events: readonly TaskEvent[]): string {
 
 /** The stored events with further ones behind them, bounded. */
 export function withEvents(stored: unknown, added: readonly TaskEvent[]): string {
+  if (typeof stored === 'string' && added.length > 0) {
+    // So short a text cannot hold as many as are kept: no need to take it apart.
+    const encoded = encodeEvents(added);
+    if (stored.length > EMPTY.length && stored.length + encoded.length <= EVENTS_MAX * EVENT_CHARACTERS_MIN) {
+      return `${stored.slice(0, -1)},${encoded.slice(1)}`;
+    }
+  }
   const events = [...eventsOf(stored), ...added];
   const dropped = Math.max(0, events.length - EVENTS_MAX);
   return encodeEvents(dropped === 0 ? events : events.toSpliced(EVENTS_FIRST, dropped));

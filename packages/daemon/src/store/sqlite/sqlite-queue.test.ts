@@ -46,6 +46,33 @@ test('10: a full disk refuses what it cannot hold, and takes what it can', async
   await queue.close();
 });
 
+test('3: a lease in a commit that fails is as if it had never been', async () => {
+  await using directory = await temporaryDirectory();
+  const queue = await SqliteQueue.open(directory.path, 0, { fileBytesMax: 512 * 1024 });
+  const small = Array.from({ length: 4 }, (_, n) => queue.enqueue(crashTask(n)));
+  await Promise.all(small);
+  const large = { bytes: new Uint8Array(60_000) };
+  const first = queue.lease('crash', 1, 100);
+  const settled = first.then(({ tasks: [task] }) => {
+    assert.ok(task !== undefined);
+    const ended = { status: 'Succeeded', tries: 0, endedAt: 1, instanceId: '', versionId: '' } as const;
+    return queue.settle(task.lease, { ...ended, events: [], isToHandOn: false });
+  });
+  // One turn, one commit: what cannot be held undoes it, and each call gets one of its own.
+  const full = Array.from({ length: 20 }, (_, n) => queue.enqueue({ ...crashTask(100 + n), payload: large }));
+  const second = queue.lease('crash', 2, 100);
+  const answers = await Promise.allSettled(full);
+  assert.ok(answers.some(({ status }) => status === 'rejected'));
+  assert.equal(await settled, true);
+  const ids = [...(await first).tasks, ...(await second).tasks].map(({ task }) => task.taskId);
+  assert.deepEqual(ids, ['0', '1', '2']);
+  const { waiting, leased } = await queue.counts();
+  const accepted = answers.filter(({ status }) => status === 'fulfilled').length;
+  assert.deepEqual([waiting, leased], [1 + accepted, 2]);
+  assert.equal((await queue.lease('crash', 100, 100)).tasks.length, 1 + accepted);
+  await queue.close();
+});
+
 test('a file that is no database is refused', async () => {
   await using directory = await temporaryDirectory();
   await writeFile(join(directory.path, 'queue.db'), 'x'.repeat(10_000));

@@ -36,6 +36,13 @@ import type {
 const COMMIT_CALLS_MAX = 1024;
 /** Commits under way: while the disk is busy with one the thread prepares nothing, so one more waits for it there. */
 const COMMITS_MAX = 2;
+/**
+ * What came of a run waits so long at most for others to share a commit with, counted from the last one: nobody waits
+ * for it, and each commit costs as much as what several tasks write.
+ */
+const PATIENT_MS_MAX = 5;
+/** What came of a run, or how far it is. */
+const PATIENT: ReadonlySet<QueueMethod> = new Set(['progress', 'release', 'settle']);
 /** What may be on its way to the disk before callers from outside are refused. */
 const PENDING_CALLS_MAX = 20_000;
 const PENDING_BYTES_MAX = 128 * 1024 * 1024;
@@ -70,7 +77,11 @@ export class SqliteQueue implements Queue {
   readonly #commits: (readonly Pending[])[] = [];
   #pendingBytes = 0;
   #pendingCalls = 0;
+  /** Of those that are not yet sent, how many somebody waits for. */
+  #urgent = 0;
+  #sentMs = -Infinity;
   #isScheduled = false;
+  #later: NodeJS.Timeout | undefined;
   #isClosed = false;
   #lost: ThawError | undefined;
   #onIdle: (() => void) | undefined;
@@ -198,6 +209,7 @@ export class SqliteQueue implements Queue {
   async close(): Promise<void> {
     if (!this.#isClosed) {
       this.#isClosed = true;
+      this.#schedule();
       if (this.#pendingCalls > 0 && this.#lost === undefined) {
         await new Promise<void>((resolve) => {
           this.#onIdle = resolve;
@@ -218,6 +230,7 @@ export class SqliteQueue implements Queue {
     if (this.#lost !== undefined) return Promise.reject(this.#lost);
     this.#pendingCalls += 1;
     this.#pendingBytes += bytes;
+    if (!PATIENT.has(method)) this.#urgent += 1;
     return new Promise((resolve, reject) => {
       this.#pending.push({
         call: { method, args },
@@ -233,6 +246,15 @@ export class SqliteQueue implements Queue {
   /** At the end of the turn, so that all that it brought goes together. */
   #schedule(): void {
     if (this.#isScheduled || this.#commits.length >= COMMITS_MAX || this.#pending.length === 0) return;
+    const sinceMs = performance.now() - this.#sentMs;
+    const isPatient = this.#urgent === 0 && this.#pending.length < COMMIT_CALLS_MAX && !this.#isClosed;
+    if (isPatient && sinceMs < PATIENT_MS_MAX) {
+      this.#later ??= setTimeout(() => {
+        this.#later = undefined;
+        this.#schedule();
+      }, PATIENT_MS_MAX - sinceMs);
+      return;
+    }
     this.#isScheduled = true;
     setImmediate(() => {
       this.#isScheduled = false;
@@ -244,6 +266,10 @@ export class SqliteQueue implements Queue {
     if (this.#lost !== undefined || this.#pending.length === 0) return;
     const commit = this.#pending.slice(0, COMMIT_CALLS_MAX);
     this.#pending = this.#pending.slice(COMMIT_CALLS_MAX);
+    this.#urgent = this.#pending.reduce((count, { call }) => count + Number(!PATIENT.has(call.method)), 0);
+    this.#sentMs = performance.now();
+    clearTimeout(this.#later);
+    this.#later = undefined;
     this.#commits.push(commit);
     this.#post({ calls: commit.map(({ call }) => call) });
     this.#schedule();

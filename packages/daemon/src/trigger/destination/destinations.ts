@@ -8,7 +8,7 @@ import type { AsyncDestinations } from '../../catalog/async-policies.ts';
 import type { AsyncSubmitter } from '../../invocation/async/async-request.ts';
 import type { OutcomeHandler } from '../../invocation/async/task-outcome.ts';
 import type { TaskStatus } from '@thaw/protocol/fc/async-task.ts';
-import type { AsyncTask } from '../../model/async-task.ts';
+import type { AsyncTask, DueTask } from '../../model/async-task.ts';
 import { parseDestination, type Destination } from '../../model/destination.ts';
 import type { MessageQueues } from '../../store/message-queues.ts';
 import type { Objects } from '../../store/objects.ts';
@@ -56,7 +56,7 @@ export class Destinations implements OutcomeHandler {
     this.#allowedHosts = new Set(deps.allowedHosts);
   }
 
-  isAwaited(task: AsyncTask, status: TaskStatus): boolean {
+  isAwaited(task: DueTask, status: TaskStatus): boolean {
     return this.#destinationOf(task, status) !== '';
   }
 
@@ -90,7 +90,7 @@ export class Destinations implements OutcomeHandler {
     this.#closing.abort();
   }
 
-  #destinationOf({ functionName, qualifier }: AsyncTask, status: TaskStatus): string {
+  #destinationOf({ functionName, qualifier }: DueTask, status: TaskStatus): string {
     const { onSuccess, onFailure } = this.#deps.destinationsOf(functionName, qualifier);
     if (status === 'Succeeded') return onSuccess;
     return status === 'Stopped' ? '' : onFailure;
