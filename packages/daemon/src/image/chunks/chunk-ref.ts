@@ -13,4 +13,6 @@ export interface ChunkRef {
 export interface ArrivedChunk {
   readonly ref: ChunkRef;
   readonly bytes: Buffer;
+  /** Its digest was compared by who gives it, in this process. */
+  readonly isCompared?: true;
 }

@@ -1,5 +1,5 @@
 import { open, type FileHandle } from 'node:fs/promises';
-import { buffer } from 'node:stream/consumers';
+import type { Readable } from 'node:stream';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { BlobSource } from '../blob-source.ts';
 import { openSource } from '../open-source.ts';
@@ -71,12 +71,12 @@ export class ImageBlobs {
 
   #localBlob(layer: string): Omit<OpenBlob, 'uses'> {
     let file: Promise<FileHandle> | undefined;
-    const readRange = async (start: number, end: number): Promise<Buffer> => {
+    const readRange: ChunkBlob['readRange'] = async (start, end) => {
       const path = this.#derived.converted(layer)?.path;
       if (path === undefined)
         throw new ThawError('IMAGE_NOT_FOUND', `the converted copy of layer ${layer} is gone`);
       file ??= open(path, 'r');
-      const bytes = Buffer.allocUnsafe(end - start);
+      const bytes = new Uint8Array(end - start);
       const { bytesRead } = await (await file).read(bytes, 0, bytes.length, start);
       return bytes.subarray(0, bytesRead);
     };
@@ -95,11 +95,22 @@ function registryBlob(
   return {
     blob: {
       readRange: async (start, end, signal) =>
-        await buffer(await source.opened.blob(descriptor, { range: { start, end }, signal })),
+        await collected(await source.opened.blob(descriptor, { range: { start, end }, signal }), end - start),
     },
     close: async () => {
       source.uses -= 1;
       if (source.uses === 0) await source.opened.close();
     },
   };
+}
+
+/** A stream that gives so many bytes, or fails. */
+async function collected(stream: Readable, length: number): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for await (const part of stream as AsyncIterable<Buffer>) {
+    bytes.set(part.subarray(0, length - at), at);
+    at += Math.min(part.length, length - at);
+  }
+  return bytes.subarray(0, at);
 }

@@ -24,6 +24,7 @@ import { newSegmentPlaces } from '../tiers/segment-places.ts';
 import { SegmentStore } from '../tiers/segment-store.ts';
 import { newTierCounters, type TierCounters, type TierName } from '../tiers/tier-counters.ts';
 import { GIVE_UP_MS, TierStack } from '../tiers/tier-stack.ts';
+import { Unpackers } from '../tiers/unpackers.ts';
 import { Converter } from './converter.ts';
 import { DerivedImages, type DerivedImage } from './derived-images.ts';
 import { ImageBlobs } from './image-blobs.ts';
@@ -85,6 +86,7 @@ export class Imaged {
   readonly #stack: TierStack;
   readonly #home: TierStack | undefined;
   readonly #transport: HttpPeers | undefined;
+  readonly #unpackers = new Unpackers();
   readonly #converter: Converter;
   readonly #bandwidth: Bandwidth;
   readonly #fuse: FuseServer;
@@ -113,8 +115,9 @@ export class Imaged {
       },
       onProblem: (text, cause) => log('warning', text, cause),
     });
-    this.#local = new BlobTier((digest) => this.#blobs.local(digest));
-    this.#registry = new BlobTier((digest) => this.#blobs.registry(digest));
+    const { unpack } = this.#unpackers;
+    this.#local = new BlobTier((digest) => this.#blobs.local(digest), unpack);
+    this.#registry = new BlobTier((digest) => this.#blobs.registry(digest), unpack);
     const local = { name: 'local', tier: this.#local, counters: this.#local.counters } as const;
     const registry = { name: 'registry', tier: this.#registry, counters: this.#registry.counters } as const;
     const { zone, giveUpMs = GIVE_UP_MS } = options;
@@ -187,6 +190,7 @@ export class Imaged {
       this.#fuse.start();
       this.#fuse.resend();
     }
+    this.#unpackers.start();
     const connection = mountsBelow(this.#fuseDirectory).at(-1)?.minor ?? 0;
     return { method: this.#method, connection };
   }
@@ -293,6 +297,7 @@ export class Imaged {
     if (connection !== undefined) abortConnection(connection);
     this.#stack.close();
     this.#home?.close();
+    await this.#unpackers.close();
     await this.#fuse.ended();
     await this.#transport?.close();
     await this.#disk.close();

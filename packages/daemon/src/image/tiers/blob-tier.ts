@@ -1,20 +1,21 @@
-import { gunzip } from 'node:zlib';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { ArrivedChunk, ChunkRef } from '../chunks/chunk-ref.ts';
 import type { ChunkTier, GetOptions } from './chunk-tier.ts';
 import { spansOf, type Span } from './spans.ts';
 import { newTierCounters, type TierCounters } from './tier-counters.ts';
+import { unpackHere, type Unpack } from './unpackers.ts';
 
 /** A layer's blob that can be read in parts: in a registry, or converted here. */
 export interface ChunkBlob {
-  /** The bytes from `start` up to, not with, `end`; what it gives is trusted no more than the network. */
-  readRange(start: number, end: number, signal: AbortSignal): Promise<Buffer>;
+  /**
+   * The bytes from `start` up to, not with, `end`, in memory of their own, which the caller may give away; what it gives
+   * is trusted no more than the network.
+   */
+  readRange(start: number, end: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 /** Requests of one call that run at once. The calls themselves are bounded by `FetchSlots`. */
 const REQUESTS_AT_ONCE = 4;
-/** Behind a chunk's own bytes its last member may hold the padding and headers of the next files. */
-const BEHIND_BYTES_MAX = 4 * 1024 * 1024;
 const ATTEMPTS_MAX = 4;
 const FIRST_PAUSE_MS = 100;
 const PAUSE_MS_MAX = 5_000;
@@ -26,13 +27,15 @@ const PAUSE_MS_MAX = 5_000;
 export class BlobTier implements ChunkTier {
   readonly counters: TierCounters = newTierCounters();
   readonly #blobOf: (digest: string) => ChunkBlob | undefined;
+  readonly #unpack: Unpack;
 
   /** `blobOf`: undefined for a blob that this tier cannot read. */
-  constructor(blobOf: (digest: string) => ChunkBlob | undefined) {
+  constructor(blobOf: (digest: string) => ChunkBlob | undefined, unpack: Unpack = unpackHere) {
     this.#blobOf = blobOf;
+    this.#unpack = unpack;
   }
 
-  async *get(wanted: readonly ChunkRef[], { signal }: GetOptions): AsyncGenerator<ArrivedChunk> {
+  async *get(wanted: readonly ChunkRef[], options: GetOptions): AsyncGenerator<ArrivedChunk> {
     const waiting: { span: Span; blob: ChunkBlob }[] = [];
     for (const span of spansOf(wanted)) {
       const blob = this.#blobOf(span.blob);
@@ -43,7 +46,7 @@ export class BlobTier implements ChunkTier {
     let failure: unknown;
     const next = (): void => {
       const job = waiting.shift();
-      if (job !== undefined) running.push(this.#fetch(job.span, job.blob, signal));
+      if (job !== undefined) running.push(this.#fetch(job.span, job.blob, options));
     };
     for (let at = 0; at < REQUESTS_AT_ONCE; at += 1) next();
     try {
@@ -64,25 +67,33 @@ export class BlobTier implements ChunkTier {
     if (failure !== undefined) throw failure;
   }
 
-  async #fetch(span: Span, blob: ChunkBlob, signal: AbortSignal): Promise<ArrivedChunk[]> {
-    const bytes = await this.#read(span, blob, signal);
-    this.counters.wireBytes += bytes.length;
+  async #fetch(span: Span, blob: ChunkBlob, { signal, urgency }: GetOptions): Promise<ArrivedChunk[]> {
+    const packed = await this.#read(span, blob, signal);
+    this.counters.wireBytes += packed.length;
+    const chunks = span.chunks.map(({ digest, size, blobOffset, blobLength }) => ({
+      digest,
+      size,
+      at: blobOffset - span.start,
+      length: blobLength,
+    }));
+    const { plain, isRight } = await this.#unpack(packed, chunks, urgency);
     const arrived: ArrivedChunk[] = [];
-    for (const ref of span.chunks) {
-      const at = ref.blobOffset - span.start;
-      const plain = await unpack(bytes.subarray(at, at + ref.blobLength), ref.size);
-      if (plain === undefined) {
+    let at = 0;
+    for (const [index, ref] of span.chunks.entries()) {
+      const bytes = Buffer.from(plain, at, ref.size);
+      at += ref.size;
+      if (isRight[index] !== true) {
         this.counters.corrupt += 1;
         continue;
       }
       this.counters.chunks += 1;
-      this.counters.bytes += plain.length;
-      arrived.push({ ref, bytes: plain });
+      this.counters.bytes += bytes.length;
+      arrived.push({ ref, bytes, isCompared: true });
     }
     return arrived;
   }
 
-  async #read({ start, end }: Span, blob: ChunkBlob, signal: AbortSignal): Promise<Buffer> {
+  async #read({ start, end }: Span, blob: ChunkBlob, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
     for (let attempt = 1; ; attempt += 1) {
       this.counters.requests += 1;
       try {
@@ -99,15 +110,6 @@ export class BlobTier implements ChunkTier {
       }
     }
   }
-}
-
-/** Undefined when the bytes are no gzip, or far more than the chunk: a bomb is stopped at its chunk's size. */
-function unpack(packed: Buffer, size: number): Promise<Buffer | undefined> {
-  return new Promise((resolve) => {
-    gunzip(packed, { maxOutputLength: size + BEHIND_BYTES_MAX }, (error, plain) => {
-      resolve(error === null && plain.length >= size ? plain.subarray(0, size) : undefined);
-    });
-  });
 }
 
 /** Several that were refused at once come back at different times. */

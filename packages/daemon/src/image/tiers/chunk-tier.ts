@@ -6,7 +6,7 @@ import type { ArrivedChunk, ChunkRef } from '../chunks/chunk-ref.ts';
  * Contract:
  *  1. `get` gives those of the wanted chunks that it has, each at most once, in any order, as they come.
  *  2. What it does not have it leaves out. It throws only when it failed as a whole; what it gave before counts.
- *  3. Nothing it gives is trusted: the caller compares size and digest.
+ *  3. Nothing it gives is trusted: the caller compares size and digest, unless the tier has done so and says so.
  *  4. An aborted signal ends its work; what it holds is given back however its caller leaves the iteration.
  */
 export interface ChunkTier {

@@ -51,7 +51,7 @@ export function sampleBlob(
       blob.requests += 1;
       if (blob.failure !== undefined) return Promise.reject(blob.failure);
       blob.requestedBytes += end - start;
-      return Promise.resolve(bytes.subarray(start, end));
+      return Promise.resolve(new Uint8Array(bytes.subarray(start, end)));
     },
   };
   return blob;

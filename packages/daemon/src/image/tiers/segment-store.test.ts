@@ -41,7 +41,7 @@ test('what was kept is there after a restart, and compared at its first use', as
   const directory = await temporaryDirectory(t);
   const chunks = Array.from({ length: 20 }, (_, index) => randomBytes(1000 + index * 37));
   const first = open(t, directory);
-  for (const bytes of chunks) await first.put(sha256(bytes), bytes);
+  for (const bytes of chunks) await first.put([{ digest: sha256(bytes), bytes: bytes }]);
   await first.close();
   const placed: string[] = [];
   const second = open(t, directory, { onPlaced: (digest) => placed.push(digest) });
@@ -58,7 +58,7 @@ test('a damaged chunk and a torn index cost those chunks alone', async (t) => {
   const directory = await temporaryDirectory(t);
   const [good, bad, torn] = [randomBytes(5000), randomBytes(5000), randomBytes(5000)];
   const first = open(t, directory);
-  for (const bytes of [good, bad, torn]) await first.put(sha256(bytes), bytes);
+  for (const bytes of [good, bad, torn]) await first.put([{ digest: sha256(bytes), bytes: bytes }]);
   await first.close();
   const file = (suffix: string): string =>
     join(directory, readdirSync(directory).find((name) => name.endsWith(suffix)) ?? '');
@@ -76,7 +76,7 @@ test('a damaged chunk and a torn index cost those chunks alone', async (t) => {
   assert.deepEqual(gone, [sha256(bad)]);
   assert.equal(second.counters.corrupt, 1);
   // It may come again.
-  await second.put(sha256(bad), bad);
+  await second.put([{ digest: sha256(bad), bytes: bad }]);
   assert.ok(await has(second, bad));
 });
 
@@ -89,10 +89,10 @@ test('the quota holds: segments go that were not read, those that were stay', as
     },
   });
   const hot = randomBytes(200_000);
-  await store.put(sha256(hot), hot);
+  await store.put([{ digest: sha256(hot), bytes: hot }]);
   for (let at = 0; at < 60; at += 1) {
     const bytes = randomBytes(200_000);
-    await store.put(sha256(bytes), bytes);
+    await store.put([{ digest: sha256(bytes), bytes: bytes }]);
     assert.ok(store.usage().bytes <= QUOTA_BYTES_MIN, String(store.usage().bytes));
     assert.ok(await has(store, hot), `after ${at}`);
   }
@@ -110,7 +110,7 @@ test('a segment that is being read keeps its descriptor until the reader is done
   const places = newSegmentPlaces();
   const store = open(t, await temporaryDirectory(t), { places });
   const bytes = randomBytes(1000);
-  await store.put(sha256(bytes), bytes);
+  await store.put([{ digest: sha256(bytes), bytes: bytes }]);
   const [slot = 0] = [...places.descriptors.keys()].filter(
     (each) => Atomics.load(places.descriptors, each) !== 0,
   );
@@ -133,8 +133,8 @@ test('a disk that takes no more is told of once, and tried again later', async (
   const { rm, mkdir } = await import('node:fs/promises');
   await rm(directory, { recursive: true });
   writeFileSync(directory, '');
-  await store.put(sha256(bytes), bytes);
-  await store.put(sha256(bytes), bytes);
+  await store.put([{ digest: sha256(bytes), bytes: bytes }]);
+  await store.put([{ digest: sha256(bytes), bytes: bytes }]);
   assert.deepEqual(problems, [
     'nothing is kept in the image cache: the disk of the image cache cannot be written',
   ]);
@@ -142,7 +142,7 @@ test('a disk that takes no more is told of once, and tried again later', async (
   await rm(directory);
   await mkdir(directory);
   clock.advance(60_000);
-  await store.put(sha256(bytes), bytes);
+  await store.put([{ digest: sha256(bytes), bytes: bytes }]);
   assert.ok(await has(store, bytes));
   assert.equal(store.usage().problem, undefined);
 });

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { read, write } from 'node:fs';
 import { join } from 'node:path';
@@ -18,6 +18,7 @@ export const QUOTA_BYTES_MIN = SEGMENTS_MIN * 1024 * 1024;
 /** After a failed write nothing is written for so long: the disk is full, and trying costs every chunk's time. */
 const PAUSE_AFTER_FAILURE_MS = 10_000;
 const READER_WAIT_MS = 2;
+const NOTHING = Buffer.alloc(PLACE_UNIT);
 const readAsync = promisify(read);
 const writeAsync = promisify(write);
 
@@ -39,6 +40,19 @@ interface Segment {
   readonly descriptor: number;
   readonly digests: Set<string>;
   bytes: number;
+}
+
+/** A chunk to be kept, by its digest. */
+export interface KeptChunk {
+  readonly digest: string;
+  readonly bytes: Buffer;
+}
+
+/** What is written to one segment at once. */
+interface Batch {
+  readonly segment: Segment;
+  readonly index: number;
+  readonly chunks: (KeptChunk & { readonly offset: number })[];
 }
 
 interface Stored {
@@ -107,27 +121,37 @@ export class SegmentStore implements ChunkTier {
     }
   }
 
-  /** Keeps a chunk whose digest was compared. A disk that takes no more is a problem that is told, never a failure. */
-  async put(digest: string, bytes: Buffer): Promise<void> {
-    if (this.#index.has(digest) || this.#options.clock.monotonicMs() < this.#pausedUntilMs) return;
-    let place: { readonly segment: Segment; readonly index: number; readonly offset: number } | undefined;
+  /**
+   * Keeps chunks whose digests were compared; those that come together are written together. A disk that takes no more is
+   * a problem that is told, never a failure.
+   */
+  async put(chunks: readonly KeptChunk[]): Promise<void> {
+    if (this.#options.clock.monotonicMs() < this.#pausedUntilMs) return;
+    const { readers } = this.#options.places;
+    const batches: Batch[] = [];
+    const taken = new Set<string>();
     try {
-      place = this.#reserve(bytes.length);
-      if (place === undefined) return;
-      const { segment, index, offset } = place;
-      Atomics.add(this.#options.places.readers, segment.slot, 1);
-      try {
-        await writeAll(segment.descriptor, bytes, offset);
-        await writeAsync(index, encodeRecord({ digest, offset, size: bytes.length }));
-      } finally {
-        Atomics.sub(this.#options.places.readers, segment.slot, 1);
+      for (const { digest, bytes } of chunks) {
+        if (this.#index.has(digest) || taken.has(digest)) continue;
+        const place = this.#reserve(bytes.length);
+        if (place === undefined) continue;
+        taken.add(digest);
+        const { segment, index, offset } = place;
+        let batch = batches.at(-1);
+        if (batch?.segment !== segment) {
+          // From here on nobody takes the segment away.
+          Atomics.add(readers, segment.slot, 1);
+          batch = { segment, index, chunks: [] };
+          batches.push(batch);
+        }
+        batch.chunks.push({ digest, bytes, offset });
       }
-      if (this.#segments.get(segment.slot) !== segment || this.#index.has(digest)) return;
-      this.#remember({ digest, offset, size: bytes.length }, segment, true);
-      this.#problem = undefined;
-      this.#options.onPlaced(digest, placeOf(segment.slot, offset));
+      for (const batch of batches) await this.#write(batch);
+      if (batches.length > 0) this.#problem = undefined;
     } catch (error) {
       this.#pause(error);
+    } finally {
+      for (const { segment } of batches) Atomics.sub(readers, segment.slot, 1);
     }
   }
 
@@ -210,6 +234,21 @@ export class SegmentStore implements ChunkTier {
       return undefined;
     } finally {
       Atomics.sub(readers, slot, 1);
+    }
+  }
+
+  /** The bytes, then the records that name them: what a crash tears is found by its digest. */
+  async #write({ segment, index, chunks }: Batch): Promise<void> {
+    const records: Buffer[] = [];
+    for (const { digest, bytes, offset } of chunks)
+      records.push(encodeRecord({ digest, offset, size: bytes.length }));
+    for (const { start, bytes } of runsOf(chunks)) await writeAll(segment.descriptor, bytes, start);
+    await writeAsync(index, Buffer.concat(records));
+    if (this.#segments.get(segment.slot) !== segment) return;
+    for (const { digest, bytes, offset } of chunks) {
+      if (this.#index.has(digest)) continue;
+      this.#remember({ digest, offset, size: bytes.length }, segment, true);
+      this.#options.onPlaced(digest, placeOf(segment.slot, offset));
     }
   }
 
@@ -335,8 +374,28 @@ export class SegmentStore implements ChunkTier {
   }
 }
 
+/** Neighbours in one piece, with what lies between places. Others may have reserved places between two of these. */
+function runsOf(
+  chunks: readonly { readonly bytes: Buffer; readonly offset: number }[],
+): { readonly start: number; readonly bytes: Buffer }[] {
+  const runs: { start: number; end: number; parts: Buffer[] }[] = [];
+  for (const { bytes, offset } of chunks) {
+    const last = runs.at(-1);
+    if (last !== undefined && offset - last.end < PLACE_UNIT) {
+      last.parts.push(NOTHING.subarray(0, offset - last.end), bytes);
+      last.end = offset + bytes.length;
+    } else {
+      runs.push({ start: offset, end: offset + bytes.length, parts: [bytes] });
+    }
+  }
+  return runs.map(({ start, parts: [only, ...more] }) => ({
+    start,
+    bytes: only !== undefined && more.length === 0 ? only : Buffer.concat([only ?? NOTHING, ...more]),
+  }));
+}
+
 function sha256(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex');
+  return hash('sha256', bytes, 'hex');
 }
 
 async function writeAll(descriptor: number, bytes: Buffer, offset: number): Promise<void> {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { ArrivedChunk, ChunkRef } from '../chunks/chunk-ref.ts';
@@ -158,32 +158,37 @@ export class TierStack implements ChunkTier {
     for (const { name, tier, counters } of [diskTier(disk), ...tiers]) {
       if (missing.size === 0) break;
       const wanted = [...missing.values()].map(({ ref }) => ref);
+      const arrivals: Arrival[] = [];
       try {
-        for await (const { ref, bytes } of tier.get(wanted, { urgency, signal: this.#ending.signal })) {
+        for await (const { ref, bytes, isCompared } of tier.get(wanted, {
+          urgency,
+          signal: this.#ending.signal,
+        })) {
           const flight = missing.get(ref.digest);
           if (flight === undefined) continue;
-          if (tier !== disk && !isRight(ref, bytes)) {
+          if (tier !== disk && isCompared !== true && !isRight(ref, bytes)) {
             if (counters !== undefined) counters.corrupt += 1;
             continue;
           }
           missing.delete(ref.digest);
           flight.resolve({ ref, bytes, from: name });
           if (tier === disk) this.#flights.delete(ref.digest);
-          else keeping.push(this.#keep(ref.digest, bytes));
+          else arrivals.push({ ref, bytes, from: name });
         }
       } catch (error) {
         failure = error;
       }
+      if (arrivals.length > 0) keeping.push(this.#keep(arrivals));
     }
     // The slot is held until what came is kept: that bounds what is in memory.
     await Promise.all(keeping);
     return failure;
   }
 
-  /** Until it is on disk, whoever wants it finds it in its flight. */
-  async #keep(digest: string, bytes: Buffer): Promise<void> {
-    await this.#options.disk.put(digest, bytes);
-    this.#flights.delete(digest);
+  /** Until they are on disk, whoever wants them finds them in their flights. */
+  async #keep(arrivals: readonly Arrival[]): Promise<void> {
+    await this.#options.disk.put(arrivals.map(({ ref, bytes }) => ({ digest: ref.digest, bytes })));
+    for (const { ref } of arrivals) this.#flights.delete(ref.digest);
   }
 }
 
@@ -198,7 +203,7 @@ function newFlight(ref: ChunkRef): Flight {
 }
 
 function isRight(ref: ChunkRef, bytes: Buffer): boolean {
-  return bytes.length === ref.size && createHash('sha256').update(bytes).digest('hex') === ref.digest;
+  return bytes.length === ref.size && hash('sha256', bytes, 'hex') === ref.digest;
 }
 
 function givenUp(ref: ChunkRef, cause: unknown): ThawError {
