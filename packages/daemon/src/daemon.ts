@@ -49,7 +49,8 @@ import { Instance, type InstanceDeps, type InstanceLog } from './instance/instan
 import { findInterpreters } from './instance/interpreters.ts';
 import { PreparedCode } from './instance/prepared/prepared-code.ts';
 import { Shims } from './instance/shims.ts';
-import { StemPool } from './instance/stem/stem-pool.ts';
+import { LoadedStems } from './instance/loaded/loaded-stems.ts';
+import { StemPool, type StemOffer } from './instance/stem/stem-pool.ts';
 import { AsyncInvocations } from './invocation/async/async-invocations.ts';
 import { InputRecorder } from './invocation/input-recorder.ts';
 import { InvocationRecorder } from './invocation/invocation-recorder.ts';
@@ -103,6 +104,8 @@ export interface DaemonOptions {
   readonly destinationHosts?: readonly string[];
   /** Booted runtimes kept ready for each kind of function that is deployed; 0: none. */
   readonly stems?: number;
+  /** Versions whose code is kept loaded for their next instance; 0: none. */
+  readonly loadAhead?: number;
   /** Whether code is compiled ahead, after a deployment; absent: it is. */
   readonly preparesCode?: boolean;
   /** Whether small requests are read without node:http; absent: they are. */
@@ -111,6 +114,8 @@ export interface DaemonOptions {
   readonly keepAlive?: KeepAlive;
   /** Whether waiting invocations are begun slowly while many are being accepted; absent: they are. */
   readonly acceptsFirst?: boolean;
+  /** Whether a thread of the launcher makes networks; absent: it does, and programs only where it cannot. */
+  readonly usesKernelThread?: boolean;
   /** What the parts of images on disk may take together. */
   readonly imageCacheBytesMax?: number;
   readonly imagePrefetchBytesPerSecondMax?: number;
@@ -137,6 +142,9 @@ const STEMS_DEFAULT = 2;
 const STEM_MEMORY_SHARE = 0.05;
 const STEM_MB = 64;
 const STEMS_MAX = 32;
+const LOAD_AHEAD_DEFAULT = 8;
+/** Of the machine's memory, what stems with loaded code may have used. */
+const LOADED_MEMORY_SHARE = 0.1;
 /** Parts of images that are kept on disk, and how much of the network fetching ahead may take in a second. */
 const IMAGE_CACHE_BYTES_DEFAULT = 10 * 1024 ** 3;
 const IMAGE_PREFETCH_DEFAULT = 128 * 1024 ** 2;
@@ -215,6 +223,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     openSandboxes({
       runDirectory: data.runDirectory,
       isolation: options.isolation,
+      kernelThread: options.usesKernelThread ?? true,
       clock,
       log: (text) => log('info', text),
     }),
@@ -291,6 +300,25 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     (pool) => pool.close(),
   );
 
+  const loaded = open.adopt(
+    new LoadedStems({
+      clock,
+      wheel,
+      log,
+      stems,
+      places: {
+        interpreters,
+        runDirectory: data.runDirectory,
+        shimsDirectory: shims.directory,
+        cannotSpecialize: driver.cannotSpecialize,
+      },
+      max: options.loadAhead ?? LOAD_AHEAD_DEFAULT,
+      memoryBytesMax: totalmem() * LOADED_MEMORY_SHARE,
+      prepared: (runnable) => prepared.apply(runnable),
+    }),
+    (opened) => opened.close(),
+  );
+
   const insecureRegistries = options.insecureRegistries ?? [];
   const imagesDirectory = join(data.path, 'images');
   const mounter = new LazyMounter({
@@ -332,6 +360,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       usage.add({ functionName, versionId, instanceId: id, memoryMb, ...interval });
     },
   };
+  const stemFor = (runnable: RunnableVersion): StemOffer => {
+    const stem = loaded.take(runnable);
+    return stem === undefined ? stems.take(runnable) : { stem };
+  };
   const scheduler = new Scheduler({
     clock,
     wheel,
@@ -352,7 +384,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       return typeof found === 'string' ? undefined : found;
     },
     createInstance: (runnable, events) => {
-      prepared.prepare(runnable);
+      void prepared.prepare(runnable);
       const onStartFailed = (instance: Instance, error: ThawError): void => {
         // Whether by the code or by what was made of it: the next start takes the code as it is.
         if (error.code === 'CODE_NOT_LOADED') prepared.drop(runnable);
@@ -362,7 +394,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       const ready = prepared.apply(runnable);
       // Its way to the platform is made before its sandbox runs.
       const isGranted = !grantsNothing(grants.grantOf(runnable));
-      const offer = isGranted ? { reason: 'it has a way to the platform' } : stems.take(ready);
+      const offer = isGranted ? { reason: 'it has a way to the platform' } : stemFor(ready);
       const id = 'stem' in offer ? offer.stem.id : newInstanceId(clock.now());
       return new Instance(instanceDeps, told, ready, id, offer);
     },
@@ -394,16 +426,18 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     (opened) => opened.close(),
   );
   provisioning.open();
-  const getReady = (functionName: string): void => {
+  const getReady = (functionName: string): { runnable: RunnableVersion | undefined; done: Promise<void> } => {
     const found = catalog.routes.find(functionName, undefined, 1);
     const runnable = typeof found === 'string' ? undefined : found;
     stems.expect(functionName, runnable);
-    if (runnable !== undefined) prepared.prepare(runnable);
+    return { runnable, done: runnable === undefined ? Promise.resolve() : prepared.prepare(runnable) };
   };
   for (const functionName of catalog.routes.functionNames()) getReady(functionName);
   onChanged = (functionName) => {
     provisioning.refresh(functionName);
-    getReady(functionName);
+    const { runnable, done } = getReady(functionName);
+    const isGranted = runnable !== undefined && !grantsNothing(grants.grantOf(runnable));
+    void done.then(() => loaded.expect(functionName, isGranted ? undefined : runnable));
     asyncInvocations.functionChanged(functionName);
     eventSources.engine.refresh(functionName);
   };
@@ -586,7 +620,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
           accountId: PLACE.accountId,
           dataDir: data.path,
           isolation: driver.name,
-          stems: stems.status(),
+          stems: { ...stems.status(), loaded: loaded.count },
           warnings: [...sandboxes.warnings, ...driver.shortcomings],
           runtimes: interpreters.map(({ family, fullVersion, path }) => ({
             name: family,
@@ -665,7 +699,8 @@ function timelineLine(invocation: Invocation, time: number): LogLine {
 
 function startOf({ isColdStart, startKind }: Invocation): string[] {
   if (!isColdStart || startKind === undefined) return [];
-  return [startKind.name === 'cold' ? `no stem: ${startKind.reason}` : 'from a stem'];
+  if (startKind.name === 'cold') return [`no stem: ${startKind.reason}`];
+  return [startKind.isLoadedAhead ? 'from a stem with its code loaded' : 'from a stem'];
 }
 
 function summaryOf(invocation: Invocation, error: ThawError | undefined): FinishedInvocation {

@@ -10,11 +10,15 @@ export interface ServeOptions {
   readonly isolation: 'auto' | 'bubblewrap' | 'process';
   /** Absent: the platform's default. */
   readonly stems?: number | undefined;
+  /** Absent: the platform's default. */
+  readonly loadAhead?: number | undefined;
   readonly preparesCode: boolean;
   readonly readsSmallRequests: boolean;
   readonly keepAlive: 'fixed' | 'rhythm';
   /** Whether waiting invocations are begun slowly while many are being accepted. */
   readonly acceptsFirst: boolean;
+  /** Whether a thread of the launcher makes networks; programs do otherwise. */
+  readonly usesKernelThread: boolean;
   readonly insecureRegistries: readonly string[];
   /** Absent: the platform's defaults. */
   readonly imageCacheBytesMax?: number | undefined;
@@ -31,10 +35,11 @@ export interface ServeOptions {
  * one does not wait. Settles when everything is closed.
  */
 export async function serve(options: ServeOptions): Promise<void> {
-  const { stems, imageCacheBytesMax, imagePrefetchBytesPerSecondMax, imageZoneFile, ...others } = options;
+  const { stems, loadAhead, imageCacheBytesMax, imagePrefetchBytesPerSecondMax, imageZoneFile, ...others } = options;
   const daemon = await startDaemon({
     ...others,
     ...(stems === undefined ? {} : { stems }),
+    ...(loadAhead === undefined ? {} : { loadAhead }),
     ...(imageCacheBytesMax === undefined ? {} : { imageCacheBytesMax }),
     ...(imagePrefetchBytesPerSecondMax === undefined ? {} : { imagePrefetchBytesPerSecondMax }),
     ...(imageZoneFile === undefined ? {} : { imageZone: readZoneFile(imageZoneFile) }),

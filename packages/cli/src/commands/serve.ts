@@ -1,15 +1,17 @@
 import { resolve } from 'node:path';
 import type { Command } from '../command.ts';
-import { parseBytes, parseHosts, parsePort, parseStems } from '../option-values.ts';
+import { parseBytes, parseHosts, parseLoadAhead, parsePort, parseStems } from '../option-values.ts';
 
 interface Options {
   readonly host: string;
   readonly port: number;
   readonly isolation: 'auto' | 'bubblewrap' | 'process';
   readonly stems?: number | undefined;
+  readonly loadAhead?: number | undefined;
   readonly prepare: 'on' | 'off';
   readonly keepAlive: 'fixed' | 'rhythm';
   readonly acceptFirst: 'on' | 'off';
+  readonly kernelThread: 'on' | 'off';
   readonly smallRequests: 'on' | 'off';
   readonly insecureRegistry?: readonly string[] | undefined;
   readonly imageCache?: number | undefined;
@@ -41,6 +43,11 @@ export const command: Command = {
       flags: '--stems <number>',
       summary: 'booted runtimes kept ready for each kind of function; off or 0 for none (default: 2)',
       parse: parseStems,
+    },
+    {
+      flags: '--load-ahead <number>',
+      summary: 'versions whose code is kept loaded in a stem; off or 0 for none (default: 8)',
+      parse: parseLoadAhead,
     },
     {
       flags: '--insecure-registry <hosts>',
@@ -91,6 +98,12 @@ export const command: Command = {
       choices: ['on', 'off'],
     },
     {
+      flags: '--kernel-thread <when>',
+      summary: 'make networks of sandboxes by system calls of a thread, faster than by programs',
+      default: 'on',
+      choices: ['on', 'off'],
+    },
+    {
       flags: '--accept-first <when>',
       summary: 'begin waiting invocations more slowly while many others are being accepted',
       default: 'on',
@@ -110,9 +123,11 @@ export const command: Command = {
       port,
       isolation,
       stems,
+      loadAhead,
       prepare,
       keepAlive,
       acceptFirst,
+      kernelThread,
       smallRequests,
       insecureRegistry,
       destinationHosts,
@@ -129,9 +144,11 @@ export const command: Command = {
       dataDir,
       isolation,
       stems,
+      loadAhead,
       preparesCode: prepare === 'on',
       keepAlive,
       acceptsFirst: acceptFirst === 'on',
+      usesKernelThread: kernelThread === 'on',
       readsSmallRequests: smallRequests === 'on',
       insecureRegistries: insecureRegistry ?? [],
       destinationHosts: destinationHosts ?? [],

@@ -145,8 +145,8 @@ export class LauncherClient {
       this.#child.once('exit', (code, signal) => {
         fail(`the launcher ended with ${signal ?? code}`);
       });
-      const { runDirectory, isolation } = this.#options;
-      this.#send({ type: 'open', options: { runDirectory, isolation } });
+      const { runDirectory, isolation, kernelThread } = this.#options;
+      this.#send({ type: 'open', options: { runDirectory, isolation, kernelThread } });
     });
   }
 

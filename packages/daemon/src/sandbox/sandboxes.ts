@@ -9,6 +9,8 @@ export interface SandboxesOptions {
   readonly runDirectory: string;
   /** `auto`: bubblewrap where it works, otherwise `process` with a warning. */
   readonly isolation: Isolation;
+  /** Absent: true; see `LauncherOptions`. */
+  readonly kernelThread?: boolean;
   readonly clock: Clock;
   /** For the operator: what was changed on the machine, a launcher that died. */
   readonly log: (text: string) => void;
@@ -78,8 +80,8 @@ class LauncherLine {
   }
 
   #launch(): LauncherClient {
-    const { runDirectory, isolation, hostNetwork, log, clock } = this.#options;
-    const launcher = new LauncherClient({ runDirectory, isolation, hostNetwork, note: log });
+    const { runDirectory, isolation, kernelThread = true, hostNetwork, log, clock } = this.#options;
+    const launcher = new LauncherClient({ runDirectory, isolation, kernelThread, hostNetwork, note: log });
     this.#openedAtMs = clock.monotonicMs();
     void launcher.gone.then(() => {
       if (this.#isClosed) return;

@@ -1,6 +1,7 @@
 import { closeSync, mkdirSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { innerCommandAdding } from '../launcher/inner-command.ts';
+import { KernelThread } from '../launcher/kernel-thread.ts';
 import type { Launch, LaunchDriver, ServerReach } from '../launcher/launch.ts';
 import { findProgram } from '../launcher/run-program.ts';
 import { NetworkPool, type NetworkLease } from '../network/network-pool.ts';
@@ -26,6 +27,8 @@ export interface BubblewrapOptions {
   readonly directory: string;
   /** Eight hexadecimal digits that name this platform. */
   readonly hash: string;
+  /** Whether a thread makes networks, where it can. */
+  readonly kernelThread: boolean;
   readonly note: (text: string) => void;
 }
 
@@ -33,6 +36,7 @@ export interface BubblewrapOptions {
 export async function openBubblewrapDriver(options: BubblewrapOptions): Promise<LaunchDriver> {
   const driver = new BubblewrapDriver(options);
   await probeBubblewrap(driver);
+  await driver.openThread();
   await driver.openNetworks();
   await driver.openImages();
   return driver;
@@ -59,6 +63,8 @@ class BubblewrapDriver implements LaunchDriver {
   /** Present where the platform is root. */
   readonly #userIds: UserIds | undefined;
   #networks: NetworkPool | undefined;
+  /** For what waits in the kernel, where the platform is root and Node can call the C library. */
+  #thread: KernelThread | undefined;
   /** Opened by the first function that wants a container runtime. */
   #oci: OciLaunches | undefined;
   /** Absent where no image can be run, for this reason. */
@@ -103,6 +109,7 @@ class BubblewrapDriver implements LaunchDriver {
           directory,
           seccompFile: this.#seccompFile,
           lateDirectory: this.#lateMounts.directory,
+          networkDirectory: () => this.#networks?.directory,
           note: options.note,
         });
       } catch (error) {
@@ -119,14 +126,29 @@ class BubblewrapDriver implements LaunchDriver {
     }
   }
 
+  /** After the launcher has left the host's mounts: the thread sees what it sees. */
+  async openThread(): Promise<void> {
+    if (this.#lateMounts === undefined || !this.#options.kernelThread) return;
+    try {
+      this.#thread = await KernelThread.open();
+    } catch (error) {
+      this.#options.note(`sandboxes start slower, without a thread for the kernel: ${String(error)}`);
+    }
+  }
+
   async openNetworks(): Promise<void> {
     try {
       if (this.#userIds === undefined) {
         this.#userNetwork = await UserNetwork.open(uplinkDirectory(this.#options.directory));
         return;
       }
-      this.#networks = await NetworkPool.open(this.#options.hash, this.#nameServers);
-      if (this.#networks.note !== undefined) this.#options.note(this.#networks.note);
+      this.#networks = await NetworkPool.open({
+        hash: this.#options.hash,
+        nameServers: this.#nameServers,
+        thread: this.#thread,
+        directory: join(this.#options.directory, 'networks'),
+        note: this.#options.note,
+      });
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       const whose = this.#userIds === undefined ? 'an ordinary user cannot give one: ' : '';
@@ -217,6 +239,7 @@ class BubblewrapDriver implements LaunchDriver {
     if (this.#images instanceof ImageLaunches) this.#images.close();
     this.#oci?.close();
     await this.#networks?.close();
+    await this.#thread?.close();
   }
 
   #makeLatePlaces(spec: SandboxSpec): LatePlaces | undefined {

@@ -1,5 +1,5 @@
-import type * as Ffi from 'node:ffi';
 import { getSystemErrorName } from 'node:util';
+import { loadFfi } from './load-ffi.ts';
 
 /** As in Linux's `sched.h` and `mount.h`, on every architecture. */
 const CLONE_NEWNS = 0x20000;
@@ -69,15 +69,4 @@ export function openMountCalls(): MountCalls {
     unshare: (target) => mount('none', target, '', MS_PRIVATE, ''),
     detach: (target) => check(c.umount2(target, DETACH), `unmounting ${target}`),
   };
-}
-
-/** Node 26.0 has no such module, and it can be switched off. */
-function loadFfi(): typeof Ffi {
-  const ffi: unknown = process.getBuiltinModule('node:ffi');
-  if (!isFfi(ffi)) throw new Error('this Node has no node:ffi');
-  return ffi;
-}
-
-function isFfi(module: unknown): module is typeof Ffi {
-  return typeof module === 'object' && module !== null && 'dlopen' in module;
 }

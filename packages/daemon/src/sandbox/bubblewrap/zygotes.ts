@@ -9,7 +9,6 @@ import { Zygote } from './zygote.ts';
 /** Inside a zygote's root: what it needs of the host until a sandbox is closed. */
 const HOST = '/run/thaw/host';
 const LINK_TARGET = '/run/thaw/link';
-const NETWORKS = '/run/netns';
 /** After so many sandboxes in a row that could not be forked, all start ordinarily. */
 const FAILURES_MAX = 3;
 const SMALL = ['--size', String(1024 * 1024)];
@@ -22,6 +21,8 @@ export interface ZygotesOptions {
   readonly seccompFile: string;
   /** Shared, with the late mounts of each sandbox below its id. */
   readonly lateDirectory: string;
+  /** Holds the files of networks by their names; undefined: there are none. */
+  readonly networkDirectory: () => string | undefined;
   readonly note: (text: string) => void;
 }
 
@@ -127,14 +128,15 @@ export class Zygotes {
     instances: string,
     groups: readonly string[],
   ): string[] {
-    const { baseRoot, seccompFile, lateDirectory, directory } = this.#options;
+    const { baseRoot, seccompFile, lateDirectory, networkDirectory, directory } = this.#options;
+    const networks = networkDirectory();
     const { THAW_LINK: _link, ...environment } = spec.environment;
     const places = [LINK_TARGET, ...(spec.lateTargets ?? [])];
     const host: [string, string][] = [
       [lateDirectory, 'late'],
       [instances, 'i'],
       [join(directory, 'root', 'users'), 'users'],
-      [NETWORKS, 'netns'],
+      ...(networks === undefined ? [] : [[networks, 'netns'] satisfies [string, string]]),
       ...groups.map((group, index): [string, string] => [group, `cg${index}`]),
     ];
     return [

@@ -61,7 +61,7 @@ export class Launcher {
 
   /** Clears what an earlier launcher of the same run directory left, then chooses the driver. */
   static async open(
-    { runDirectory, isolation }: LauncherOptions,
+    { runDirectory, isolation, kernelThread }: LauncherOptions,
     send: (event: LauncherEvent) => void,
     sendListener: SendListener,
   ): Promise<Launcher> {
@@ -83,6 +83,7 @@ export class Launcher {
         driver = await openBubblewrapDriver({
           directory,
           hash,
+          kernelThread,
           note: (text) => send({ type: 'note', text }),
         });
       } catch (error) {

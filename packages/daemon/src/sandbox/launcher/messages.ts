@@ -46,4 +46,6 @@ export interface LauncherOptions {
   /** A directory of this platform alone; it names everything that the launcher makes on the machine. */
   readonly runDirectory: string;
   readonly isolation: Isolation;
+  /** Whether a thread of the launcher makes networks and takes mounts away, where this Node can; programs do otherwise. */
+  readonly kernelThread: boolean;
 }

@@ -1,7 +1,11 @@
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import type { KernelThread } from '../launcher/kernel-thread.ts';
 import { findProgram, runProgram } from '../launcher/run-program.ts';
 import { addressPlan, NETWORKS_MAX, type AddressPlan } from './address-plan.ts';
 import { openFirewall, type Firewall } from './network-firewall.ts';
+import type { Network, NetworkMaker } from './network-maker.ts';
+import { NAMESPACES_DIRECTORY, ProgramNetworks } from './program-networks.ts';
+import { ThreadedNetworks } from './threaded-networks.ts';
 
 /** A network of a sandbox's own: a network namespace with a way out through the host. */
 export interface NetworkLease {
@@ -12,22 +16,21 @@ export interface NetworkLease {
   release(): void;
 }
 
-/** So many wait ready: making one costs some ten milliseconds and takes a lock of the whole machine. */
-const READY_MAX = 8;
-/** Made in one go: one run of `ip` serves them all. */
-const BATCH_MAX = 16;
+/** So many wait ready: making one takes a lock of the whole machine. */
+const READY_MAX = 16;
 const WAITING_MAX = 256;
-const NAMESPACES_DIRECTORY = '/run/netns';
+/** Deleted ones may show for a moment longer. */
+const CLEARINGS_MAX = 5;
 
-interface Network {
-  readonly index: number;
-  readonly name: string;
-  readonly hostInterface: string;
-}
-
-interface Programs {
-  readonly ip: string;
-  readonly nsenter: string;
+export interface NetworkPoolOptions {
+  /** Eight hexadecimal digits. */
+  readonly hash: string;
+  readonly nameServers: string;
+  /** Makes the networks; absent: programs do. */
+  readonly thread: KernelThread | undefined;
+  /** Private to the launcher. */
+  readonly directory: string;
+  readonly note: (text: string) => void;
 }
 
 /**
@@ -35,35 +38,36 @@ interface Programs {
  * connection states of one function must not meet the next.
  */
 export class NetworkPool {
-  readonly note: string | undefined;
   readonly #hash: string;
+  readonly #ip: string;
   readonly #plan: AddressPlan;
-  readonly #programs: Programs;
   readonly #firewall: Firewall;
+  #maker: NetworkMaker;
   readonly #ready: Network[] = [];
   readonly #waiting: { resolve: (network: Network) => void; reject: (error: Error) => void }[] = [];
   readonly #used = new Set<number>();
   #nextIndex = 0;
-  #work: Promise<void> = Promise.resolve();
-  #isFilling = false;
+  #doomed: Network[] = [];
+  #filling: Promise<void> | undefined;
+  #deleting: Promise<void> | undefined;
   #isClosed = false;
 
-  private constructor(
-    hash: string,
-    plan: AddressPlan,
-    programs: Programs,
-    firewall: Firewall,
-    note: string | undefined,
-  ) {
+  private constructor(hash: string, ip: string, plan: AddressPlan, firewall: Firewall, maker: NetworkMaker) {
     this.#hash = hash;
+    this.#ip = ip;
     this.#plan = plan;
-    this.#programs = programs;
     this.#firewall = firewall;
-    this.note = note;
+    this.#maker = maker;
   }
 
-  /** Rejects with the reason where private networks cannot be made. `hash` is eight hexadecimal digits. */
-  static async open(hash: string, nameServers: string): Promise<NetworkPool> {
+  /** Rejects with the reason where private networks cannot be made. */
+  static async open({
+    hash,
+    nameServers,
+    thread,
+    directory,
+    note,
+  }: NetworkPoolOptions): Promise<NetworkPool> {
     const ip = findProgram('ip');
     const nsenter = findProgram('nsenter');
     if (ip === undefined || nsenter === undefined) throw new Error('ip or nsenter is not installed');
@@ -79,8 +83,18 @@ export class NetworkPool {
       range: plan.range,
     });
     try {
-      const pool = new NetworkPool(hash, plan, { ip, nsenter }, firewall, enableForwarding());
-      await pool.#make(1);
+      enableForwarding(note);
+      const programs = new ProgramNetworks({ ip, nsenter });
+      const first = thread === undefined ? programs : new ThreadedNetworks(thread, directory, groupOf(hash));
+      const pool = new NetworkPool(hash, ip, plan, firewall, first);
+      try {
+        await pool.#make(1);
+      } catch (error) {
+        if (first === programs) throw error;
+        note(`networks are made by programs, which is slower: ${String(error)}`);
+        pool.#maker = programs;
+        await pool.#make(1);
+      }
       pool.#fill();
       return pool;
     } catch (error) {
@@ -90,17 +104,28 @@ export class NetworkPool {
     }
   }
 
+  /** Holds the file of each network, by its name. */
+  get directory(): string {
+    return this.#maker.directory;
+  }
+
   /** Without a way out the host still reaches the sandbox, and the sandbox can answer. */
   async lease(hasWayOut: boolean): Promise<NetworkLease> {
     const network = this.#ready.shift() ?? (await this.#wait());
     this.#fill();
-    if (!hasWayOut) await this.#closeWayOut(network);
+    if (!hasWayOut) {
+      try {
+        // Nobody inside may bring the route back: that takes a capability which nobody inside has.
+        await this.#maker.closeWayOut(network);
+      } catch (error) {
+        this.#delete(network);
+        throw error;
+      }
+    }
     return {
-      path: `${NAMESPACES_DIRECTORY}/${network.name}`,
-      address: this.#plan.sandboxAddress(network.index),
-      release: () => {
-        this.#work = this.#work.then(() => this.#delete(network));
-      },
+      path: `${this.#maker.directory}/${network.name}`,
+      address: network.sandboxAddress,
+      release: () => this.#delete(network),
     };
   }
 
@@ -108,8 +133,11 @@ export class NetworkPool {
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const { reject } of this.#waiting.splice(0)) reject(new Error('the network pool is closed'));
-    await this.#work;
-    await clearNetworks(this.#programs.ip, this.#hash);
+    // What is being made is ready then.
+    await this.#filling;
+    for (const network of this.#ready.splice(0)) this.#delete(network);
+    while (this.#deleting !== undefined) await this.#deleting;
+    await clearNetworks(this.#ip, this.#hash);
     await this.#firewall.close();
   }
 
@@ -122,36 +150,36 @@ export class NetworkPool {
   }
 
   #fill(): void {
-    if (this.#isFilling || this.#isClosed) return;
-    const lacking = READY_MAX + this.#waiting.length - this.#ready.length;
-    if (lacking <= 0) return;
-    this.#isFilling = true;
-    this.#work = this.#work.then(async () => {
-      try {
-        await this.#make(Math.min(lacking, BATCH_MAX));
-        this.#isFilling = false;
-        this.#fill();
-      } catch (error) {
-        // The next lease tries again; who waits now hears why.
-        this.#isFilling = false;
-        for (const { reject } of this.#waiting.splice(0))
-          reject(error instanceof Error ? error : new Error(String(error)));
-      }
+    this.#filling ??= this.#fillUp().finally(() => {
+      this.#filling = undefined;
     });
   }
 
+  async #fillUp(): Promise<void> {
+    for (let lacking = this.#lacking(); lacking > 0; lacking = this.#lacking()) {
+      try {
+        await this.#make(Math.min(lacking, this.#maker.batchMax));
+      } catch (error) {
+        // The next lease tries again; who waits now hears why.
+        for (const { reject } of this.#waiting.splice(0))
+          reject(error instanceof Error ? error : new Error(String(error)));
+        return;
+      }
+    }
+  }
+
+  #lacking(): number {
+    return this.#isClosed ? 0 : READY_MAX + this.#waiting.length - this.#ready.length;
+  }
+
   async #make(count: number): Promise<void> {
-    const networks = Array.from({ length: count }, () => this.#newNetwork());
+    const networks: Network[] = [];
     try {
-      await runProgram(
-        this.#programs.ip,
-        ['-batch', '-'],
-        networks.map((network) => this.#hostBatch(network)).join(''),
-      );
-      for (const { hostInterface } of networks) disableIpv6(hostInterface);
-      await Promise.all(networks.map((network) => this.#prepareInside(network)));
+      while (networks.length < count) networks.push(this.#newNetwork());
+      await this.#maker.make(networks);
     } catch (error) {
-      for (const network of networks) await this.#delete(network);
+      for (const network of networks) this.#delete(network);
+      await this.#deleting;
       throw error;
     }
     for (const network of networks) {
@@ -171,54 +199,34 @@ export class NetworkPool {
       index,
       name: `thaw-${this.#hash}-${index}`,
       hostInterface: `${interfacePrefix(this.#hash)}${index}`,
+      hostAddress: this.#plan.hostAddress(index),
+      sandboxAddress: this.#plan.sandboxAddress(index),
     };
   }
 
-  #hostBatch({ index, name, hostInterface }: Network): string {
-    return [
-      `netns add ${name}`,
-      `link add ${hostInterface} type veth peer name eth0 netns ${name}`,
-      `addr add ${this.#plan.hostAddress(index)}/31 dev ${hostInterface}`,
-      `link set ${hostInterface} up`,
-      '',
-    ].join('\n');
+  /** Those of one moment go together: each deletion waits for every processor to come round. */
+  #delete(network: Network): void {
+    this.#doomed.push(network);
+    this.#deleting ??= this.#deleteDoomed().finally(() => {
+      this.#deleting = undefined;
+    });
   }
 
-  /**
-   * IPv6 is off: the host's IPv6 neighbours would be reachable around rules that translate addresses. Low ports are
-   * free, because each sandbox has all ports to itself.
-   */
-  async #prepareInside({ index, name }: Network): Promise<void> {
-    const script = `echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6 2>/dev/null
-echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start 2>/dev/null
-exec "$0" -batch -`;
-    const batch = [
-      'link set lo up',
-      `addr add ${this.#plan.sandboxAddress(index)}/31 dev eth0`,
-      'link set eth0 up',
-      `route add default via ${this.#plan.hostAddress(index)}`,
-      '',
-    ].join('\n');
-    const { nsenter, ip } = this.#programs;
-    await runProgram(nsenter, [`--net=${NAMESPACES_DIRECTORY}/${name}`, '/bin/sh', '-c', script, ip], batch);
-  }
-
-  /** Nobody inside may bring the route back: that takes a capability which nobody inside has. */
-  async #closeWayOut(network: Network): Promise<void> {
-    try {
-      await runProgram(this.#programs.ip, ['-n', network.name, 'route', 'del', 'default']);
-    } catch (error) {
-      await this.#delete(network);
-      throw error;
+  async #deleteDoomed(): Promise<void> {
+    // Whoever ends in the same turn comes along.
+    await Promise.resolve();
+    while (this.#doomed.length > 0) {
+      const networks = this.#doomed;
+      this.#doomed = [];
+      await this.#maker.delete(networks);
+      for (const { index } of networks) this.#used.delete(index);
     }
   }
+}
 
-  /** The interface goes first and at once; with the namespace alone it would go some time after the last socket. */
-  async #delete({ index, name, hostInterface }: Network): Promise<void> {
-    const batch = `link del ${hostInterface}\nnetns del ${name}\n`;
-    await runProgram(this.#programs.ip, ['-force', '-batch', '-'], batch).catch(() => undefined);
-    this.#used.delete(index);
-  }
+/** A number for interfaces that are about to go; the kernel's default is 0, and people take small ones. */
+function groupOf(hash: string): number {
+  return (Number.parseInt(hash.slice(0, 7), 16) | 0x40000000) >>> 0;
 }
 
 /** Interface names have at most 15 characters: 4 + 6 + 5 digits of the index. */
@@ -233,14 +241,16 @@ export async function clearNetworksOf(hash: string): Promise<void> {
 }
 
 async function clearNetworks(ip: string, hash: string): Promise<void> {
-  const names = namedNamespaces().filter((name) => name.startsWith(`thaw-${hash}-`));
-  const interfaces = hostInterfaces().filter((name) => name.startsWith(interfacePrefix(hash)));
-  const lines = [
-    ...interfaces.map((name) => `link del ${name}`),
-    ...names.map((name) => `netns del ${name}`),
-  ];
-  if (lines.length === 0) return;
-  await runProgram(ip, ['-force', '-batch', '-'], `${lines.join('\n')}\n`).catch(() => undefined);
+  for (let clearing = 0; clearing < CLEARINGS_MAX; clearing += 1) {
+    const names = namedNamespaces().filter((name) => name.startsWith(`thaw-${hash}-`));
+    const interfaces = hostInterfaces().filter((name) => name.startsWith(interfacePrefix(hash)));
+    const lines = [
+      ...interfaces.map((name) => `link del ${name}`),
+      ...names.map((name) => `netns del ${name}`),
+    ];
+    if (lines.length === 0) return;
+    await runProgram(ip, ['-force', '-batch', '-'], `${lines.join('\n')}\n`).catch(() => undefined);
+  }
 }
 
 function namedNamespaces(): string[] {
@@ -251,12 +261,6 @@ function namedNamespaces(): string[] {
   }
 }
 
-/** The rules drop what sandboxes send by IPv6; this end need not answer it either. A kernel without IPv6 has no file. */
-function disableIpv6(hostInterface: string): void {
-  const file = `/proc/sys/net/ipv6/conf/${hostInterface}/disable_ipv6`;
-  if (existsSync(file)) writeFileSync(file, '1');
-}
-
 /** `/proc/net` shows the network namespace of the reader; `/sys` that of whoever mounted it. */
 function hostInterfaces(): string[] {
   const lines = readFileSync('/proc/self/net/dev', 'utf8').split('\n');
@@ -264,9 +268,9 @@ function hostInterfaces(): string[] {
 }
 
 /** Without forwarding no packet leaves a sandbox. It is not switched off again: others may have come to need it. */
-function enableForwarding(): string | undefined {
+function enableForwarding(note: (text: string) => void): void {
   const file = '/proc/sys/net/ipv4/ip_forward';
-  if (readFileSync(file, 'utf8').trim() === '1') return undefined;
+  if (readFileSync(file, 'utf8').trim() === '1') return;
   writeFileSync(file, '1');
-  return 'IPv4 forwarding was off on this machine and has been switched on for the networks of sandboxes';
+  note('IPv4 forwarding was off on this machine and has been switched on for the networks of sandboxes');
 }

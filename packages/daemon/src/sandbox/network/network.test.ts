@@ -21,7 +21,16 @@ const PORT = 8123;
 
 const skip = await whyNot();
 
-test('a private network leads out, and nowhere else', { skip }, async (context) => {
+for (const [makers, kernelThread] of [
+  ['a thread', true],
+  ['programs', false],
+] as const) {
+  test(`a private network made by ${makers} leads out, and nowhere else`, { skip }, (context) =>
+    leadsOut(context, kernelThread),
+  );
+}
+
+async function leadsOut(context: TestContext, kernelThread: boolean): Promise<void> {
   const { directory, host, outside } = await makeWorld(context);
   await listenIn(context, outside, OUTSIDE);
   await listenIn(context, host, '0.0.0.0');
@@ -46,6 +55,7 @@ test('a private network leads out, and nowhere else', { skip }, async (context) 
     clock: systemClock,
     log: (text) => notes.push(text),
     hostNetwork: `/run/netns/${host}`,
+    kernelThread,
   });
   context.after(() => sandboxes.close());
   assert.deepEqual(
@@ -113,7 +123,7 @@ test('a private network leads out, and nowhere else', { skip }, async (context) 
   assert.ok(!links.includes(`thaw${hash.slice(0, 6)}`), links);
   const { stdout: rules } = await run('nsenter', [`--net=/run/netns/${host}`, 'nft', 'list', 'ruleset']);
   assert.equal(rules, '');
-});
+}
 
 const PRELUDE = `
 import socket, sys
