@@ -24,12 +24,13 @@ interface UsageAnswer {
   readonly tiers: Readonly<Record<string, TierAnswer>>;
 }
 
-const FETCHING_TIERS = ['disk', 'peers', 'registry', 'local'];
+const TIERS = ['memory', 'disk', 'peers', 'registry', 'local'];
 
 export const command: Command = {
   name: 'image cache',
   summary: 'show or empty the cache of image parts on this machine',
-  details: 'disk: segments here. peers: other nodes. registry: range requests. local: layers converted here.',
+  details:
+    'memory: what starts had of earlier ones. disk: segments here. peers: other nodes. registry: range requests. local: layers converted here.',
   options: [{ flags: '--clear', summary: 'empty it' }],
   examples: [{ run: 'thaw image cache', does: 'how full it is, and what came from where' }],
   run: async ({ output, connect }, _args, { clear }: { readonly clear?: boolean }) => {
@@ -43,7 +44,7 @@ export const command: Command = {
     const { usage } = await client.json<{ usage: UsageAnswer | null }>({ method: 'GET', path });
     output.result(usage, () => {
       if (usage === null) return ['No image was mounted lazily since the platform started.'];
-      const rows = FETCHING_TIERS.flatMap((name) => {
+      const rows = TIERS.flatMap((name) => {
         const tier = usage.tiers[name];
         if (tier === undefined) return [];
         const counts = [tier.requests, tier.chunks, tier.misses, tier.failures, tier.corrupt].map(String);

@@ -88,6 +88,10 @@ export class ChunkTable {
     return at(this.#sizes, index);
   }
 
+  packedSize(index: number): number {
+    return at(this.#blobLengths, index);
+  }
+
   layer(index: number): number {
     return at(this.#layers, index);
   }

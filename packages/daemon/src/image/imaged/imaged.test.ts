@@ -265,6 +265,17 @@ test(
     first.release();
     const recorded = await lastReport(made, 1);
     assert.equal(recorded.lazy?.isRecorded, true);
+    assert.ok(recorded.lazy.touched.chunks >= 20 && recorded.lazy.touched.bytes > 700_000);
+    assert.equal(recorded.lazy.demanded.memory, undefined);
+    // The next one has the mount of the recorded one, and what the kernel keeps of it.
+    const warm = await made.mounter.mount(made.request);
+    assert.equal(warm.path, first.path);
+    await readFirst(warm);
+    warm.release();
+    const repeated = await lastReport(made, 2);
+    assert.equal(repeated.lazy?.touched.chunks, 0);
+    assert.ok((repeated.lazy.demanded.memory?.bytes ?? 0) > 700_000);
+    assert.deepEqual((await made.mounter.usage())?.tiers.memory.bytes, repeated.lazy.demanded.memory?.bytes);
     assert.ok((recorded.lazy.demanded.registry?.chunks ?? 0) >= 20);
     const trace = made.mounter.traces.require('f@1');
     const order = replayOrder(trace);
@@ -281,7 +292,7 @@ test(
     );
     await readFirst(second);
     second.release();
-    const replayed = await lastReport(made, 2);
+    const replayed = await lastReport(made, 3);
     assert.deepEqual(replayed.lazy?.replay?.misses, 0);
     assert.equal(replayed.lazy.demanded.registry, undefined);
     assert.equal(replayed.lazy.prefetched.registry?.chunks, order.length);
@@ -296,7 +307,7 @@ test(
       third.path,
     ]);
     third.release();
-    const other = await lastReport(made, 3);
+    const other = await lastReport(made, 4);
     assert.ok((other.lazy?.replay?.misses ?? 0) > 10);
     assert.ok(made.mounter.traces.require('f@1').isWanted);
 

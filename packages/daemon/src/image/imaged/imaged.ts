@@ -268,10 +268,14 @@ export class Imaged {
   }
 
   touches(id: number): Touches {
-    const found = touches(this.#require(id).servedNode);
+    const { servedNode, served } = this.#require(id);
+    const { table } = served.image;
+    const found = touches(servedNode);
     return {
       chunks: Uint32Array.from(found, ({ chunk }) => chunk),
       ms: Uint32Array.from(found, ({ ms }) => ms),
+      sizes: Uint32Array.from(found, ({ chunk }) => table.size(chunk)),
+      packedSizes: Uint32Array.from(found, ({ chunk }) => table.packedSize(chunk)),
     };
   }
 

@@ -5,7 +5,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { PlatformLog } from '../../base/platform-log.ts';
 import type { Acceleration } from '../acceleration.ts';
 import type { ImageMounter, MountRequest, RootFileSystem } from '../image-mounter.ts';
-import { isOutdated, replayResult } from '../trace/merge-recordings.ts';
+import { isOutdated, isWorthAdding, replayResult } from '../trace/merge-recordings.ts';
 import { replayOrder, type TraceStore } from '../trace/trace-store.ts';
 import { isAllEstargz } from './convert-image.ts';
 import { DerivedImages, type DerivedImage } from './derived-images.ts';
@@ -32,8 +32,12 @@ const FIRST_NODE = 16;
 
 interface Shared {
   readonly mounting: Promise<Node>;
+  /** Instances that have it now, and those that ever had it. */
   uses: number;
+  starts: number;
   idle: NodeJS.Timeout | undefined;
+  /** The first instance on it, whose reads are still being recorded. */
+  recording: { readonly versionKey: string; readonly watch: Watch } | undefined;
 }
 
 interface Node {
@@ -48,7 +52,8 @@ interface Hindrance {
 
 /**
  * Mounts images before they are here. One mount for each image is shared by all instances on the machine; an instance
- * whose first reads are recorded has a mount of its own, since what others have read would hide its reads. An image that
+ * whose first reads are recorded has a mount that nobody else has read from, since that would hide its reads. When it has
+ * given its first answer the others share that one, with all that the kernel keeps of it in memory. An image that
  * is not converted yet is pulled whole meanwhile, and on a machine that cannot do this every image is; each start says
  * which it was, and why.
  */
@@ -119,7 +124,8 @@ export class LazyMounter implements ImageMounter {
     const opened = await this.#process;
     if (!(opened instanceof ImagedProcess)) return undefined;
     const usage = await opened.call({ type: 'usage' });
-    return { ...usage, restarts: opened.restarts, method: opened.method };
+    const memory = { ...usage.tiers.memory, ...this.reports.memory };
+    return { ...usage, tiers: { ...usage.tiers, memory }, restarts: opened.restarts, method: opened.method };
   }
 
   /** Empties the cache on disk. What the kernel holds of mounted images stays. */
@@ -207,8 +213,14 @@ export class LazyMounter implements ImageMounter {
     this.#use(image.digest, 1);
     if (isRecorded) this.#recording.add(versionKey);
     let node: Node;
+    let shared: Shared | undefined;
     try {
-      node = isRecorded ? await this.#mountNode(opened, request) : await this.#mountShared(opened, request);
+      if (isRecorded) {
+        node = await (this.#takeFresh(image.digest) ?? this.#mountNode(opened, request));
+      } else {
+        shared = await this.#joinShared(opened, request);
+        node = await shared.mounting;
+      }
     } catch (error) {
       this.#use(image.digest, -1);
       this.#recording.delete(versionKey);
@@ -230,35 +242,75 @@ export class LazyMounter implements ImageMounter {
     const watch =
       versionKey === ''
         ? undefined
-        : await this.#watch(opened, request, { node: node.node, isRecorded, planned, reason, mountMs });
+        : await this.#watch(opened, request, {
+            node: node.node,
+            isRecorded,
+            planned,
+            reason,
+            mountMs,
+            shared,
+          });
     let isReleased = false;
+    /** From now on others may have the mount of a recorded instance too, unless they have made one meanwhile. */
+    const offer = (): void => {
+      if (!isRecorded || isReleased || this.#shared.has(image.digest)) return;
+      const recording = watch === undefined ? undefined : { versionKey, watch };
+      shared = { mounting: Promise.resolve(node), uses: 1, starts: 1, idle: undefined, recording };
+      this.#shared.set(image.digest, shared);
+    };
     return {
       path: node.path,
       mode: acceleration === 'eager' ? 'eager' : 'lazy',
       reason,
-      answered: () => watch?.answered(),
+      answered: () => {
+        offer();
+        watch?.answered();
+      },
       release: () => {
         if (isReleased) return;
+        // Whoever comes next finds what it has read in memory, whether it has answered or not.
+        offer();
         isReleased = true;
         const ended = watch?.end() ?? Promise.resolve();
         void ended.then(() => {
           this.#use(image.digest, -1);
-          if (isRecorded) this.#unmount(opened, node);
-          else this.#releaseShared(opened, image.digest, node);
+          if (shared === undefined) this.#unmount(opened, node);
+          else this.#releaseShared(opened, image.digest, shared, node);
         });
       },
     };
   }
 
-  async #mountShared(opened: ImagedProcess, request: MountRequest): Promise<Node> {
+  /** The shared mount, if no instance has had it yet: it is nobody's afterwards. */
+  #takeFresh(digest: string): Promise<Node> | undefined {
+    const shared = this.#shared.get(digest);
+    if (shared === undefined || shared.uses > 0 || shared.starts > 0) return undefined;
+    clearTimeout(shared.idle);
+    this.#shared.delete(digest);
+    return shared.mounting;
+  }
+
+  async #joinShared(opened: ImagedProcess, request: MountRequest): Promise<Shared> {
     const { digest } = request.image;
+    const { versionKey } = request;
     const known = this.#shared.get(digest);
-    const shared: Shared = known ?? { mounting: this.#mountNode(opened, request), uses: 0, idle: undefined };
+    const shared: Shared = known ?? {
+      mounting: this.#mountNode(opened, request),
+      uses: 0,
+      starts: 0,
+      idle: undefined,
+      recording: undefined,
+    };
     this.#shared.set(digest, shared);
     shared.uses += 1;
+    if (versionKey !== '') shared.starts += 1;
     clearTimeout(shared.idle);
     try {
-      return await shared.mounting;
+      await shared.mounting;
+      // What another function reads is not to be in the recording.
+      const { recording } = shared;
+      if (recording !== undefined && recording.versionKey !== versionKey) await recording.watch.end();
+      return shared;
     } catch (error) {
       if (this.#shared.get(digest) === shared) this.#shared.delete(digest);
       throw error;
@@ -274,13 +326,11 @@ export class LazyMounter implements ImageMounter {
     return { node, path };
   }
 
-  #releaseShared(opened: ImagedProcess, digest: string, node: Node): void {
-    const shared = this.#shared.get(digest);
-    if (shared === undefined) return;
+  #releaseShared(opened: ImagedProcess, digest: string, shared: Shared, node: Node): void {
     shared.uses -= 1;
     if (shared.uses > 0 || this.#isClosed) return;
     shared.idle = setTimeout(() => {
-      this.#shared.delete(digest);
+      if (this.#shared.get(digest) === shared) this.#shared.delete(digest);
       this.#unmount(opened, node);
     }, IDLE_MS);
     shared.idle.unref();
@@ -330,7 +380,7 @@ export class LazyMounter implements ImageMounter {
   async #keep(
     opened: ImagedProcess,
     request: MountRequest,
-    { node, isRecorded, planned, reason, mountMs }: WatchedStart,
+    { node, isRecorded, planned, reason, mountMs, shared }: WatchedStart,
     {
       before,
       known,
@@ -341,12 +391,18 @@ export class LazyMounter implements ImageMounter {
     const { versionKey, image, acceleration = 'lazy' } = request;
     const { traces } = this.#options;
     const after = await opened.call({ type: 'measure', node });
-    const touched = await opened.call({ type: 'touches', node });
-    const demanded = touched.chunks.filter((chunk) => !known.has(chunk));
-    if (isRecorded && touched.chunks.length > 0)
-      traces.add(versionKey, image.digest, { atMs, windowMs, ...touched });
+    const touches = await opened.call({ type: 'touches', node });
+    const { chunks, ms } = touches;
+    const demanded = chunks.filter((chunk) => !known.has(chunk));
     const replay = planned === undefined ? undefined : replayResult(planned, demanded);
-    if (replay !== undefined && !isRecorded && isOutdated(replay)) traces.want(versionKey, image.digest);
+    if (isRecorded) {
+      if (chunks.length > 0) traces.add(versionKey, image.digest, { atMs, windowMs, chunks, ms });
+    } else if (replay !== undefined && isOutdated(replay)) {
+      traces.want(versionKey, image.digest);
+    } else if (replay !== undefined && shared?.starts === 1 && isWorthAdding(replay)) {
+      // Alone on a mount that nobody had read from: that shows its reads as well as a recording does.
+      traces.add(versionKey, image.digest, { atMs, windowMs, chunks, ms });
+    }
     const mode = acceleration === 'eager' ? 'eager' : 'lazy';
     this.reports.add({
       ...this.#reportBase(request),
@@ -354,7 +410,7 @@ export class LazyMounter implements ImageMounter {
       mode,
       reason,
       mountMs,
-      lazy: startReport({ before, after, windowMs, isRecorded, replay }),
+      lazy: startReport({ before, after, windowMs, isRecorded, touches, known, planned, replay }),
     });
   }
 
@@ -369,6 +425,8 @@ interface WatchedStart {
   readonly planned: Uint32Array | undefined;
   readonly reason: string;
   readonly mountMs: number;
+  /** Undefined where it has a mount of its own. */
+  readonly shared: Shared | undefined;
 }
 
 /** The time during which a start's reads count. */

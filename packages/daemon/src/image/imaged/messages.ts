@@ -76,9 +76,13 @@ export interface ImagedResults {
   readonly close: undefined;
 }
 
+/** Chunks that were read, in the order of their first reads; the others by position in it. */
 export interface Touches {
   readonly chunks: Uint32Array;
   readonly ms: Uint32Array;
+  /** Plain bytes, and those of the blob that hold them. */
+  readonly sizes: Uint32Array;
+  readonly packedSizes: Uint32Array;
 }
 
 /** What the kernel asked for a node since it was mounted, and where the answers came from. */

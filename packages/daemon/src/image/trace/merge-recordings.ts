@@ -4,6 +4,8 @@ import type { Recording } from './recording.ts';
 export const RECORDINGS_MAX = 3;
 /** Of the chunks that a start read, how many its trace may not have named before the workload counts as another one. */
 const MISSES_MAX = 0.1;
+/** And how many for its reads to be another recording of the same workload. */
+const MISSES_KEPT_MIN = 0.01;
 /** Fewer chunks than this say nothing about a trace. */
 const CHUNKS_MIN = 20;
 
@@ -45,4 +47,9 @@ export function replayResult(planned: Uint32Array, demanded: Uint32Array): Repla
 /** Whether a start read so much that its trace did not name that another recording is due. */
 export function isOutdated({ demanded, misses }: ReplayResult): boolean {
   return demanded >= CHUNKS_MIN && misses > demanded * MISSES_MAX;
+}
+
+/** Whether a start read a little that its trace did not name: the kernel reads ahead further the faster pieces come. */
+export function isWorthAdding({ demanded, misses }: ReplayResult): boolean {
+  return demanded >= CHUNKS_MIN && misses > demanded * MISSES_KEPT_MIN;
 }

@@ -4,7 +4,7 @@ import { temporaryDirectory } from '@thaw/testkit/platform.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import * as fc from 'fast-check';
 import { SqliteRecords } from '../../store/sqlite/sqlite-records.ts';
-import { isOutdated, mergeRecordings, replayResult } from './merge-recordings.ts';
+import { isOutdated, isWorthAdding, mergeRecordings, replayResult } from './merge-recordings.ts';
 import { decodeTouches, encodeTouches } from './recording.ts';
 import { replayOrder, TraceStore } from './trace-store.ts';
 
@@ -43,6 +43,8 @@ test('a start that read much that its trace did not name makes it outdated', () 
   assert.deepEqual(replayResult(planned, read(50, 60)), { planned: 100, demanded: 60, misses: 10 });
   assert.ok(isOutdated(replayResult(planned, read(50, 60))));
   assert.ok(!isOutdated(replayResult(planned, read(0, 105))));
+  assert.ok(isWorthAdding(replayResult(planned, read(0, 105))));
+  assert.ok(!isWorthAdding(replayResult(planned, read(0, 101))));
   // A handful of reads on a warm mount says nothing.
   assert.ok(!isOutdated(replayResult(planned, read(200, 5))));
 });
