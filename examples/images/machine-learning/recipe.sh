@@ -1,0 +1,3 @@
+command=(python3 /app/server.py)
+environment=(PYTHONUNBUFFERED=1)
+user=nobody
