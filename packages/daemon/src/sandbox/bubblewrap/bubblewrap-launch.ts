@@ -130,7 +130,13 @@ class BubblewrapDriver implements LaunchDriver {
   async openThread(): Promise<void> {
     if (this.#lateMounts === undefined || !this.#options.kernelThread) return;
     try {
-      this.#thread = await KernelThread.open();
+      const thread = await KernelThread.open();
+      this.#thread = thread;
+      this.#lateMounts.removeBy((mounted, directories) => {
+        thread.perform({ type: 'removePlaces', mounted, directories }).catch((error: unknown) => {
+          this.#options.note(`what came late into a sandbox was not taken away: ${String(error)}`);
+        });
+      });
     } catch (error) {
       this.#options.note(`sandboxes start slower, without a thread for the kernel: ${String(error)}`);
     }

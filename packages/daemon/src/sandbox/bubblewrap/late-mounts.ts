@@ -7,6 +7,9 @@ import { openMountCalls, type MountCalls } from './mount-calls.ts';
 const PROBE_BYTES = 65_536;
 const PLACES_OPTIONS = 'mode=755,size=64k,nr_inodes=64';
 
+/** So long a directory is believed to have no other file systems in it: a burst asks again and again. */
+const LOOK_MS = 2000;
+
 /**
  * Directories that come into a sandbox after it was started. Each sandbox has a small file system of its own, mounted
  * shared in the launcher's mount namespace; directories of it are bound into the sandbox, whose copies are slaves. What is
@@ -26,6 +29,8 @@ export class LateMounts {
   readonly directory: string;
   readonly #calls: MountCalls;
   readonly #staging: string;
+  readonly #whole = new WholeDirectories();
+  #remover: Remover | undefined;
 
   /** Throws where this machine does not let us. `directory` is private to the launcher, which must be root. */
   constructor(directory: string) {
@@ -49,11 +54,27 @@ export class LateMounts {
     }
   }
 
+  /** From now on what is not needed any more is taken away by this, later: it waits for every processor to come round. */
+  removeBy(remover: Remover): void {
+    this.#remover = remover;
+  }
+
   /** Everything that must stand before the sandbox is built. */
   make(id: string, targets: readonly string[], temporaryBytes: number): LatePlaces {
     const paths = { directory: join(this.directory, id), staging: join(this.#staging, id) };
-    return new LatePlaces(this.#calls, paths, targets, temporaryBytes);
+    const tools = { calls: this.#calls, whole: this.#whole, remover: this.#remover };
+    return new LatePlaces(tools, paths, targets, temporaryBytes);
   }
+}
+
+/** Unmounts the first ones, in order, and then removes the others. */
+export type Remover = (mounted: readonly string[], directories: readonly string[]) => void;
+
+interface Tools {
+  readonly calls: MountCalls;
+  readonly whole: WholeDirectories;
+  /** Absent: what is to go goes at once. */
+  readonly remover: Remover | undefined;
 }
 
 /** The late mounts of one sandbox. */
@@ -62,18 +83,23 @@ export class LatePlaces {
   readonly sources: ReadonlyMap<string, string>;
   /** Source of `/tmp`: a file system whose size can still be changed. */
   readonly temporary: string;
+  readonly #tools: Tools;
   readonly #calls: MountCalls;
   readonly #directory: string;
   readonly #places: string;
   readonly #staging: string;
   #isAttached = false;
+  /** Mounts that lie upon each other there. */
+  #staged = 0;
 
   constructor(
-    calls: MountCalls,
+    tools: Tools,
     { directory, staging }: { readonly directory: string; readonly staging: string },
     targets: readonly string[],
     temporaryBytes: number,
   ) {
+    const { calls } = tools;
+    this.#tools = tools;
     this.#calls = calls;
     this.#directory = directory;
     this.#places = join(directory, 'm');
@@ -104,15 +130,13 @@ export class LatePlaces {
       const place = this.sources.get(target);
       if (place === undefined) throw new Error(`nothing can be mounted at ${target} any more`);
       // What is mounted below a bound directory would stay behind.
-      if (hasMountsBelow(source)) throw new Error(`${source} has other file systems mounted in it`);
+      if (!this.#tools.whole.has(source)) throw new Error(`${source} has other file systems mounted in it`);
       this.#calls.bind(source, this.#staging);
-      try {
-        // Before it can be seen: a later change here would not reach the copies.
-        this.#calls.makeReadOnly(this.#staging);
-        this.#calls.bind(this.#staging, place);
-      } finally {
-        this.#calls.detach(this.#staging);
-      }
+      // Taking it away takes longer than all the rest, and is left for later.
+      this.#staged += 1;
+      // Before it can be seen: a later change here would not reach the copies.
+      this.#calls.makeReadOnly(this.#staging);
+      this.#calls.bind(this.#staging, place);
     }
   }
 
@@ -120,9 +144,33 @@ export class LatePlaces {
   release(): void {
     if (!this.#isAttached) return;
     this.#isAttached = false;
+    // What has appeared inside stays.
     this.#calls.unshare(this.#places);
-    this.#calls.detach(this.#places);
-    for (const path of [this.#places, this.#staging, this.#directory]) rmdirSync(path);
+    const mounted = [this.#places, ...Array.from({ length: this.#staged }, () => this.#staging)];
+    const directories = [this.#places, this.#staging, this.#directory];
+    if (this.#tools.remover !== undefined) {
+      this.#tools.remover(mounted, directories);
+      return;
+    }
+    for (const path of mounted) this.#calls.detach(path);
+    for (const path of directories) rmdirSync(path);
+  }
+}
+
+/** Directories that no other file system is mounted in: what is mounted below a bound directory would stay behind. */
+class WholeDirectories {
+  readonly #known = new Map<string, number>();
+
+  has(directory: string): boolean {
+    const nowMs = performance.now();
+    for (const [known, seenMs] of this.#known) {
+      if (nowMs - seenMs < LOOK_MS) break;
+      this.#known.delete(known);
+    }
+    if (this.#known.has(directory)) return true;
+    if (hasMountsBelow(directory)) return false;
+    this.#known.set(directory, nowMs);
+    return true;
   }
 }
 

@@ -11,8 +11,12 @@ export type KernelTask =
       readonly namespaces: readonly number[];
       readonly group: number;
     }
-  /** Unmounts the first and removes all of them. */
-  | { readonly type: 'removePlaces'; readonly mounted: string; readonly directories: readonly string[] };
+  /** Unmounts the first ones and removes the others. */
+  | {
+      readonly type: 'removePlaces';
+      readonly mounted: readonly string[];
+      readonly directories: readonly string[];
+    };
 
 export interface KernelRequest {
   readonly request: number;

@@ -13,6 +13,7 @@ interface Settle {
 export class KernelThread {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Settle>();
+  readonly #pending = new Set<Promise<unknown>>();
   #nextRequest = 1;
   #ended: string | undefined;
 
@@ -47,13 +48,19 @@ export class KernelThread {
     if (this.#ended !== undefined)
       return Promise.reject(new Error(`the thread for the kernel has ended: ${this.#ended}`));
     const request: KernelRequest = { request: this.#nextRequest++, task };
-    return new Promise((resolve, reject) => {
+    const done = new Promise<readonly number[]>((resolve, reject) => {
       this.#waiting.set(request.request, { resolve, reject });
       this.#worker.postMessage(request, []);
     });
+    const forget = (): void => void this.#pending.delete(done);
+    this.#pending.add(done);
+    done.then(forget, forget);
+    return done;
   }
 
+  /** What it was asked for before is done. */
   async close(): Promise<void> {
+    await Promise.allSettled(this.#pending);
     await this.#worker.terminate();
   }
 

@@ -49,8 +49,7 @@ function perform(task: KernelTask): readonly number[] {
       }
       return [];
     case 'removePlaces':
-      mounts.unshare(task.mounted);
-      mounts.detach(task.mounted);
+      for (const place of task.mounted) mounts.detach(place);
       for (const directory of task.directories) rmdirSync(directory);
       return [];
   }
