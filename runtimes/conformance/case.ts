@@ -84,6 +84,8 @@ export interface Case {
   readonly handlerType?: string;
   readonly environment?: Readonly<Record<string, string>>;
   readonly concurrency?: number;
+  /** The code is loaded, and only then and when told so the start goes on. */
+  readonly hold?: boolean;
   readonly ready?: 'event' | 'http';
   readonly startFailed?: { readonly phase: string; readonly error: ExpectedError };
   readonly startLogs?: Logs;

@@ -94,6 +94,11 @@ async function runCase(one: Case, language: Language, path: string): Promise<voi
   assert.equal(driver.hello?.['protocol'], 1);
   assert.equal(driver.hello['runtime'], language);
   driver.specialize(specializationOf(one, codePath(language)));
+  if (one.hold === true) {
+    await driver.waitWhileAlive('the code', () => driver.isLoaded || driver.startFailed !== undefined);
+    assert.ok(driver.ready === undefined && !driver.isInitializing, 'it went on by itself');
+    driver.proceed();
+  }
   await driver.waitWhileAlive(
     'the start',
     () => driver.ready !== undefined || driver.startFailed !== undefined,
@@ -109,6 +114,7 @@ async function runCase(one: Case, language: Language, path: string): Promise<voi
   }
   assert.deepEqual(driver.startFailed, undefined);
   assert.equal(driver.ready, one.ready ?? 'event');
+  assert.equal(driver.isLoaded, one.hold === true);
   assert.equal(driver.isInitializing, one.initializer !== undefined);
   await runSteps(driver, one.steps ?? []);
   assert.equal(driver.native, '', 'the shim printed on its own descriptors');
@@ -135,6 +141,7 @@ function specializationOf(one: Case, directory: string): { function: Record<stri
     layerPath: join(directory, 'no-layers'),
     environment: one.environment ?? {},
     concurrency: one.concurrency ?? 1,
+    ...(one.hold === true ? { hold: true } : {}),
     region: 'local',
     accountId: '1000000000000000',
     logProject: '',

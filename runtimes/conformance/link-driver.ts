@@ -42,6 +42,8 @@ const TYPES = {
   START_FAILED: 0x05,
   HOOK: 0x06,
   HOOK_END: 0x07,
+  LOADED: 0x09,
+  PROCEED: 0x0a,
   REQUEST: 0x10,
   DATA: 0x11,
   CREDIT: 0x12,
@@ -84,6 +86,7 @@ export class Stream {
 export class LinkDriver {
   readonly instanceLogs: LogPiece[] = [];
   hello: Record<string, unknown> | undefined;
+  isLoaded = false;
   isInitializing = false;
   ready: string | undefined;
   startFailed: StartFailure | undefined;
@@ -163,6 +166,10 @@ export class LinkDriver {
 
   specialize(specialization: Specialization): void {
     this.#send(TYPES.SPECIALIZE, 0, Buffer.from(JSON.stringify(specialization)));
+  }
+
+  proceed(): void {
+    this.#send(TYPES.PROCEED, 0, Buffer.alloc(0));
   }
 
   request(head: Readonly<Record<string, unknown>>, body: Buffer, isEnd: boolean): Stream {
@@ -313,7 +320,11 @@ export class LinkDriver {
     }
     assert.ok(this.hello !== undefined, `frame ${type} before HELLO`);
     assert.ok(this.ready === undefined && this.startFailed === undefined, `frame ${type} after the start`);
-    if (type === TYPES.INITIALIZING) {
+    if (type === TYPES.LOADED) {
+      assert.equal(payload.length, 0);
+      assert.ok(!this.isLoaded && !this.isInitializing, 'a second LOADED, or a late one');
+      this.isLoaded = true;
+    } else if (type === TYPES.INITIALIZING) {
       assert.equal(payload.length, 0);
       this.isInitializing = true;
     } else if (type === TYPES.READY) {

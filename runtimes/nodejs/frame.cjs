@@ -12,6 +12,8 @@ const TYPE = Object.freeze({
   START_FAILED: 0x05,
   HOOK: 0x06,
   HOOK_END: 0x07,
+  LOADED: 0x09,
+  PROCEED: 0x0a,
   REQUEST: 0x10,
   DATA: 0x11,
   CREDIT: 0x12,

@@ -25,6 +25,8 @@ function decode(type, payload) {
     case 'LOG':
       return { source: SOURCES[payload[0]], text: payload.subarray(1).toString() };
     case 'INITIALIZING':
+    case 'LOADED':
+    case 'PROCEED':
     case 'CANCEL':
       return {};
     default:
@@ -45,6 +47,8 @@ function encode({ type, stream, json, head, end, bodyHex, credit, source, text }
     case 'LOG':
       return [frame.encodeLog(stream, SOURCES.indexOf(source), Buffer.from(text))];
     case 'INITIALIZING':
+    case 'LOADED':
+    case 'PROCEED':
     case 'CANCEL':
       return [frame.encodeEmpty(TYPE[type], stream)];
     default:

@@ -4,6 +4,7 @@
  * docs/RUNTIMES.md is the contract; its section numbers are meant where comments name sections.
  *
  *   connect ─▶ generic ─SPECIALIZE▶ loading ─▶ initializing ─▶ ready
+ *                                     └▶ held ─PROCEED┘ where SPECIALIZE asks for it
  *
  * Only `ready` takes REQUEST and HOOK. A failed start ends the process with 1.
  */
@@ -61,6 +62,9 @@ function onFrame(type, stream, payload) {
     case TYPE.SPECIALIZE:
       expectState('generic', 'SPECIALIZE');
       return void start(decodeJson(payload));
+    case TYPE.PROCEED:
+      expectState('held', 'PROCEED');
+      return goOn();
     case TYPE.REQUEST:
       expectState('ready', 'REQUEST');
       return onRequest(stream, decodeHeadAndBody(payload));
@@ -98,6 +102,13 @@ async function start(specialization) {
   } catch (error) {
     return failStart('load', error, false);
   }
+  if (specialization.hold !== true) return goOn();
+  state = 'held';
+  logs.endInstance();
+  link.send(encodeEmpty(TYPE.LOADED, 0));
+}
+
+function goOn() {
   if (runnable.initializer === undefined) return becomeReady();
   state = 'initializing';
   link.send(encodeEmpty(TYPE.INITIALIZING, 0));
@@ -148,8 +159,8 @@ function endHook(scope, outcome) {
 function onUncaught(error) {
   if (process.listenerCount('uncaughtException') > 1) return;
   const reported = { ...functionError(error, false), fatal: true };
-  if (state === 'loading' || state === 'initializing') {
-    return failStart(state === 'loading' ? 'load' : 'initializer', error, false);
+  if (state === 'loading' || state === 'held' || state === 'initializing') {
+    return failStart(state === 'initializing' ? 'initializer' : 'load', error, false);
   }
   const scopes = invocations.all();
   if (scopes.length === 0) process.stderr.write(errorText(error));

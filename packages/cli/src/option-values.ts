@@ -20,11 +20,20 @@ export function parsePort(text: string): number {
 
 /** `off` is 0. */
 export function parseStems(text: string): number {
+  return numberOrOff('--stems', text);
+}
+
+/** `off` is 0. */
+export function parseLoadAhead(text: string): number {
+  return numberOrOff('--load-ahead', text);
+}
+
+function numberOrOff(option: string, text: string): number {
   const stems = text === 'off' ? 0 : Number(text);
   if (text === 'off' || (/^\d+$/.test(text) && stems <= STEMS_MAX)) return stems;
   throw new ThawError(
     'INVALID_ARGUMENT',
-    `--stems takes 'off' or a number from 0 to ${STEMS_MAX}, not '${text}'`,
+    `${option} takes 'off' or a number from 0 to ${STEMS_MAX}, not '${text}'`,
   );
 }
 

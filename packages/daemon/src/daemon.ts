@@ -58,6 +58,7 @@ import type { Invocation, InvocationDeps } from './invocation/invocation.ts';
 import { Replays } from './invocation/replays.ts';
 import { grantsNothing } from './model/function-grant.ts';
 import { openSandboxes } from './sandbox/sandboxes.ts';
+import type { RunnableVersion } from './model/runnable.ts';
 import {
   DEFAULT_IDLE_MS_MAX,
   DEFAULT_INSTANCES_MAX,
@@ -426,18 +427,23 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     (opened) => opened.close(),
   );
   provisioning.open();
-  const getReady = (functionName: string): { runnable: RunnableVersion | undefined; done: Promise<void> } => {
+  const currentOf = (functionName: string): RunnableVersion | undefined => {
     const found = catalog.routes.find(functionName, undefined, 1);
-    const runnable = typeof found === 'string' ? undefined : found;
-    stems.expect(functionName, runnable);
-    return { runnable, done: runnable === undefined ? Promise.resolve() : prepared.prepare(runnable) };
+    return typeof found === 'string' ? undefined : found;
   };
-  for (const functionName of catalog.routes.functionNames()) getReady(functionName);
+  const getReady = async (functionName: string): Promise<void> => {
+    const runnable = currentOf(functionName);
+    stems.expect(functionName, runnable);
+    if (runnable !== undefined) await prepared.prepare(runnable);
+  };
+  for (const functionName of catalog.routes.functionNames()) void getReady(functionName);
   onChanged = (functionName) => {
     provisioning.refresh(functionName);
-    const { runnable, done } = getReady(functionName);
-    const isGranted = runnable !== undefined && !grantsNothing(grants.grantOf(runnable));
-    void done.then(() => loaded.expect(functionName, isGranted ? undefined : runnable));
+    void getReady(functionName).then(() => {
+      const runnable = currentOf(functionName);
+      const isGranted = runnable !== undefined && !grantsNothing(grants.grantOf(runnable));
+      loaded.expect(functionName, isGranted ? undefined : runnable);
+    });
     asyncInvocations.functionChanged(functionName);
     eventSources.engine.refresh(functionName);
   };

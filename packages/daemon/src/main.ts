@@ -35,7 +35,8 @@ export interface ServeOptions {
  * one does not wait. Settles when everything is closed.
  */
 export async function serve(options: ServeOptions): Promise<void> {
-  const { stems, loadAhead, imageCacheBytesMax, imagePrefetchBytesPerSecondMax, imageZoneFile, ...others } = options;
+  const { stems, loadAhead, imageCacheBytesMax, imagePrefetchBytesPerSecondMax, imageZoneFile, ...others } =
+    options;
   const daemon = await startDaemon({
     ...others,
     ...(stems === undefined ? {} : { stems }),

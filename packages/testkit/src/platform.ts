@@ -68,6 +68,7 @@ export async function startPlatform(t: TestContext, options: PlatformOptions = {
     '--isolation',
     options.isolation ?? 'auto',
     ...stemsArguments(options.stems),
+    ...loadAheadArguments(),
     ...(options.arguments ?? []),
   ];
   const child = spawn(process.execPath, args, {
@@ -117,6 +118,12 @@ export async function startPlatform(t: TestContext, options: PlatformOptions = {
 function stemsArguments(stems: number | undefined): string[] {
   const wanted = stems === undefined ? process.env['THAW_TEST_STEMS'] : String(stems);
   return wanted === undefined || wanted === '' || wanted === 'wait' ? [] : ['--stems', wanted];
+}
+
+/** `THAW_TEST_LOAD_AHEAD=off` runs the tests without code that is loaded ahead. */
+function loadAheadArguments(): string[] {
+  const wanted = process.env['THAW_TEST_LOAD_AHEAD'];
+  return wanted === undefined || wanted === '' ? [] : ['--load-ahead', wanted];
 }
 
 /** Runs `thaw` with these arguments to its end. */

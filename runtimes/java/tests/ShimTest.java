@@ -31,7 +31,7 @@ import java.util.stream.Stream;
 public final class ShimTest {
     private static final HexFormat HEX = HexFormat.of();
     private static final String[] TYPES = {
-        "", "HELLO", "SPECIALIZE", "INITIALIZING", "READY", "START_FAILED", "HOOK", "HOOK_END", "", "", "", "", "", "", "", "",
+        "", "HELLO", "SPECIALIZE", "INITIALIZING", "READY", "START_FAILED", "HOOK", "HOOK_END", "", "LOADED", "PROCEED", "", "", "", "", "",
         "REQUEST", "DATA", "CREDIT", "CANCEL", "RESPONSE", "ERROR", "LOG"
     };
 
@@ -123,7 +123,7 @@ public final class ShimTest {
                 meaning.put("source", frame.payload().get(0) == Logs.STDOUT ? "stdout" : "stderr");
                 meaning.put("text", StandardCharsets.UTF_8.decode(frame.dataBody()).toString());
             }
-            case Frame.INITIALIZING, Frame.CANCEL -> {}
+            case Frame.INITIALIZING, Frame.LOADED, Frame.PROCEED, Frame.CANCEL -> {}
             default -> meaning.put("json", frame.asJson());
         }
         return meaning;
@@ -149,6 +149,8 @@ public final class ShimTest {
                 return Frame.log(stream, vector.get("source").equals("stdout") ? 1 : 2, text, 0, text.length);
             }
             case Frame.INITIALIZING:
+            case Frame.LOADED:
+            case Frame.PROCEED:
             case Frame.CANCEL:
                 return Frame.empty(type, stream);
             default:

@@ -58,7 +58,7 @@ def _decode(kind: int, stream: int, payload: memoryview) -> dict:
     return meaning
 
 
-_NAMES = (*_JSON, "INITIALIZING", "REQUEST", "DATA", "CREDIT", "CANCEL", "RESPONSE", "LOG")
+_NAMES = (*_JSON, "INITIALIZING", "LOADED", "PROCEED", "REQUEST", "DATA", "CREDIT", "CANCEL", "RESPONSE", "LOG")
 
 
 def _read(reader: frame.FrameReader, data: bytes) -> list[dict]:

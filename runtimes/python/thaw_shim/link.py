@@ -10,6 +10,7 @@ from .frame import (
     CREDIT,
     DATA,
     HOOK,
+    PROCEED,
     REQUEST,
     SPECIALIZE,
     FrameReader,
@@ -140,16 +141,26 @@ class Link:
     def receive_specialize(self) -> dict:
         """Waits for the SPECIALIZE frame: nothing else may come before it."""
         try:
-            frame = self._reader.next()
-            while frame is None:
-                self._receive()
-                frame = self._reader.next()
-            kind, _, payload = frame
-            if kind != SPECIALIZE:
-                raise ProtocolError("frame 0x%02x before SPECIALIZE" % kind)
-            return _decode(payload)
+            return _decode(self._receive_control(SPECIALIZE))
         except ProtocolError as error:
             self.die(str(error))
+
+    def receive_proceed(self) -> None:
+        """Waits for PROCEED: the code is loaded, and nothing else may come before it."""
+        try:
+            self._receive_control(PROCEED)
+        except ProtocolError as error:
+            self.die(str(error))
+
+    def _receive_control(self, wanted: int) -> memoryview:
+        frame = self._reader.next()
+        while frame is None:
+            self._receive()
+            frame = self._reader.next()
+        kind, _, payload = frame
+        if kind != wanted:
+            raise ProtocolError("frame 0x%02x before 0x%02x" % (kind, wanted))
+        return payload
 
     @property
     def has_work(self) -> bool:

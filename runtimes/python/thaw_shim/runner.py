@@ -8,7 +8,7 @@ import sys
 from .context import Context, Contexts
 from .event import EventHandler, settle
 from .exchange import Exchange, HookExchange
-from .frame import HELLO, INITIALIZING, READY, START_FAILED, pack
+from .frame import HELLO, INITIALIZING, LOADED, READY, START_FAILED, pack
 from .lean import quote
 from .link import Link
 from .loader import Loader, NotFound, is_wsgi, prepare_path
@@ -101,8 +101,10 @@ class Instance:
             self._enter_environment()
             handler = self._adapt(self._loader.load(self._function["handler"]))
             reference = self._function.get("initializer")
-            if reference:
-                initializer = self._loader.load(reference)
+            initializer = self._loader.load(reference) if reference else None
+            if self._specialize.get("hold"):
+                self._hold()
+            if initializer is not None:
                 self._link.send(pack(INITIALIZING, 0))
                 phase = "initializer"
                 settle(initializer(self._own_context()))
@@ -112,6 +114,16 @@ class Instance:
             self._logs.end_outside()
             self._link.send(pack(START_FAILED, 0, b'{"phase":"%s","error":%s}' % (phase.encode(), _describe(error))))
             os._exit(1)
+
+    def _hold(self) -> None:
+        """The code is loaded ahead of its use. Nobody waits yet: what loading left behind is cleared away here."""
+        import gc
+
+        gc.collect()
+        gc.freeze()
+        self._logs.end_outside()
+        self._link.send(pack(LOADED, 0))
+        self._link.receive_proceed()
 
     def _enter_environment(self) -> None:
         environment = self._specialize.get("environment") or {}

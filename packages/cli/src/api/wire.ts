@@ -109,6 +109,7 @@ export interface InfoAnswer {
     readonly perKind: number;
     readonly kinds: number;
     readonly waiting: number;
+    readonly loaded?: number;
     readonly unavailable?: string;
   };
   readonly warnings?: readonly string[];

@@ -32,5 +32,5 @@ function stemsText(stems: InfoAnswer['stems']): string | undefined {
   if (stems.unavailable !== undefined) return `none: ${stems.unavailable}`;
   return stems.perKind === 0
     ? 'off'
-    : `${stems.waiting} ready, ${stems.perKind} for each of ${stems.kinds} kinds`;
+    : `${stems.waiting} ready, ${stems.perKind} for each of ${stems.kinds} kinds; ${stems.loaded ?? 0} with code loaded`;
 }

@@ -69,7 +69,9 @@ export interface InstanceLog {
   readonly text: string;
 }
 
-export type StartKind = { readonly name: 'stem' } | { readonly name: 'cold'; readonly reason: string };
+export type StartKind =
+  | { readonly name: 'stem'; readonly isLoadedAhead: boolean }
+  | { readonly name: 'cold'; readonly reason: string };
 
 /** Told by one writer, in order, after the state has changed. */
 export interface InstanceEvents {
@@ -254,7 +256,7 @@ export class Instance {
       endpoint.adopt(stem);
       this.#stem = stem;
       this.#output = stem.output;
-      this.#startKind = { name: 'stem' };
+      this.#startKind = { name: 'stem', isLoadedAhead: stem.isLoadedAhead };
       this.#phases.onStem(this.#loadMsMax);
       return sandbox;
     } catch (error) {

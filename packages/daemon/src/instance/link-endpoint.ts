@@ -18,7 +18,7 @@ export class LinkEndpoint implements RuntimeEndpoint {
   readonly #interpreter: Interpreter;
   #listener: LinkListener | undefined;
   #link: LinkConnection | undefined;
-  #isAdopted = false;
+  #stem: Stem | undefined;
 
   /** Throws RUNTIME_UNAVAILABLE where the machine lacks the language. */
   constructor(context: EndpointContext, events: RuntimeEvents) {
@@ -53,12 +53,14 @@ export class LinkEndpoint implements RuntimeEndpoint {
   /** Its runtime has said hello; it is told what it is when the sandbox is handed over. */
   adopt(stem: Stem): void {
     this.#link = stem.follow(this.#events);
-    this.#isAdopted = true;
+    this.#stem = stem;
   }
 
   onSandbox(): void {
     // Otherwise the shim connects by itself.
-    if (this.#isAdopted) this.#link?.specialize(this.#specialization());
+    if (this.#stem === undefined) return;
+    if (this.#stem.isLoadedAhead) this.#link?.proceed();
+    else this.#link?.specialize(this.#specialization());
   }
 
   close(): void {

@@ -45,7 +45,8 @@ type State = 'waiting' | 'ready' | 'none';
 export class PreparedCode {
   readonly #options: PreparedCodeOptions;
   readonly #states = new Map<string, State>();
-  #queue: { readonly key: string; readonly runnable: RunnableVersion }[] = [];
+  readonly #waiting = new Map<string, Promise<void>>();
+  #queue: { readonly key: string; readonly runnable: RunnableVersion; readonly onSettled: () => void }[] = [];
   #working: Promise<void> | undefined;
   #isClosed = false;
 
@@ -67,16 +68,23 @@ export class PreparedCode {
     };
   }
 
-  /** Begins to prepare the version in the background, unless that was done. */
-  prepare(runnable: RunnableVersion): void {
+  /** Begins to prepare the version in the background, unless that was done; settles when `apply` gives what there will be. */
+  async prepare(runnable: RunnableVersion): Promise<void> {
     const key = this.#keyOf(runnable);
-    if (key === undefined || this.#states.has(key) || this.#isClosed) return;
-    if (this.#queue.length >= WAITING_MAX) return;
+    if (key === undefined || this.#isClosed) return;
+    await (this.#states.has(key) ? this.#waiting.get(key) : this.#enqueue(key, runnable));
+  }
+
+  #enqueue(key: string, runnable: RunnableVersion): Promise<void> | undefined {
+    if (this.#queue.length >= WAITING_MAX) return undefined;
+    const { promise, resolve } = Promise.withResolvers<void>();
     this.#states.set(key, 'waiting');
-    this.#queue.push({ key, runnable });
+    this.#waiting.set(key, promise);
+    this.#queue.push({ key, runnable, onSettled: resolve });
     this.#working ??= this.#work().finally(() => {
       this.#working = undefined;
     });
+    return promise;
   }
 
   /** What was prepared for this version is suspected of harm: it is not used again. */
@@ -101,13 +109,13 @@ export class PreparedCode {
   /** Settles when no preparation runs any more; those that wait are forgotten. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#queue = [];
+    for (const { onSettled } of this.#queue.splice(0)) onSettled();
     await this.#working;
   }
 
   async #work(): Promise<void> {
     for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-      const { key, runnable } = next;
+      const { key, runnable, onSettled } = next;
       let state: State = 'none';
       try {
         if (await this.#make(key, runnable)) state = 'ready';
@@ -117,6 +125,8 @@ export class PreparedCode {
         if (!this.#isClosed) this.#options.onUnloadable(runnable, reason);
       }
       this.#states.set(key, state);
+      this.#waiting.delete(key);
+      onSettled();
     }
   }
 

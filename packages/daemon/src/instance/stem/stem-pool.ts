@@ -106,6 +106,24 @@ export class StemPool {
     return { stem };
   }
 
+  /** One that waits, for work that nobody waits for: where there is none, that asks for no more of them. */
+  spare(runnable: RunnableVersion): Stem | undefined {
+    if (this.#deps.base === 0 || this.#isClosed) return undefined;
+    const pool = this.#poolOf(runnable);
+    if (typeof pool === 'string') return undefined;
+    const stem = [...pool.stems].find(({ isWaiting }) => isWaiting);
+    if (stem === undefined) return undefined;
+    pool.stems.delete(stem);
+    this.#living.delete(stem);
+    this.#refillSoon();
+    return stem;
+  }
+
+  /** Whether this version could start from a stem at all. */
+  hasKindFor(runnable: RunnableVersion): boolean {
+    return this.#deps.base > 0 && typeof stemKindOf(runnable, this.#deps.places) !== 'string';
+  }
+
   /** For whoever looks. */
   status(): StemStatus {
     const { base, places } = this.#deps;

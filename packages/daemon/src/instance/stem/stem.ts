@@ -3,6 +3,7 @@ import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { DeadlineWheel } from '../../base/deadline-wheel.ts';
 import type { Sandbox, SandboxChange, SandboxDriver } from '../../sandbox/sandbox.ts';
 import type { LinkConnection } from '../../transport/link/link-connection.ts';
+import type { Specialization } from '../../transport/link/link-messages.ts';
 import type { RuntimeEvents } from '../../transport/runtime-connection.ts';
 import type { LogSource } from '../../transport/transport.ts';
 import { instanceFiles, type InstanceFiles } from '../instance-layout.ts';
@@ -12,6 +13,8 @@ import type { Shims } from '../shims.ts';
 import type { StemKind } from './stem-kind.ts';
 
 const BOOT_MS_MAX = 30_000;
+/** Of what code prints while it is loaded ahead; kept for the log of the instance that comes of it. */
+const EARLY_TEXT_CHARACTERS_MAX = 65_536;
 
 export interface StemDeps {
   readonly wheel: DeadlineWheel;
@@ -25,9 +28,11 @@ export interface StemDeps {
  *
  * ```
  * booting ─▶ waiting ─become─▶ an instance's, until that has ended     any ─discard─▶ gone
+ *               └─load─▶ loaded, frozen ─become┘
  * ```
  *
- * It becomes one function's instance, once, or is thrown away. It has never seen anybody's code or variables.
+ * It becomes one function's instance, once, or is thrown away. Until `load` it has seen nobody's code or variables; from
+ * then on it is that version's and can become an instance of nothing else.
  */
 export class Stem {
   readonly id: string;
@@ -47,6 +52,12 @@ export class Stem {
   #onText: (source: LogSource, text: string) => void = () => undefined;
   #isWaiting = false;
   #isBroken = false;
+  #loaded: Promise<Sandbox> | undefined;
+  #loadFailed: (why: string) => void = () => undefined;
+  #onLoaded: () => void = () => undefined;
+  /** What was printed while the code was loaded. */
+  #early: { readonly source: LogSource; readonly text: string }[] = [];
+  #earlyCharacters = 0;
 
   constructor(deps: StemDeps, kind: StemKind, id: string) {
     this.#deps = deps;
@@ -56,10 +67,17 @@ export class Stem {
     this.output = new InstanceOutput(deps.wheel, (source, text) => this.#onText(source, text));
     this.#listener = new LinkListener({
       onHello: () => this.#hello.resolve(),
+      onLoaded: () => this.#onLoaded(),
       onInitializing: () => this.#events?.onInitializing(),
       onReady: (kindOfHandler) => this.#events?.onReady(kindOfHandler),
-      onStartFailed: (failure) => this.#events?.onStartFailed(failure),
-      onLog: (source, text) => this.#events?.onLog(source, text),
+      onStartFailed: (failure) => {
+        if (this.#events === undefined) this.#break(failure.error.errorMessage);
+        else this.#events.onStartFailed(failure);
+      },
+      onLog: (source, text) => {
+        if (this.#events === undefined) this.#keep(source, text);
+        else this.#events.onLog(source, text);
+      },
       onClosed: (cause) => {
         this.#break('its runtime closed the link');
         this.#events?.onClosed(cause);
@@ -83,13 +101,36 @@ export class Stem {
     return this.#isBroken;
   }
 
+  /** Its code has been loaded, or is being loaded, ahead: it is told to go on instead of what it is. */
+  get isLoadedAhead(): boolean {
+    return this.#loaded !== undefined;
+  }
+
+  /** Most memory in use so far, in bytes; undefined where nothing measures it. */
+  memoryBytesPeak(): number | undefined {
+    return this.#sandbox?.memoryBytesPeak();
+  }
+
+  /**
+   * Gives it a version's directories and limits and has the code loaded, up to the initializer. Then it is frozen until it
+   * becomes an instance. Rejects where the code cannot be loaded; then it is only to be discarded.
+   */
+  async load(change: SandboxChange, specialization: Specialization, loadMsMax: number): Promise<void> {
+    this.#onText = (source, text) => this.#keep(source, text);
+    this.#loaded = this.#load(change, specialization, loadMsMax);
+    await this.#loaded;
+  }
+
   /** Gives it a function's directories and limits; rejects where it cannot be, and then it is only to be discarded. */
   async become(change: SandboxChange, onText: (source: LogSource, text: string) => void): Promise<Sandbox> {
-    await this.booted;
-    const sandbox = this.#sandbox;
-    if (sandbox === undefined || this.#isBroken) throw this.#failure('it has ended');
-    await sandbox.specialize(change);
-    if (this.#isBroken) throw this.#failure('it has ended');
+    if (this.#loaded !== undefined) {
+      const loaded = await this.#loaded;
+      await loaded.thaw();
+      if (this.#isBroken) throw this.#failure('it has ended');
+      this.#onText = onText;
+      return loaded;
+    }
+    const sandbox = await this.#specialized(change);
     this.#onText = onText;
     return sandbox;
   }
@@ -99,6 +140,7 @@ export class Stem {
     const { link } = this.#listener;
     if (link === undefined || this.#isBroken) throw this.#failure('its link is closed');
     this.#events = events;
+    for (const { source, text } of this.#early.splice(0)) events.onLog(source, text);
     return link;
   }
 
@@ -108,8 +150,44 @@ export class Stem {
     this.#sandbox?.kill();
   }
 
+  async #specialized(change: SandboxChange): Promise<Sandbox> {
+    await this.booted;
+    const sandbox = this.#sandbox;
+    if (sandbox === undefined || this.#isBroken) throw this.#failure('it has ended');
+    await sandbox.specialize(change);
+    if (this.#isBroken) throw this.#failure('it has ended');
+    return sandbox;
+  }
+
+  async #load(change: SandboxChange, specialization: Specialization, loadMsMax: number): Promise<Sandbox> {
+    const sandbox = await this.#specialized(change);
+    const limit = this.#deps.wheel.set(loadMsMax, () => this.discard());
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#onLoaded = resolve;
+        this.#loadFailed = (why) => reject(this.#failure(why));
+        const { link } = this.#listener;
+        if (link === undefined || this.#isBroken) reject(this.#failure('its link is closed'));
+        else link.specialize({ ...specialization, hold: true });
+      });
+    } finally {
+      this.#deps.wheel.clear(limit);
+    }
+    // Threads of the code's own rest too until it is used.
+    await sandbox.freeze();
+    return sandbox;
+  }
+
+  #keep(source: LogSource, text: string): void {
+    const kept = text.slice(0, EARLY_TEXT_CHARACTERS_MAX - this.#earlyCharacters);
+    if (kept === '') return;
+    this.#earlyCharacters += kept.length;
+    this.#early.push({ source, text: kept });
+  }
+
   #break(why: string): void {
     this.#isBroken = true;
+    this.#loadFailed(why);
     const failure = this.#failure(why);
     this.#hello.reject(failure);
     this.#started.reject(failure);

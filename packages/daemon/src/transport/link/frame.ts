@@ -11,6 +11,8 @@ export const FRAME = {
   startFailed: 0x05,
   hook: 0x06,
   hookEnd: 0x07,
+  loaded: 0x09,
+  proceed: 0x0a,
   request: 0x10,
   data: 0x11,
   credit: 0x12,

@@ -36,11 +36,14 @@ import {
 /** A runtime's events, with the greeting of its shim in the place of `onBooted`. */
 export interface LinkEvents extends Omit<RuntimeEvents, 'onBooted'> {
   onHello(hello: Hello): void;
+  /** The code is loaded, where that was asked for ahead; `proceed` is next. */
+  onLoaded?(): void;
 }
 
 /** Where the connection stands; the contract's drawing in docs/RUNTIMES.md, section 3. */
-type Stage = 'connected' | 'generic' | 'loading' | 'initializing' | 'ready' | 'closed';
+type Stage = 'connected' | 'generic' | 'loading' | 'held' | 'initializing' | 'ready' | 'closed';
 
+const STARTING: ReadonlySet<Stage> = new Set<Stage>(['loading', 'held', 'initializing']);
 const EMPTY = Buffer.alloc(0);
 /** How a hook ended whose process did. */
 const CUT_OFF: ReportedError = {
@@ -59,6 +62,7 @@ export class LinkConnection implements RuntimeConnection, ExchangeChannel {
   readonly #exchanges = new Map<number, LinkExchange>();
   readonly #hooks = new Map<number, (error: ReportedError | undefined) => void>();
   #stage: Stage = 'connected';
+  #isToBeHeld = false;
   #handlerKind: HandlerKind = 'event';
   #lastStream = 0;
 
@@ -89,7 +93,15 @@ export class LinkConnection implements RuntimeConnection, ExchangeChannel {
   specialize(specialization: Specialization): void {
     if (this.#stage !== 'generic') throw new Error(`a link that is ${this.#stage} was specialised`);
     this.#stage = 'loading';
+    this.#isToBeHeld = specialization.hold === true;
     this.#outbox.sendNow(encodeJsonFrame(FRAME.specialize, 0, specialization));
+  }
+
+  /** After `onLoaded`: the start goes on. */
+  proceed(): void {
+    if (this.#stage !== 'held') throw new Error(`a link that is ${this.#stage} was told to go on`);
+    this.#stage = 'loading';
+    this.#outbox.sendNow(encodeFrame(FRAME.proceed, 0, EMPTY));
   }
 
   exchange(request: InstanceRequest, sink: ResponseSink): Exchange {
@@ -152,6 +164,12 @@ export class LinkConnection implements RuntimeConnection, ExchangeChannel {
       const hello = parseHello(payload);
       this.#stage = 'generic';
       this.#events.onHello(hello);
+    } else if (type === FRAME.loaded && this.#stage === 'loading' && this.#isToBeHeld) {
+      this.#isToBeHeld = false;
+      this.#stage = 'held';
+      this.#events.onLoaded?.();
+    } else if (this.#isToBeHeld && type !== FRAME.startFailed) {
+      throw new LinkProtocolError(`a frame of type ${type} came while the code was loaded ahead`);
     } else if (type === FRAME.initializing && this.#stage === 'loading') {
       this.#stage = 'initializing';
       this.#events.onInitializing();
@@ -159,7 +177,7 @@ export class LinkConnection implements RuntimeConnection, ExchangeChannel {
       this.#handlerKind = parseReady(payload);
       this.#stage = 'ready';
       this.#events.onReady(this.#handlerKind);
-    } else if (type === FRAME.startFailed && (this.#stage === 'loading' || this.#stage === 'initializing')) {
+    } else if (type === FRAME.startFailed && STARTING.has(this.#stage)) {
       this.#events.onStartFailed(parseStartFailed(payload));
     } else if (type === FRAME.hookEnd && this.#stage === 'ready') {
       const onEnd = this.#hooks.get(stream);

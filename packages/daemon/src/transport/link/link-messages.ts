@@ -33,6 +33,8 @@ export interface Specialization {
   readonly accountId: string;
   readonly logProject: string;
   readonly logStore: string;
+  /** The code is loaded ahead of its use: the runtime then waits to be told to go on. */
+  readonly hold?: true;
 }
 
 const helloSchema = z.object({

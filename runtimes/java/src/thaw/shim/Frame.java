@@ -16,6 +16,8 @@ record Frame(int type, int stream, ByteBuffer payload) {
     static final int START_FAILED = 0x05;
     static final int HOOK = 0x06;
     static final int HOOK_END = 0x07;
+    static final int LOADED = 0x09;
+    static final int PROCEED = 0x0a;
     static final int REQUEST = 0x10;
     static final int DATA = 0x11;
     static final int CREDIT = 0x12;
@@ -40,7 +42,7 @@ record Frame(int type, int stream, ByteBuffer payload) {
     record Message(boolean isEnd, Map<String, Object> head, ByteBuffer body) {}
 
     static boolean isType(int type) {
-        return (type >= HELLO && type <= HOOK_END) || (type >= REQUEST && type <= LOG);
+        return (type >= HELLO && type <= HOOK_END) || type == LOADED || type == PROCEED || (type >= REQUEST && type <= LOG);
     }
 
     // Writing.
