@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { SmallAnswer } from './small/small-answer.ts';
+import type { SmallRequest } from './small/small-request.ts';
 
 /**
  * A door takes requests under its path prefixes and translates them for the core. It decides nothing and holds no state;
@@ -10,7 +12,16 @@ export interface Door {
   owns(method: string, path: string): boolean;
   /** `socket` is given where the caller asks for an upgrade and the door takes upgrades. */
   handle(request: IncomingMessage, response: ServerResponse, arrival: Arrival, socket?: Socket): void;
+  /**
+   * The same for a small request, for doors through which functions are called. False, with nothing done, where the
+   * request needs more than a small answer: it comes again to `handle`.
+   */
+  handleSmall?(request: SmallRequest, answer: SmallAnswer, arrival: Arrival): boolean;
 }
+
+/** What doors that take both kinds read of a request. */
+export type CallerRequest = IncomingMessage | SmallRequest;
+export type CallerAnswer = ServerResponse | SmallAnswer;
 
 /** What the gateway has already learned of a request. */
 export interface Arrival {

@@ -1,4 +1,5 @@
-import type { ServerResponse } from 'node:http';
+import type { CallerAnswer } from './door.ts';
+import { SmallAnswer } from './small/small-answer.ts';
 
 /** A caller that still sends so long after its answer has had the time to read it. */
 const LINGER_MS_MAX = 10_000;
@@ -10,7 +11,11 @@ const JOINED_BYTES_MAX = 16 * 1024;
  * waits until the rest has come and been dropped: closing at once would reset the connection, and a caller that is
  * busy sending would lose the answer that it has not read yet (RFC 9112, section 9.6).
  */
-export function endAnswer(response: ServerResponse, body: Buffer): void {
+export function endAnswer(response: CallerAnswer, body: Buffer): void {
+  if (response instanceof SmallAnswer) {
+    response.finish(body);
+    return;
+  }
   const request = response.req;
   if (response.shouldKeepAlive || request.complete || request.destroyed) {
     if (body.length > JOINED_BYTES_MAX) response.end(body);

@@ -5,12 +5,12 @@ import { LIMITS } from '@thaw/protocol/limits.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { AsyncSubmitter } from '../invocation/async/async-request.ts';
 import { collectBody } from '../invocation/collect-body.ts';
-import { Invocation, type InvocationDeps } from '../invocation/invocation.ts';
+import { Invocation, type InvocationDeps, type InvocationRequest } from '../invocation/invocation.ts';
 import type { HttpTrigger } from '../model/trigger.ts';
 import type { ResponseHead } from '../transport/transport.ts';
 import { sendAccepted } from './accepted-answer.ts';
 import { corsHeaders, isPreflight, preflightHeaders } from './cors.ts';
-import type { Arrival, Door } from './door.ts';
+import type { Arrival, CallerAnswer, CallerRequest, Door } from './door.ts';
 import { endAnswer } from './end-answer.ts';
 import { errorTypeHeader, functionErrorBody } from './function-error.ts';
 import {
@@ -24,12 +24,12 @@ import { InvocationResponse, type AnswerForm } from './invocation-response.ts';
 import type { FunctionHosts } from './listener.ts';
 import { plainHeaders } from './plain-headers.ts';
 import type { RoutingTable } from '../catalog/routing-table.ts';
+import { SmallAnswer } from './small/small-answer.ts';
+import { isMoreThanACall, SMALL_BODY_BYTES_MAX, SmallRequest } from './small/small-request.ts';
 import { UpgradeResponse } from './upgrade-response.ts';
 import { sessionOf, withSession } from './session.ts';
 import type { RequestVerifier } from './signature/request-verifier.ts';
 
-/** Bodies up to this size are read whole before a slot is taken; larger ones are streamed. */
-const BUFFERED_BODY_BYTES_MAX = 64 * 1024;
 const PREFIX = '/http/';
 
 export interface HttpTriggerDeps {
@@ -55,18 +55,27 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
     return path.startsWith(PREFIX);
   }
 
-  /** `/http/<function>/<trigger>/rest`; without the slash at the end it is the same as with it. */
   handle(request: IncomingMessage, response: ServerResponse, arrival: Arrival, socket?: Socket): void {
-    const functionEnd = arrival.path.indexOf('/', PREFIX.length);
-    const functionName = arrival.path.slice(PREFIX.length, functionEnd === -1 ? undefined : functionEnd);
-    const triggerEnd = functionEnd === -1 ? -1 : arrival.path.indexOf('/', functionEnd + 1);
-    const triggerName =
-      functionEnd === -1
-        ? ''
-        : arrival.path.slice(functionEnd + 1, triggerEnd === -1 ? undefined : triggerEnd);
+    const { functionName, triggerName } = namesIn(arrival.path);
     const base = `${PREFIX}${functionName}/${triggerName}`;
     const trigger = this.#deps.routes.httpTrigger(functionName, triggerName);
     this.#serve(trigger, functionName, base, request, response, arrival, socket);
+  }
+
+  handleSmall(request: SmallRequest, answer: SmallAnswer, arrival: Arrival): boolean {
+    if (isMoreThanACall(request)) return false;
+    const { functionName, triggerName } = namesIn(arrival.path);
+    const base = `${PREFIX}${functionName}/${triggerName}`;
+    const trigger = this.#deps.routes.httpTrigger(functionName, triggerName);
+    this.#serve(trigger, functionName, base, request, answer, arrival, undefined);
+    return true;
+  }
+
+  handleSmallHost(label: string, request: SmallRequest, answer: SmallAnswer, arrival: Arrival): boolean {
+    if (isMoreThanACall(request)) return false;
+    const trigger = this.#deps.routes.httpTriggerOfHost(label);
+    this.#serve(trigger, label, '', request, answer, arrival, undefined);
+    return true;
   }
 
   takesUpgrades(path: string): boolean {
@@ -87,8 +96,8 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
     trigger: HttpTrigger | undefined,
     functionName: string,
     base: string,
-    request: IncomingMessage,
-    response: ServerResponse,
+    request: CallerRequest,
+    response: CallerAnswer,
     arrival: Arrival,
     socket: Socket | undefined,
   ): void {
@@ -105,36 +114,91 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
       if (cors !== undefined && isPreflight(method, request.headers)) {
         request.resume();
         response.writeHead(204, preflightHeaders(cors, request.headers));
-        response.end();
+        endAnswer(response, EMPTY);
         return;
       }
       const caller = this.#authorize(trigger, method, request, arrival);
       const rest = arrival.path.slice(base.length);
       const url = `${rest === '' ? '/' : rest}${arrival.query === '' ? '' : `?${arrival.query}`}`;
-      if (isAsync(request, socket)) {
-        requireNoIdempotencyKey(request, 'an asynchronous one runs once by its x-fc-async-task-id');
-        this.#submit(trigger, url, base, request, response, arrival, form);
-        return;
-      }
-      this.#invoke(trigger, caller, url, base, request, response, arrival, form, socket);
+      const call = { trigger, caller, method, url, base, arrival, form };
+      if (request instanceof SmallRequest) this.#callSmall(call, request, response);
+      else if (response instanceof SmallAnswer) throw new Error('a small answer is to a small request');
+      else this.#call(call, request, response, socket);
     } catch (error) {
       refuse(request, response, form, ThawError.from(error, 'serving an HTTP trigger'), arrival.requestId);
     }
   }
 
-  /** The whole request becomes the payload of a later run. */
-  #submit(
-    trigger: HttpTrigger,
-    url: string,
-    base: string,
+  #callSmall(call: TriggerCall, request: SmallRequest, response: CallerAnswer): void {
+    const asked = this.#request(call, request, request.remoteAddress, undefined);
+    this.#run(asked, request.body, new InvocationResponse(response, call.form));
+  }
+
+  #call(
+    call: TriggerCall,
     request: IncomingMessage,
     response: ServerResponse,
-    { requestId }: Arrival,
-    form: TriggerAnswerForm,
+    socket: Socket | undefined,
   ): void {
+    if (isAsync(request, socket)) {
+      requireNoIdempotencyKey(request, 'an asynchronous one runs once by its x-fc-async-task-id');
+      this.#submit(call, request, response);
+      return;
+    }
+    const upgrade = socket === undefined ? undefined : request.headers.upgrade;
+    const asked = this.#request(call, request, request.socket.remoteAddress ?? '', upgrade);
+    const key = idempotencyKeyOf(request);
+    if (key !== undefined && socket !== undefined) {
+      throw new ThawError('INVALID_ARGUMENT', 'a connection that is to be upgraded takes no Idempotency-Key');
+    }
+    if (key !== undefined) {
+      this.#callOnce(call, key, asked, request, response);
+      return;
+    }
+    const length = request.headers['content-length'];
+    const isBodyless = length === undefined && request.headers['transfer-encoding'] === undefined;
+    if (socket !== undefined) {
+      this.#run(asked, socket, new UpgradeResponse(socket, response, call.form));
+      return;
+    }
+    const answer = new InvocationResponse(response, call.form);
+    if (isBodyless || length === '0') this.#run(asked, EMPTY, answer);
+    else if (length === undefined || Number(length) > SMALL_BODY_BYTES_MAX) this.#run(asked, request, answer);
+    else readWhole(request, Number(length), (body) => this.#run(asked, body, answer));
+  }
+
+  /** The answer to the first call of a key is every later one's. */
+  #callOnce(
+    { trigger, caller, method, url, form, arrival }: TriggerCall,
+    key: string,
+    asked: AskedRequest,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): void {
+    collectBody(request, LIMITS.syncPayloadBytesMax, (tooLarge, body) => {
+      try {
+        if (tooLarge !== undefined) throw tooLarge;
+        const { functionName, triggerName } = trigger;
+        const scope = `http ${triggerName} ${caller}`;
+        const begun = this.#deps.idempotent.begin({ functionName, caller: scope, key, method, url, body });
+        if ('scope' in begun) sendKept(response, begun);
+        else this.#run(asked, body, new IdempotentResponse(response, form, begun));
+      } catch (error) {
+        refuse(request, response, form, ThawError.from(error, 'serving an HTTP trigger'), arrival.requestId);
+      }
+    });
+  }
+
+  /** The whole request becomes the payload of a later run. */
+  #submit(
+    { trigger, method, url, base, form, arrival }: TriggerCall,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): void {
+    const { requestId } = arrival;
     const taskId = request.headers['x-fc-async-task-id'];
     const http = {
-      method: request.method ?? 'GET',
+      method,
       url,
       base,
       rawHeaders: withoutPlatformHeaders(request.rawHeaders),
@@ -159,7 +223,7 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
   }
 
   /** Who calls: an access key, or nobody known. */
-  #authorize(trigger: HttpTrigger, method: string, request: IncomingMessage, arrival: Arrival): string {
+  #authorize(trigger: HttpTrigger, method: string, request: CallerRequest, arrival: Arrival): string {
     const { http, functionName } = trigger;
     if (http.disableURLInternet) {
       throw new ThawError(
@@ -180,98 +244,104 @@ export class HttpTriggerDoor implements Door, FunctionHosts {
     return this.#deps.verifier.verifyTrigger({ method, path, query, headers: plainHeaders(request) });
   }
 
-  #invoke(
-    trigger: HttpTrigger,
-    caller: string,
-    url: string,
-    base: string,
-    request: IncomingMessage,
-    response: ServerResponse,
-    arrival: Arrival,
-    form: TriggerAnswerForm,
-    socket: Socket | undefined,
-  ): void {
+  /** All that is asked of the function, but for the body. */
+  #request(
+    { trigger, method, url, base, form, arrival }: TriggerCall,
+    request: CallerRequest,
+    remoteAddress: string,
+    upgrade: string | undefined,
+  ): AskedRequest {
     const runnable = this.#deps.routes.resolve(trigger.functionName, trigger.qualifier, Math.random());
     const { sessionAffinity } = runnable;
     const session = sessionAffinity === undefined ? undefined : sessionOf(sessionAffinity, request.headers);
     if (session !== undefined) form.add(session.answerHeaders);
     const rawHeaders = withoutPlatformHeaders(request.rawHeaders);
-    const upgrade = socket === undefined ? undefined : request.headers.upgrade;
     if (upgrade !== undefined && runnable.server === undefined) {
       const message = `function '${trigger.functionName}' of runtime ${runnable.runtime} cannot switch to ${upgrade}: only a web server of its own can (runtime custom)`;
       throw new ThawError('INVALID_ARGUMENT', message);
     }
-    const key = idempotencyKeyOf(request);
-    if (key !== undefined && socket !== undefined) {
-      throw new ThawError('INVALID_ARGUMENT', 'a connection that is to be upgraded takes no Idempotency-Key');
-    }
-    const serve = (
-      body: Buffer | Readable,
-      answer: InvocationResponse | UpgradeResponse | IdempotentResponse,
-    ): void => {
-      const invocation = new Invocation(
-        this.#deps.invocation,
-        {
-          requestId: arrival.requestId,
-          runnable,
-          qualifier: trigger.qualifier,
-          trigger: 'http',
-          payload: {
-            kind: 'http',
-            method: request.method ?? 'GET',
-            url,
-            base,
-            rawHeaders: session === undefined ? rawHeaders : withSession(rawHeaders, session),
-            remoteAddress: request.socket.remoteAddress ?? '',
-            scheme: 'http',
-            upgrade,
-            body,
-          },
-          acceptedMs: arrival.acceptedMs,
-          sessionId: session?.id,
-          wantsLogTail: false,
-        },
-        answer,
-      );
-      answer.follow(invocation);
+    return {
+      requestId: arrival.requestId,
+      runnable,
+      qualifier: trigger.qualifier,
+      acceptedMs: arrival.acceptedMs,
+      sessionId: session?.id,
+      method,
+      url,
+      base,
+      rawHeaders: session === undefined ? rawHeaders : withSession(rawHeaders, session),
+      remoteAddress,
+      upgrade,
     };
-    if (key !== undefined) {
-      const begin = (body: Buffer): void => {
-        const { idempotent } = this.#deps;
-        const { functionName, triggerName } = trigger;
-        const scope = `http ${triggerName} ${caller}`;
-        const method = request.method ?? 'GET';
-        const begun = idempotent.begin({ functionName, caller: scope, key, method, url, body });
-        if ('scope' in begun) sendKept(response, begun);
-        else serve(body, new IdempotentResponse(response, form, begun));
-      };
-      collectBody(request, LIMITS.syncPayloadBytesMax, (tooLarge, body) => {
-        try {
-          if (tooLarge !== undefined) throw tooLarge;
-          begin(body);
-        } catch (error) {
-          refuse(
-            request,
-            response,
-            form,
-            ThawError.from(error, 'serving an HTTP trigger'),
-            arrival.requestId,
-          );
-        }
-      });
-      return;
-    }
-    const answer =
-      socket === undefined
-        ? new InvocationResponse(response, form)
-        : new UpgradeResponse(socket, response, form);
-    const length = request.headers['content-length'];
-    const isBodyless = length === undefined && request.headers['transfer-encoding'] === undefined;
-    if (socket !== undefined) serve(socket, answer);
-    else if (isBodyless || length === '0') serve(EMPTY, answer);
-    else if (length === undefined || Number(length) > BUFFERED_BODY_BYTES_MAX) serve(request, answer);
-    else readWhole(request, Number(length), (body) => serve(body, answer));
   }
+
+  #run(
+    asked: AskedRequest,
+    body: Buffer | Readable,
+    answer: InvocationResponse | UpgradeResponse | IdempotentResponse,
+  ): void {
+    const { requestId, runnable, qualifier, acceptedMs, sessionId } = asked;
+    const { method, url, base, rawHeaders, remoteAddress, upgrade } = asked;
+    const invocation = new Invocation(
+      this.#deps.invocation,
+      {
+        requestId,
+        runnable,
+        qualifier,
+        trigger: 'http',
+        payload: {
+          kind: 'http',
+          method,
+          url,
+          base,
+          rawHeaders,
+          remoteAddress,
+          scheme: 'http',
+          upgrade,
+          body,
+        },
+        acceptedMs,
+        sessionId,
+        wantsLogTail: false,
+      },
+      answer,
+    );
+    answer.follow(invocation);
+  }
+}
+
+/** A request whose caller may call, and where the answer is dressed. */
+interface TriggerCall {
+  readonly trigger: HttpTrigger;
+  /** As `#authorize` gives it. */
+  readonly caller: string;
+  readonly method: string;
+  /** As the function sees it. */
+  readonly url: string;
+  readonly base: string;
+  readonly arrival: Arrival;
+  readonly form: TriggerAnswerForm;
+}
+
+interface AskedRequest extends Pick<
+  InvocationRequest,
+  'requestId' | 'runnable' | 'qualifier' | 'acceptedMs' | 'sessionId'
+> {
+  readonly method: string;
+  readonly url: string;
+  readonly base: string;
+  readonly rawHeaders: readonly string[];
+  readonly remoteAddress: string;
+  readonly upgrade: string | undefined;
+}
+
+/** `/http/<function>/<trigger>/rest`; without the slash at the end it is the same as with it. */
+function namesIn(path: string): { readonly functionName: string; readonly triggerName: string } {
+  const functionEnd = path.indexOf('/', PREFIX.length);
+  if (functionEnd === -1) return { functionName: path.slice(PREFIX.length), triggerName: '' };
+  const triggerEnd = path.indexOf('/', functionEnd + 1);
+  const triggerName = path.slice(functionEnd + 1, triggerEnd === -1 ? undefined : triggerEnd);
+  return { functionName: path.slice(PREFIX.length, functionEnd), triggerName };
 }
 
 const EMPTY = Buffer.alloc(0);
@@ -291,8 +361,8 @@ function isAsync(request: IncomingMessage, socket: Socket | undefined): boolean 
 }
 
 function refuse(
-  request: IncomingMessage,
-  response: ServerResponse,
+  request: CallerRequest,
+  response: CallerAnswer,
   form: TriggerAnswerForm,
   error: ThawError,
   requestId: string,

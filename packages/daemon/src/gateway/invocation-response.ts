@@ -1,8 +1,8 @@
-import type { ServerResponse } from 'node:http';
 import { TIMELINE_PHASES, type Timeline } from '@thaw/protocol/timeline.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Invocation, InvocationResponder } from '../invocation/invocation.ts';
 import type { ResponseHead } from '../transport/transport.ts';
+import type { CallerAnswer } from './door.ts';
 import { endAnswer } from './end-answer.ts';
 
 /** How a door dresses the answer of an invocation. */
@@ -20,7 +20,7 @@ export interface AnswerForm {
  * an answer that came whole leaves in one write with its length, any other is streamed as it comes.
  */
 export class InvocationResponse implements InvocationResponder {
-  readonly #response: ServerResponse;
+  readonly #response: CallerAnswer;
   readonly #form: AnswerForm;
   #invocation: Invocation | undefined;
   #head: ResponseHead | undefined;
@@ -29,7 +29,7 @@ export class InvocationResponse implements InvocationResponder {
   /** Of a `Content-Length` that the function promised, what it has not sent yet. */
   #promisedBytes: number | undefined;
 
-  constructor(response: ServerResponse, form: AnswerForm) {
+  constructor(response: CallerAnswer, form: AnswerForm) {
     this.#response = response;
     this.#form = form;
   }

@@ -8,6 +8,9 @@ import { newRequestId } from '../base/ids.ts';
 import { answerBadHttp, refuseSocket } from './bad-http.ts';
 import type { Arrival, Door } from './door.ts';
 import { endAnswer } from './end-answer.ts';
+import type { SmallAnswer } from './small/small-answer.ts';
+import { SmallConnections } from './small/small-connections.ts';
+import type { SmallRequest } from './small/small-request.ts';
 import { asksForUpgrade, responseOn } from './upgrade-response.ts';
 
 /** A caller that does not finish its headers in time is cut off; bodies may take as long as they flow. */
@@ -25,6 +28,8 @@ export interface ListenerDeps {
   readonly functionHosts: FunctionHosts;
   /** Answers `/healthz`; true while the platform can serve. */
   readonly isHealthy: () => boolean;
+  /** Whether small requests are read without node:http, at a fraction of its cost. */
+  readonly readsSmallRequests: boolean;
 }
 
 export interface FunctionHosts {
@@ -35,6 +40,8 @@ export interface FunctionHosts {
     arrival: Arrival,
     socket?: Socket,
   ): void;
+  /** As `Door.handleSmall`. */
+  handleSmallHost(label: string, request: SmallRequest, answer: SmallAnswer, arrival: Arrival): boolean;
   /** Whether requests to this path may go on with another protocol; on a function's own host all may. */
   takesUpgrades(path: string): boolean;
 }
@@ -47,6 +54,7 @@ export class Listener {
   readonly #last = new WeakMap<Duplex, ServerResponse>();
   /** Connections that node:http has let go of. */
   readonly #upgraded = new Set<Duplex>();
+  readonly #small: SmallConnections;
 
   constructor(deps: ListenerDeps) {
     this.#deps = deps;
@@ -73,6 +81,25 @@ export class Listener {
     this.#server.on('connect', (_request, socket) => {
       refuseSocket(socket, '405 Method Not Allowed', 'PathNotSupported', 'CONNECT is not supported');
     });
+    this.#small = new SmallConnections({
+      keepAliveMs: KEEP_ALIVE_MS,
+      quietMsMax: CONNECTION_IDLE_MS_MAX,
+      onRequest: (request, answer) => this.#onSmallRequest(request, answer),
+      handOver: this.#takeFirst(),
+    });
+  }
+
+  /** Puts the reader of small requests before node:http; gives what hands a connection on to node:http. */
+  #takeFirst(): (socket: Socket) => void {
+    const server = this.#server;
+    const listeners = server.listeners('connection');
+    if (this.#deps.readsSmallRequests) {
+      server.removeAllListeners('connection');
+      server.on('connection', (socket: Socket) => this.#small.add(socket));
+    }
+    return (socket) => {
+      for (const listener of listeners) listener.call(server, socket);
+    };
   }
 
   listen(host: string, port: number): Promise<string> {
@@ -97,10 +124,14 @@ export class Listener {
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
+    this.#small.close();
     this.#server.closeIdleConnections();
     // A connection that is busy now becomes idle, kept alive by its client, when its answer is out.
     const sweep = setInterval(() => this.#server.closeIdleConnections(), CLOSE_SWEEP_MS);
-    const cut = setTimeout(() => this.#server.closeAllConnections(), graceMs);
+    const cut = setTimeout(() => {
+      this.#small.destroyAll();
+      this.#server.closeAllConnections();
+    }, graceMs);
     await closed;
     clearInterval(sweep);
     clearTimeout(cut);
@@ -124,13 +155,7 @@ export class Listener {
 
   #onRequest(request: IncomingMessage, response: ServerResponse, socket?: Socket): void {
     const url = request.url ?? '/';
-    const queryAt = url.indexOf('?');
-    const arrival: Arrival = {
-      requestId: newRequestId(this.#deps.clock.now()),
-      acceptedMs: this.#deps.clock.monotonicMs(),
-      path: queryAt === -1 ? url : url.slice(0, queryAt),
-      query: queryAt === -1 ? '' : url.slice(queryAt + 1),
-    };
+    const arrival = this.#arrivalOf(url);
     this.#last.set(request.socket, response);
     request.on('error', ignore);
     response.on('error', ignore);
@@ -162,6 +187,30 @@ export class Listener {
       }
     }
     this.#answerOwn(request, response, arrival);
+  }
+
+  /** Only what a function answers is worth it; all else, and every refusal of a request, is the other way's. */
+  #onSmallRequest(request: SmallRequest, answer: SmallAnswer): boolean {
+    const arrival = this.#arrivalOf(request.url);
+    const label = functionLabel(request.headers.host);
+    if (label !== undefined) {
+      return this.#deps.functionHosts.handleSmallHost(label, request, answer, arrival);
+    }
+    for (const door of this.#deps.doors) {
+      if (door.owns(request.method, arrival.path))
+        return door.handleSmall?.(request, answer, arrival) ?? false;
+    }
+    return false;
+  }
+
+  #arrivalOf(url: string): Arrival {
+    const queryAt = url.indexOf('?');
+    return {
+      requestId: newRequestId(this.#deps.clock.now()),
+      acceptedMs: this.#deps.clock.monotonicMs(),
+      path: queryAt === -1 ? url : url.slice(0, queryAt),
+      query: queryAt === -1 ? '' : url.slice(queryAt + 1),
+    };
   }
 
   #onExpectation(request: IncomingMessage, response: ServerResponse): void {

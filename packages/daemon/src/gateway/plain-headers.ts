@@ -1,7 +1,7 @@
-import type { IncomingMessage } from 'node:http';
+import type { CallerRequest } from './door.ts';
 
 /** A request's headers with repeated ones joined: one text by lower-case name. */
-export function plainHeaders(request: IncomingMessage): Record<string, string> {
+export function plainHeaders(request: CallerRequest): Record<string, string> {
   const plain: Record<string, string> = {};
   for (const name in request.headers) {
     const value = request.headers[name];

@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LIMITS } from '@thaw/protocol/limits.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
-import type { Arrival, Door } from '../../gateway/door.ts';
+import type { Arrival, CallerAnswer, CallerRequest, Door } from '../../gateway/door.ts';
+import { endAnswer } from '../../gateway/end-answer.ts';
 import { sendAccepted } from '../../gateway/accepted-answer.ts';
 import {
   type IdempotentCalls,
@@ -12,6 +13,8 @@ import {
 import { IdempotentResponse } from '../../gateway/idempotent-response.ts';
 import { InvocationResponse } from '../../gateway/invocation-response.ts';
 import { plainHeaders } from '../../gateway/plain-headers.ts';
+import type { SmallAnswer } from '../../gateway/small/small-answer.ts';
+import { isMoreThanACall, type SmallRequest } from '../../gateway/small/small-request.ts';
 import { sessionOf } from '../../gateway/session.ts';
 import type { RoutingTable } from '../../catalog/routing-table.ts';
 import type { RequestVerifier, VerifiedHead } from '../../gateway/signature/request-verifier.ts';
@@ -20,7 +23,6 @@ import { collectBody } from '../../invocation/collect-body.ts';
 import { Invocation, type InvocationDeps, type InvocationRequest } from '../../invocation/invocation.ts';
 import type { RunnableVersion } from '../../model/runnable.ts';
 import { fcAnswerForm } from './fc-answer-form.ts';
-import { sendControlResponse } from './fc-control-door.ts';
 import { fcErrorResponse } from './fc-error.ts';
 
 const PREFIX = '/2023-03-30/functions/';
@@ -51,23 +53,35 @@ export class FcInvokeDoor implements Door {
 
   handle(request: IncomingMessage, response: ServerResponse, arrival: Arrival): void {
     try {
-      const { path, query } = arrival;
-      const head = this.#deps.verifier.verifyAcs3({
-        method: 'POST',
-        path,
-        query,
-        headers: plainHeaders(request),
-      });
-      this.#invoke(request, response, arrival, head);
+      this.#invoke(request, response, arrival, this.#verify(request, arrival));
     } catch (error) {
       refuse(request, response, arrival.requestId, ThawError.from(error, 'invoking a function'));
     }
   }
 
+  handleSmall(request: SmallRequest, answer: SmallAnswer, arrival: Arrival): boolean {
+    if (isMoreThanACall(request)) return false;
+    try {
+      const head = this.#verify(request, arrival);
+      const { functionName, qualifier } = calledIn(arrival);
+      const asked = this.#asked(request, arrival, functionName, qualifier);
+      this.#deps.verifier.requireBody(head, request.body);
+      this.#run(
+        { ...asked, payload: { kind: 'event', body: request.body } },
+        new InvocationResponse(answer, fcAnswerForm),
+      );
+    } catch (error) {
+      refuse(request, answer, arrival.requestId, ThawError.from(error, 'invoking a function'));
+    }
+    return true;
+  }
+
+  #verify(request: CallerRequest, { path, query }: Arrival): VerifiedHead {
+    return this.#deps.verifier.verifyAcs3({ method: 'POST', path, query, headers: plainHeaders(request) });
+  }
+
   #invoke(request: IncomingMessage, response: ServerResponse, arrival: Arrival, head: VerifiedHead): void {
-    const functionName = decode(arrival.path.slice(PREFIX.length, -SUFFIX.length));
-    const qualifier =
-      arrival.query === '' ? undefined : (new URLSearchParams(arrival.query).get('qualifier') ?? undefined);
+    const { functionName, qualifier } = calledIn(arrival);
     const type = request.headers['x-fc-invocation-type'] ?? 'Sync';
     if (type === 'Async') {
       requireNoIdempotencyKey(request, 'an asynchronous one runs once by its x-fc-async-task-id');
@@ -80,18 +94,13 @@ export class FcInvokeDoor implements Door {
         `x-fc-invocation-type must be Sync or Async, not '${String(type)}'`,
       );
     }
-    const logType = request.headers['x-fc-log-type'] ?? 'None';
-    if (logType !== 'None' && logType !== 'Tail') {
-      throw new ThawError('INVALID_ARGUMENT', `x-fc-log-type must be None or Tail, not '${String(logType)}'`);
-    }
     if (Number(request.headers['content-length'] ?? 0) > LIMITS.syncPayloadBytesMax) {
       throw new ThawError(
         'PAYLOAD_TOO_LARGE',
         `the payload is larger than ${LIMITS.syncPayloadBytesMax} bytes`,
       );
     }
-    const runnable = this.#deps.routes.resolve(functionName, qualifier, Math.random());
-    const sessionId = sessionNamedBy(request, runnable);
+    const known = this.#asked(request, arrival, functionName, qualifier);
     const key = idempotencyKeyOf(request);
     collectBody(request, LIMITS.syncPayloadBytesMax, (error, body) => {
       if (error !== undefined) {
@@ -100,16 +109,7 @@ export class FcInvokeDoor implements Door {
       }
       try {
         this.#deps.verifier.requireBody(head, body);
-        const asked = {
-          requestId: arrival.requestId,
-          runnable,
-          qualifier: qualifier ?? runnable.versionId,
-          trigger: 'api',
-          payload: { kind: 'event', body },
-          acceptedMs: arrival.acceptedMs,
-          sessionId,
-          wantsLogTail: logType === 'Tail',
-        } as const;
+        const asked = { ...known, payload: { kind: 'event', body } } as const;
         if (key === undefined) {
           this.#run(asked, new InvocationResponse(response, fcAnswerForm));
           return;
@@ -124,6 +124,29 @@ export class FcInvokeDoor implements Door {
         refuse(request, response, arrival.requestId, ThawError.from(mismatch, 'checking a payload'));
       }
     });
+  }
+
+  /** All that is asked of the function, but for the payload. */
+  #asked(
+    request: CallerRequest,
+    { requestId, acceptedMs }: Arrival,
+    functionName: string,
+    qualifier: string | undefined,
+  ): Omit<InvocationRequest, 'payload'> {
+    const logType = request.headers['x-fc-log-type'] ?? 'None';
+    if (logType !== 'None' && logType !== 'Tail') {
+      throw new ThawError('INVALID_ARGUMENT', `x-fc-log-type must be None or Tail, not '${String(logType)}'`);
+    }
+    const runnable = this.#deps.routes.resolve(functionName, qualifier, Math.random());
+    return {
+      requestId,
+      runnable,
+      qualifier: qualifier ?? runnable.versionId,
+      trigger: 'api',
+      acceptedMs,
+      sessionId: sessionNamedBy(request, runnable),
+      wantsLogTail: logType === 'Tail',
+    };
   }
 
   #run(asked: InvocationRequest, answer: InvocationResponse | IdempotentResponse): void {
@@ -186,9 +209,20 @@ export class FcInvokeDoor implements Door {
 /** Asynchronous payloads up to this size are read whole before anything else happens to them. */
 const COLLECTED_BYTES_MAX = 64 * 1024;
 
+function calledIn({ path, query }: Arrival): {
+  readonly functionName: string;
+  readonly qualifier: string | undefined;
+} {
+  const qualifier = query === '' ? null : new URLSearchParams(query).get('qualifier');
+  return {
+    functionName: decode(path.slice(PREFIX.length, -SUFFIX.length)),
+    qualifier: qualifier ?? undefined,
+  };
+}
+
 function refuse(
-  request: IncomingMessage,
-  response: ServerResponse,
+  request: CallerRequest,
+  response: CallerAnswer,
   requestId: string,
   error: ThawError,
   status?: number,
@@ -196,11 +230,14 @@ function refuse(
   request.resume();
   if (response.destroyed) return;
   const answer = fcErrorResponse(error, requestId);
-  sendControlResponse(response, status === undefined ? answer : { ...answer, status });
+  const body = Buffer.from(answer.body);
+  const headers = Object.entries(answer.headers).flat();
+  response.writeHead(status ?? answer.status, [...headers, 'content-length', String(body.length)]);
+  endAnswer(response, body);
 }
 
 /** The invoke API hands bytes over and makes no sessions: only one that the client names in the function's header counts. */
-function sessionNamedBy(request: IncomingMessage, runnable: RunnableVersion): string | undefined {
+function sessionNamedBy(request: CallerRequest, runnable: RunnableVersion): string | undefined {
   const { sessionAffinity } = runnable;
   if (sessionAffinity?.kind !== 'header' || request.headers[sessionAffinity.name] === undefined)
     return undefined;
