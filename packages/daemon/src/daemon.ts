@@ -52,6 +52,7 @@ import { Shims } from './instance/shims.ts';
 import { LoadedStems } from './instance/loaded/loaded-stems.ts';
 import { StemPool, type StemOffer } from './instance/stem/stem-pool.ts';
 import { AsyncInvocations } from './invocation/async/async-invocations.ts';
+import { outcomeHandlers } from './invocation/async/outcome-handlers.ts';
 import { InputRecorder } from './invocation/input-recorder.ts';
 import { InvocationRecorder } from './invocation/invocation-recorder.ts';
 import type { Invocation, InvocationDeps } from './invocation/invocation.ts';
@@ -85,6 +86,7 @@ import { DatabaseSource } from './trigger/database/database-source.ts';
 import { Destinations } from './trigger/destination/destinations.ts';
 import { eventInvocations } from './trigger/event-invocations.ts';
 import { EventSources } from './trigger/event-sources.ts';
+import { EventReplies } from './trigger/eventbridge/event-replies.ts';
 import { OssSource } from './trigger/oss/oss-source.ts';
 import { WatchedDirectories } from './trigger/oss/watched-directories.ts';
 import { VERSION } from './version.ts';
@@ -653,7 +655,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     }),
     (opened) => opened.close(),
   );
-  await asyncInvocations.start(destinations);
+  const replies = new EventReplies({
+    buses: eventSources.buses,
+    clock,
+    readBytes: (task, which, bytesMax) => asyncInvocations.wholeBytes(task, which, bytesMax),
+  });
+  await asyncInvocations.start(outcomeHandlers([destinations, replies]));
   await eventSources.open();
   url = await listener.listen(options.host, options.port);
   listening.resolve(url);

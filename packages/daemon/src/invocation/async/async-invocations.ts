@@ -7,6 +7,7 @@ import { newRequestId } from '../../base/ids.ts';
 import type { PlatformLog } from '../../base/platform-log.ts';
 import { ProcessorTime } from '../../base/processor-time.ts';
 import type { AsyncTask } from '../../model/async-task.ts';
+import { askedBy, eventTaskId } from '../../model/event-task-id.ts';
 import { LATEST } from '../../model/function.ts';
 import type { RunnableVersion } from '../../model/runnable.ts';
 import type { Blobs } from '../../store/blobs.ts';
@@ -220,8 +221,11 @@ export class AsyncInvocations implements AsyncSubmitter {
     this.#deps.resolve(functionName, qualifier);
     const at = Math.floor(this.#deps.invocation.clock.now());
     const requestId = newRequestId(at);
+    // The answer of an event that somebody wants is wanted of the new task as well.
+    const asked = trigger === 'eventbridge' ? askedBy(taskId) : undefined;
+    const newTaskId = asked === undefined ? requestId : eventTaskId({ ...asked, key: requestId });
     const isDone = await this.#deps.queue.redrive(functionName, taskId, {
-      taskId: requestId,
+      taskId: newTaskId,
       requestId,
       // Events of a bus come to functions in a form of their own, which hangs on the kind.
       trigger: trigger === 'eventbridge' ? trigger : 'redrive',
@@ -229,7 +233,7 @@ export class AsyncInvocations implements AsyncSubmitter {
     });
     if (!isDone) throw deadLetterNotFound(functionName, taskId);
     this.#dispatcher.wake(functionName, at);
-    return { newTaskId: requestId };
+    return { newTaskId };
   }
 
   /** Throws TASK_NOT_FOUND, or PRECONDITION_FAILED while its outcome is still to be handed on. */

@@ -115,6 +115,12 @@ export class AsyncRun implements TaskRun, InvocationResponder {
     this.#fail(error);
   }
 
+  /** Of a request, and of an event whose answer may be an event in HTTP's binary mode. */
+  get #isHeadKept(): boolean {
+    const { http, trigger } = this.#task;
+    return http !== undefined || (trigger === 'eventbridge' && (this.#head?.rawHeaders.length ?? 0) > 0);
+  }
+
   get #nowMs(): number {
     return Math.floor(this.#deps.invocation.clock.now());
   }
@@ -166,9 +172,7 @@ export class AsyncRun implements TaskRun, InvocationResponder {
 
   #succeed(): void {
     const stored = this.#result?.end() ?? Promise.resolve({ bytes: Buffer.alloc(0) });
-    const { http } = this.#task;
-    const resultHead =
-      http === undefined || this.#head === undefined ? undefined : JSON.stringify(this.#head);
+    const resultHead = this.#isHeadKept && this.#head !== undefined ? JSON.stringify(this.#head) : undefined;
     stored.then(
       (result) =>
         this.#settle('Succeeded', undefined, '', {

@@ -48,6 +48,16 @@ export class EventBuses {
     this.#log = log;
   }
 
+  /** Whether it is known which triggers there are. */
+  get isOpen(): boolean {
+    return this.#triggers !== undefined;
+  }
+
+  /** Where the trigger wants answers; undefined where it does not, or is gone. */
+  replyBusOf(triggerId: string): string | undefined {
+    return this.#stored().find((trigger) => trigger.triggerId === triggerId)?.config.replyEventBusName;
+  }
+
   /** Begins to hand on what was published, also in a former life. Every stored trigger must be known by now. */
   open(triggers: BusTriggers): void {
     this.#triggers = triggers;
@@ -56,9 +66,14 @@ export class EventBuses {
 
   /**
    * When it resolves, the events are on disk. Rejects with EVENT_BUS_NOT_FOUND, or QUEUE_FULL and STORE_FAILED, where
-   * the first of them may have been taken and the sender should send all again.
+   * the first of them may have been taken and the sender should send all again. Of a reply, what is published again under
+   * the same key comes to each trigger once.
    */
-  async publish(busName: string, events: readonly CloudEvent[]): Promise<void> {
+  async publish(
+    busName: string,
+    events: readonly CloudEvent[],
+    reply?: { readonly key: string; readonly hops: number },
+  ): Promise<void> {
     if (!this.has(busName)) {
       throw new ThawError(
         'EVENT_BUS_NOT_FOUND',
@@ -68,9 +83,12 @@ export class EventBuses {
     }
     if (this.#outbox.attributesOf(busName) === undefined) await this.#create(busName);
     for (let from = 0; from < events.length; from += EVENTS_PER_SEND) {
-      const messages = events
-        .slice(from, from + EVENTS_PER_SEND)
-        .map((event) => ({ body: JSON.stringify(event) }));
+      const messages = events.slice(from, from + EVENTS_PER_SEND).map((event, index) => ({
+        body: JSON.stringify(event),
+        ...(reply === undefined
+          ? {}
+          : { attributes: { key: `${reply.key}-${from + index}`, hops: String(reply.hops) } }),
+      }));
       await this.#outbox.send(busName, messages);
     }
     this.#dispatch(busName);

@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { PlatformLog } from '../../base/platform-log.ts';
+import { eventTaskId } from '../../model/event-task-id.ts';
 import type { EventBridgeTrigger } from '../../model/trigger.ts';
 import type { MessageQueues, NewMessage, ReceivedMessage } from '../../store/message-queues.ts';
 import { receiveWithin } from '../queue/receive-within.ts';
@@ -82,7 +83,7 @@ export class EventDispatcher {
 
   /** Gives what is to be tried again. */
   async #handOnOne({ messageId, body, attributes }: ReceivedMessage): Promise<readonly NewMessage[]> {
-    const { key = messageId, only, tries = '0' } = attributes;
+    const { key = messageId, only, tries = '0', hops = '0' } = attributes;
     const event: unknown = JSON.parse(body);
     const wanting = this.#options
       .triggers()
@@ -92,23 +93,31 @@ export class EventDispatcher {
           (only ?? trigger.triggerId) === trigger.triggerId &&
           matchesEvent(trigger.config, event),
       );
-    const isTaken = await Promise.all(wanting.map((trigger) => this.#submit(trigger, key, body)));
+    const isTaken = await Promise.all(
+      wanting.map((trigger) => this.#submit(trigger, { key, hops: Number(hops) }, body)),
+    );
     const tried = Number(tries) + 1;
     return wanting
       .filter((_, index) => isTaken[index] === false)
       .map(({ triggerId }) => ({
         body,
-        attributes: { key, only: triggerId, tries: String(tried) },
+        attributes: { key, only: triggerId, tries: String(tried), hops },
         delayMs: retryMs(tried),
       }));
   }
 
   /** False where the trigger is to be asked again. What it can never take is dropped, which its log shows. */
-  async #submit(trigger: EventBridgeTrigger, key: string, body: string): Promise<boolean> {
-    const target = this.#options.targetOf(trigger.triggerId);
+  async #submit(
+    { triggerId, config }: EventBridgeTrigger,
+    event: { readonly key: string; readonly hops: number },
+    body: string,
+  ): Promise<boolean> {
+    const target = this.#options.targetOf(triggerId);
     if (target === undefined) return false;
+    const { key } = event;
+    const hops = config.replyEventBusName === undefined ? undefined : event.hops;
     try {
-      await target.submit(Buffer.from(body), { taskId: `event-${key}-${trigger.triggerId}` });
+      await target.submit(Buffer.from(body), { taskId: eventTaskId({ key, triggerId, hops }) });
       target.report(undefined);
       return true;
     } catch (thrown) {

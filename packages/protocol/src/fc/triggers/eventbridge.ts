@@ -10,6 +10,8 @@ export const eventBusName = resourceName(128);
 export const eventBridgeTriggerConfig = z.object(
   {
     eventBusName: eventBusName.default('default'),
+    /** Where CloudEvents go that the function answers with, as Knative's brokers take replies; absent: nowhere. */
+    replyEventBusName: eventBusName.optional(),
     /** EventBridge's pattern: attribute names with lists of values or matchers. Empty takes every event. */
     pattern: z.record(z.string(), z.unknown(), { error: allowed('an object') }).default({}),
     /** The same as FC writes it: a JSON text. */
