@@ -404,6 +404,19 @@ export async function sandboxContract(driver: DriverName, variant?: ContractVari
     },
   );
 
+  check(named('9 who works in a late target from the start finds its files'), { skip: late }, async () => {
+    const source = join(directory, 'working package');
+    mkdirSync(join(source, 'below'), { recursive: true });
+    writeFileSync(join(source, 'below', 'hello.txt'), 'late\n');
+    const script = `until [ -e /code/below ]; do sleep 0.01; done; cat below/hello.txt ./below/../below/hello.txt
+      ls; readlink -f below; pwd -P; touch x 2>/dev/null || echo read-only`;
+    const overrides = { lateTargets: ['/code'], workingDirectory: '/code' };
+    const { sandbox, output } = await at().start(['sh', '-c', script], overrides);
+    await sandbox.specialize({ ...lateLimits, mounts: [{ source, target: '/code' }] });
+    assert.equal((await sandbox.exited).code, 0);
+    assert.equal(await output('stdout'), 'late\nlate\nbelow\n/code/below\n/code\nread-only\n');
+  });
+
   check(named('9 late limits hold'), { skip: late || has('memory is not limited') }, async () => {
     const script = `until [ -e /code/go ]; do sleep 0.01; done
       head -c 9000000 /dev/zero > /tmp/big; stat -c %s /tmp/big

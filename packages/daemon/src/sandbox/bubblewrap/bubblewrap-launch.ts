@@ -252,7 +252,7 @@ class BubblewrapDriver implements LaunchDriver {
     if (spec.lateTargets === undefined) return undefined;
     if (this.#lateMounts === undefined)
       throw new Error(`late mounts are not possible: ${this.cannotSpecialize}`);
-    return this.#lateMounts.make(spec.id, spec.lateTargets, temporaryBytes(spec));
+    return this.#lateMounts.make(spec.id, spec.lateTargets, temporaryBytes(spec), spec.workingDirectory);
   }
 
   #reach(spec: SandboxSpec, lease: NetworkLease | undefined): ServerReach | undefined {

@@ -1,11 +1,13 @@
-import { mkdirSync, readFileSync, realpathSync, rmdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readdirSync, readFileSync, realpathSync, rmdirSync, symlinkSync } from 'node:fs';
+import { join, posix } from 'node:path';
 import type { LateMount } from '../sandbox.ts';
 import { openMountCalls, type MountCalls } from './mount-calls.ts';
 
 /** Holds a few empty directories and nothing else. */
 const PROBE_BYTES = 65_536;
-const PLACES_OPTIONS = 'mode=755,size=64k,nr_inodes=64';
+const PLACES_OPTIONS = 'mode=755,size=64k,nr_inodes=1100';
+/** A link for each, in memory of the kernel. */
+const WORKING_ENTRIES_MAX = 1_000;
 
 /** So long a directory is believed to have no other file systems in it: a burst asks again and again. */
 const LOOK_MS = 2000;
@@ -45,7 +47,7 @@ export class LateMounts {
     // One that holds nothing, to know now what a container or a security module forbids.
     const source = join(directory, 'empty');
     mkdirSync(source, { recursive: true });
-    const probe = this.make('probe', ['/'], PROBE_BYTES);
+    const probe = this.make('probe', ['/'], PROBE_BYTES, undefined);
     try {
       probe.attach([{ source, target: '/' }], 2 * PROBE_BYTES);
     } finally {
@@ -59,11 +61,21 @@ export class LateMounts {
     this.#remover = remover;
   }
 
-  /** Everything that must stand before the sandbox is built. */
-  make(id: string, targets: readonly string[], temporaryBytes: number): LatePlaces {
+  /** Everything that must stand before the sandbox is built. `workingDirectory` is what its command starts in. */
+  make(
+    id: string,
+    targets: readonly string[],
+    temporaryBytes: number,
+    workingDirectory: string | undefined,
+  ): LatePlaces {
     const paths = { directory: join(this.directory, id), staging: join(this.#staging, id) };
-    const tools = { calls: this.#calls, whole: this.#whole, remover: this.#remover };
-    return new LatePlaces(tools, paths, targets, temporaryBytes);
+    return new LatePlaces(
+      { calls: this.#calls, whole: this.#whole, remover: this.#remover },
+      paths,
+      targets,
+      temporaryBytes,
+      workingDirectory,
+    );
   }
 }
 
@@ -88,6 +100,7 @@ export class LatePlaces {
   readonly #directory: string;
   readonly #places: string;
   readonly #staging: string;
+  readonly #workingDirectory: string | undefined;
   #isAttached = false;
   /** Mounts that lie upon each other there. */
   #staged = 0;
@@ -97,6 +110,7 @@ export class LatePlaces {
     { directory, staging }: { readonly directory: string; readonly staging: string },
     targets: readonly string[],
     temporaryBytes: number,
+    workingDirectory: string | undefined,
   ) {
     const { calls } = tools;
     this.#tools = tools;
@@ -104,6 +118,7 @@ export class LatePlaces {
     this.#directory = directory;
     this.#places = join(directory, 'm');
     this.#staging = staging;
+    this.#workingDirectory = workingDirectory;
     this.temporary = join(this.#places, 'tmp');
     this.sources = new Map(targets.map((target, index) => [target, join(this.#places, String(index))]));
     for (const path of [directory, this.#places, this.#staging]) mkdirSync(path);
@@ -131,6 +146,7 @@ export class LatePlaces {
       if (place === undefined) throw new Error(`nothing can be mounted at ${target} any more`);
       // What is mounted below a bound directory would stay behind.
       if (!this.#tools.whole.has(source)) throw new Error(`${source} has other file systems mounted in it`);
+      if (target === this.#workingDirectory) linkEntries(source, place, target);
       this.#calls.bind(source, this.#staging);
       // Taking it away takes longer than all the rest, and is left for later.
       this.#staged += 1;
@@ -155,6 +171,18 @@ export class LatePlaces {
     for (const path of mounted) this.#calls.detach(path);
     for (const path of directories) rmdirSync(path);
   }
+}
+
+/**
+ * Whoever works in a directory that something is mounted over stays in what is below. A runtime that cannot change its
+ * working directory later finds links there, with the names that its new directory has.
+ */
+function linkEntries(source: string, below: string, target: string): void {
+  const names = readdirSync(source);
+  if (names.length > WORKING_ENTRIES_MAX)
+    throw new Error(`${source} has more than ${WORKING_ENTRIES_MAX} entries to be linked`);
+  for (const name of readdirSync(below)) rmdirSync(join(below, name));
+  for (const name of names) symlinkSync(posix.join(target, name), join(below, name));
 }
 
 /** Directories that no other file system is mounted in: what is mounted below a bound directory would stay behind. */
