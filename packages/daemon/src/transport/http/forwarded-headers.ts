@@ -13,6 +13,8 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
+const CONNECTION = 'connection';
+
 /** Names and values in turn without those of the connection, also the ones that `Connection` itself names. */
 export function forwardedHeaders(rawHeaders: readonly string[]): string[] {
   const named = namedByConnection(rawHeaders);
@@ -34,14 +36,17 @@ export function headerValue(rawHeaders: readonly string[], lowerName: string): s
   return undefined;
 }
 
-function namedByConnection(rawHeaders: readonly string[]): ReadonlySet<string> | undefined {
+/** Headers that end with the connection because its sender says so, in lower case. */
+export function namedByConnection(rawHeaders: readonly string[]): ReadonlySet<string> | undefined {
   let named: Set<string> | undefined;
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
-    if (rawHeaders[at]?.toLowerCase() !== 'connection') continue;
+    const name = rawHeaders[at] ?? '';
+    if (name.length !== CONNECTION.length || name.toLowerCase() !== CONNECTION) continue;
     for (const token of (rawHeaders[at + 1] ?? '').split(',')) {
-      const name = token.trim().toLowerCase();
+      const option = token.trim().toLowerCase();
+      if (option === '' || option === 'close' || option === 'keep-alive') continue;
       // A sender cannot make us take away what says how long the message is or whom it is for.
-      if (name !== '' && name !== 'content-length' && name !== 'host') (named ??= new Set()).add(name);
+      if (option !== 'content-length' && option !== 'host') (named ??= new Set()).add(option);
     }
   }
   return named;

@@ -1,20 +1,11 @@
-import { connect } from 'node:net';
-import { Client } from 'undici';
 import type { ServerAddress } from '../../sandbox/sandbox.ts';
+import { ServerConnection } from './server-connection.ts';
 
-const CONNECT_MS_MAX = 10_000;
-const RESPONSE_HEADER_BYTES_MAX = 64 * 1024;
-
-/** One connection to a server at a time, made anew when it is gone. */
-export interface HttpClient {
-  readonly client: Client;
-  /** Requests that the present connection has carried; 0 on a fresh one. */
-  carried: number;
-}
+/** A server that says for how long it keeps a connection is taken at its word less this: a request takes time to arrive. */
+const KEEP_ALIVE_MARGIN_MS = 1000;
 
 export interface HttpClientsOptions {
   readonly address: ServerAddress;
-  readonly port: number;
   /** A connection that is idle for so long is closed. */
   readonly idleMsMax: number;
 }
@@ -28,59 +19,80 @@ export interface HttpClientsOptions {
  */
 export class HttpClients {
   readonly #options: HttpClientsOptions;
-  readonly #free: HttpClient[] = [];
-  readonly #all = new Set<HttpClient>();
+  readonly #free: ServerConnection[] = [];
+  readonly #all = new Set<ServerConnection>();
+  #idleTimer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   constructor(options: HttpClientsOptions) {
     this.#options = options;
   }
 
-  take(): HttpClient {
+  /** One that is free, else a new one. */
+  take(): ServerConnection {
     if (this.#isClosed) throw new Error('the connection to the server is closed');
-    return this.#free.pop() ?? this.#make();
+    for (let free = this.#free.pop(); free !== undefined; free = this.#free.pop()) {
+      if (free.isReusable) return free;
+    }
+    return this.takeNew();
   }
 
-  giveBack(client: HttpClient): void {
-    if (!this.#isClosed) this.#free.push(client);
+  /** One that has carried nothing: what it is used for cannot cross its end. */
+  takeNew(): ServerConnection {
+    if (this.#isClosed) throw new Error('the connection to the server is closed');
+    const connection = new ServerConnection(this.#options.address, this.#onEnd);
+    this.#all.add(connection);
+    return connection;
+  }
+
+  /** After an answer; one that cannot be used again is closed. */
+  giveBack(connection: ServerConnection): void {
+    const { keepAliveS } = connection;
+    const { idleMsMax } = this.#options;
+    const idleMs =
+      keepAliveS === undefined ? idleMsMax : Math.min(idleMsMax, keepAliveS * 1000 - KEEP_ALIVE_MARGIN_MS);
+    if (this.#isClosed || !connection.isReusable || idleMs <= 0) {
+      connection.destroy();
+      this.#all.delete(connection);
+      return;
+    }
+    connection.usableUntilMs = performance.now() + idleMs;
+    this.#free.push(connection);
+    this.#idleTimer ??= setTimeout(this.#closeIdle, idleMs);
   }
 
   /** Breaks every connection, also those that carry a request. */
   close(): void {
     this.#isClosed = true;
+    clearTimeout(this.#idleTimer);
     this.#free.length = 0;
-    for (const { client } of this.#all) void client.destroy().catch(() => undefined);
+    for (const connection of this.#all) connection.break(new Error('the platform closed the connection'));
     this.#all.clear();
   }
 
-  #make(): HttpClient {
-    const { address, port, idleMsMax } = this.#options;
-    const client = new Client(`http://127.0.0.1:${port}`, {
-      allowH2: false,
-      pipelining: 1,
-      keepAliveTimeout: idleMsMax,
-      keepAliveMaxTimeout: idleMsMax,
-      // The time of an invocation is the instance's to keep.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      maxHeaderSize: RESPONSE_HEADER_BYTES_MAX,
-      connect: (_options, done) => {
-        const socket = connect({ ...address, noDelay: true });
-        socket.setTimeout(CONNECT_MS_MAX, () =>
-          socket.destroy(new Error('the server did not accept in time')),
-        );
-        const onError = (error: Error): void => done(error, null);
-        socket.once('error', onError);
-        socket.once('connect', () => {
-          socket.setTimeout(0);
-          socket.off('error', onError);
-          made.carried = 0;
-          done(null, socket);
-        });
-      },
-    });
-    const made: HttpClient = { client, carried: 0 };
-    this.#all.add(made);
-    return made;
-  }
+  /** One timer for all: it looks when the first of them may be due, not once for each request. */
+  readonly #closeIdle = (): void => {
+    this.#idleTimer = undefined;
+    const nowMs = performance.now();
+    let nextMs = Infinity;
+    let kept = 0;
+    for (const connection of this.#free) {
+      const leftMs = connection.usableUntilMs - nowMs;
+      if (leftMs < 1 || !connection.isReusable) {
+        connection.destroy();
+        this.#all.delete(connection);
+      } else {
+        this.#free[kept] = connection;
+        kept += 1;
+        nextMs = Math.min(nextMs, leftMs);
+      }
+    }
+    this.#free.length = kept;
+    if (kept > 0) this.#idleTimer = setTimeout(this.#closeIdle, nextMs);
+  };
+
+  /** Its end while it was free; `take` passes over it. */
+  readonly #onEnd = (connection: ServerConnection): void => {
+    this.#all.delete(connection);
+  };
 }

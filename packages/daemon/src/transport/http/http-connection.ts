@@ -5,6 +5,7 @@ import type { Exchange, InstanceRequest, ReportedError, ResponseSink } from '../
 import { HttpClients } from './http-clients.ts';
 import { HttpExchange } from './http-exchange.ts';
 import { platformHeaders, type ServedFunction } from './platform-headers.ts';
+import { headerLines } from './request-head.ts';
 import { callServer, type ServerAnswer } from './server-call.ts';
 
 /**
@@ -25,7 +26,8 @@ const HOOK_PATHS: Record<HookName, string> = {
 export class HttpConnection implements RuntimeConnection {
   readonly handlerKind = 'http';
   readonly clients: HttpClients;
-  readonly platformHeaders: readonly string[];
+  readonly host: string;
+  readonly platformLines: string;
   readonly #exchanges = new Set<HttpExchange>();
   readonly #lost = new Map<HttpExchange, NodeJS.Timeout>();
   /** Hooks that lost their connection; told when it is known whether the server has ended. */
@@ -40,8 +42,9 @@ export class HttpConnection implements RuntimeConnection {
     instanceId: string,
   ) {
     const idleMsMax = Math.max(1, Math.min(IDLE_MS_MAX, runnable.freezeAfterMs ?? IDLE_MS_MAX));
-    this.clients = new HttpClients({ address, port, idleMsMax });
-    this.platformHeaders = platformHeaders(runnable);
+    this.clients = new HttpClients({ address, idleMsMax });
+    this.host = `127.0.0.1:${port}`;
+    this.platformLines = headerLines(platformHeaders(runnable));
     this.#instanceId = instanceId;
   }
 
@@ -83,14 +86,15 @@ export class HttpConnection implements RuntimeConnection {
 
   /** A call of the platform's own; the function that it returns gives it up. */
   call(method: 'GET' | 'POST', path: string, onEnd: (answer: ServerAnswer) => void): () => void {
-    const headers = ['x-fc-control-path', path, 'x-fc-request-id', this.#instanceId, ...this.platformHeaders];
-    return callServer(this.clients, { method, path, headers }, onEnd);
+    const own = headerLines(['x-fc-control-path', path, 'x-fc-request-id', this.#instanceId]);
+    const headers = own + this.platformLines;
+    return callServer(this.clients, { method, path, headers, host: this.host }, onEnd);
   }
 
   /** Like `call`, with JSON to bring. */
   post(path: string, body: Buffer, onEnd: (answer: ServerAnswer) => void): () => void {
-    const headers = ['content-type', 'application/json', ...this.platformHeaders];
-    return callServer(this.clients, { method: 'POST', path, headers, body }, onEnd);
+    const headers = headerLines(['content-type', 'application/json']) + this.platformLines;
+    return callServer(this.clients, { method: 'POST', path, headers, host: this.host, body }, onEnd);
   }
 
   onLost(exchange: HttpExchange, cause: Error): void {

@@ -1,9 +1,12 @@
-import { PassThrough, type Duplex, type Readable } from 'node:stream';
-import type { Dispatcher } from 'undici';
+import type { Readable } from 'node:stream';
 import type { Exchange, ExchangeFailure, HttpRequest, ResponseSink } from '../transport.ts';
-import { forwardedHeaders, headerValue } from './forwarded-headers.ts';
-import type { HttpClient, HttpClients } from './http-clients.ts';
+import { AnswerError } from './answer-error.ts';
+import type { AnswerHead } from './answer-head.ts';
+import { headerValue } from './forwarded-headers.ts';
+import type { HttpClients } from './http-clients.ts';
 import { declaresFailure, InvokeFailure, isInvoke } from './invoke-failure.ts';
+import { requestHead, RequestHeadError } from './request-head.ts';
+import type { AnswerReader, SentRequest, ServerConnection } from './server-connection.ts';
 
 /** Methods that a server may get twice (RFC 9110, section 9.2.2). */
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
@@ -13,9 +16,11 @@ const HALF_OPEN_MS_MAX = 2000;
 
 export interface HttpExchangeOwner {
   readonly clients: HttpClients;
-  /** Sent with every request, flat. */
-  readonly platformHeaders: readonly string[];
-  /** The connection was lost before the answer was complete; `onFailure` follows when it is known whether the server lives. */
+  /** Whom a request is for that does not say it. */
+  readonly host: string;
+  /** Header lines that are sent with every request. */
+  readonly platformLines: string;
+  /** The connection was lost before the answer was complete; `fail` follows when it is known whether the server lives. */
   onLost(exchange: HttpExchange, cause: Error): void;
   onEnded(exchange: HttpExchange): void;
 }
@@ -24,40 +29,43 @@ export interface HttpExchangeOwner {
  * One request to a user's server and its answer. A kept connection that dies before a byte of the answer has come is
  * replaced once, where the request may be sent twice; any other request may have run, and its caller is told.
  */
-export class HttpExchange implements Exchange, Dispatcher.DispatchHandler {
+export class HttpExchange implements Exchange, AnswerReader {
   readonly #owner: HttpExchangeOwner;
   readonly #request: HttpRequest;
   readonly #sink: ResponseSink;
-  readonly #client: HttpClient;
-  #body: Buffer | Readable | null = null;
-  #controller: Dispatcher.DispatchController | undefined;
-  /** After a 101, what used to be the connection. */
-  #tunnel: Duplex | undefined;
+  #connection: ServerConnection | undefined;
+  #sent: SentRequest | undefined;
   /** Collects the body of an `/invoke` that failed. */
   #failure: InvokeFailure | undefined;
+  #halfOpenLimit: NodeJS.Timeout | undefined;
   /** The connection had carried a request before this one. */
   #isReused = false;
-  #isRetried = false;
-  #isAnswered = false;
-  #isLost = false;
   #isEnded = false;
 
   constructor(owner: HttpExchangeOwner, request: HttpRequest, sink: ResponseSink) {
     this.#owner = owner;
     this.#request = request;
     this.#sink = sink;
-    this.#client = owner.clients.take();
   }
 
   start(): void {
-    const { body, upgrade } = this.#request;
-    if (upgrade === undefined) this.#body = Buffer.isBuffer(body) ? body : this.#forwardedBody(body);
-    this.#dispatch();
+    try {
+      this.#sent = this.#requestToSend();
+    } catch (error) {
+      if (!(error instanceof RequestHeadError)) throw error;
+      const { body } = this.#request;
+      if (!Buffer.isBuffer(body)) body.resume();
+      const errorMessage = `the request cannot be sent to the server: ${error.message}`;
+      process.nextTick(() => this.#report('InvalidRequest', errorMessage));
+      return;
+    }
+    const connection = this.#owner.clients.take();
+    this.#isReused = connection.carried > 0;
+    this.#send(this.#sent, connection);
   }
 
   resume(): void {
-    this.#controller?.resume();
-    this.#tunnel?.resume();
+    this.#connection?.resume();
   }
 
   /** Breaks the connection, which is the one way to tell an HTTP/1.1 server. When its handler ends cannot be known. */
@@ -72,160 +80,109 @@ export class HttpExchange implements Exchange, Dispatcher.DispatchHandler {
   /** Ends the exchange with a failure, once. */
   fail(failure: ExchangeFailure): void {
     if (this.#isEnded) return;
-    // The connection goes first: nobody is to get it with this request still on it.
-    this.#isLost = true;
-    this.#abort(new Error('the exchange has failed'));
-    this.#end(() => this.#sink.onFailure(failure));
+    this.#end();
+    this.#sink.onFailure(failure);
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
-    this.#isReused = this.#client.carried > 0;
-    this.#client.carried += 1;
-    if (this.#isEnded) controller.abort(new Error('the exchange has ended'));
-  }
-
-  onResponseStarted(): void {
-    this.#isAnswered = true;
-  }
-
-  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
-    // Hints that come before the answer are for browsers; the platform has nothing to hint at.
-    if (this.#isEnded || status < 200) return;
-    const rawHeaders = texts(controller.rawHeaders);
-    if (isInvoke(this.#request) && declaresFailure(status, rawHeaders)) {
+  onHead(head: AnswerHead): void {
+    const { status, rawHeaders, upgrade } = head;
+    if (status === 101) {
+      this.#sink.onHead({ status, rawHeaders: ['Upgrade', upgrade ?? '', ...rawHeaders] });
+      this.#beginTunnel();
+    } else if (isInvoke(this.#request) && declaresFailure(status, rawHeaders)) {
       this.#failure = new InvokeFailure(status, headerValue(rawHeaders, 'x-fc-status') !== undefined);
-      return;
-    }
-    this.#sink.onHead({ status, rawHeaders: forwardedHeaders(rawHeaders) });
-  }
-
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#isEnded) return;
-    if (this.#failure !== undefined) this.#failure.append(chunk);
-    else if (!this.#sink.onData(chunk)) controller.pause();
-  }
-
-  onResponseEnd(): void {
-    const failure = this.#failure;
-    if (failure === undefined) this.#end(() => this.#sink.onEnd());
-    else this.#end(() => this.#sink.onFailure({ kind: 'reported', error: failure.error() }));
-  }
-
-  onRequestUpgrade(
-    controller: Dispatcher.DispatchController,
-    status: number,
-    _headers: unknown,
-    socket: Duplex,
-  ): void {
-    const { body } = this.#request;
-    // Nothing of HTTP is left on it: a server that resets the connection ends the tunnel like one that closes it.
-    socket.on('error', () => undefined);
-    if (this.#isEnded || Buffer.isBuffer(body)) {
-      socket.destroy();
-      return;
-    }
-    this.#tunnel = socket;
-    const rawHeaders = texts(controller.rawHeaders);
-    const protocol = ['Upgrade', headerValue(rawHeaders, 'upgrade') ?? ''];
-    this.#sink.onHead({ status, rawHeaders: [...protocol, ...forwardedHeaders(rawHeaders)] });
-    socket.on('data', (chunk: Buffer) => {
-      if (!this.#sink.onData(chunk)) socket.pause();
-    });
-    socket.once('end', () => socket.end());
-    let limit: NodeJS.Timeout | undefined;
-    body.once('end', () => {
-      limit = setTimeout(() => socket.destroy(), HALF_OPEN_MS_MAX);
-    });
-    socket.once('close', () => {
-      clearTimeout(limit);
-      this.#end(() => this.#sink.onEnd());
-    });
-    body.pipe(socket);
-  }
-
-  onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
-    if (this.#isEnded || this.#isLost) return;
-    if (this.#mayBeSentAgain(error)) {
-      this.#isRetried = true;
-      this.#dispatch();
-    } else if (isConnectionError(error)) {
-      this.#isLost = true;
-      this.#owner.onLost(this, error);
     } else {
-      const errorMessage = `the server's answer is not valid HTTP: ${error.message}`;
-      const reported = { errorType: 'InvalidResponse', errorMessage, handled: false, fatal: false };
-      this.#end(() => this.#sink.onFailure({ kind: 'reported', error: reported }));
+      this.#sink.onHead(head);
     }
   }
 
-  #dispatch(): void {
-    const { method, url, rawHeaders, upgrade, qualifier } = this.#request;
-    const options: Dispatcher.DispatchOptions = {
-      method,
-      path: url,
-      headers: [...forwardedHeaders(rawHeaders), ...this.#owner.platformHeaders, 'x-fc-qualifier', qualifier],
-      body: this.#body,
-      ...(upgrade === undefined ? {} : { upgrade }),
-    };
-    this.#client.client.dispatch(options, this);
+  onData(chunk: Buffer): boolean {
+    if (this.#failure === undefined) return this.#sink.onData(chunk);
+    this.#failure.append(chunk);
+    return true;
   }
 
-  /** A body of its own, since the transport destroys what it cannot send while the caller's connection must live on. */
-  #forwardedBody(source: Readable): Readable {
-    const body = new PassThrough();
-    source.pipe(body);
-    source.once('close', () => {
-      if (!source.readableEnded) body.destroy(new Error('the caller closed the connection'));
-    });
-    body.once('close', () => {
-      source.unpipe(body);
-      source.resume();
-    });
-    body.on('error', () => undefined);
-    return body;
+  onEnd(): void {
+    const failure = this.#failure;
+    this.#end();
+    if (failure === undefined) this.#sink.onEnd();
+    else this.#sink.onFailure({ kind: 'reported', error: failure.error() });
   }
 
-  #mayBeSentAgain(error: Error): boolean {
-    return (
-      this.#isReused &&
-      !this.#isRetried &&
-      !this.#isAnswered &&
-      isConnectionError(error) &&
-      IDEMPOTENT.has(this.#request.method) &&
-      (this.#body === null || Buffer.isBuffer(this.#body))
+  onLost(cause: Error): void {
+    const hasBegun = this.#connection?.hasAnswered === true;
+    if (cause instanceof AnswerError) {
+      this.#report('InvalidResponse', `the server's answer is not valid HTTP: ${cause.message}`);
+    } else if (this.#sent !== undefined && !hasBegun && this.#mayBeSentAgain()) {
+      // On a connection of its own: the other kept ones may have died of the same.
+      this.#isReused = false;
+      this.#giveBack();
+      this.#send(this.#sent, this.#owner.clients.takeNew());
+    } else {
+      this.#owner.onLost(this, cause);
+    }
+  }
+
+  #send(sent: SentRequest, connection: ServerConnection): void {
+    this.#connection = connection;
+    connection.send(sent, this);
+  }
+
+  #requestToSend(): SentRequest {
+    const { method, body, upgrade, qualifier, rawHeaders } = this.#request;
+    const { platformLines, host } = this.#owner;
+    const asksForUpgrade = upgrade !== undefined;
+    const length = bodyLength(body, rawHeaders);
+    const head = requestHead(
+      this.#request,
+      `${platformLines}x-fc-qualifier: ${qualifier}\r\n`,
+      host,
+      asksForUpgrade ? 'none' : length,
+      asksForUpgrade ? `connection: upgrade\r\nupgrade: ${upgrade}\r\n` : 'connection: keep-alive\r\n',
     );
+    return { head, method, body, length, asksForUpgrade };
   }
 
-  #abort(reason: Error): void {
-    this.#controller?.abort(reason);
-    this.#tunnel?.destroy();
-    if (this.#body !== null && !Buffer.isBuffer(this.#body)) this.#body.destroy();
+  #beginTunnel(): void {
+    const { body } = this.#request;
+    const connection = this.#connection;
+    if (connection === undefined || Buffer.isBuffer(body)) throw new Error('a buffer cannot be a tunnel');
+    connection.startTunnel(body);
+    body.once('end', () => {
+      if (this.#isEnded) return;
+      const giveUp = (): void => connection.break(new Error('the caller is gone'));
+      this.#halfOpenLimit = setTimeout(giveUp, HALF_OPEN_MS_MAX);
+    });
   }
 
-  #end(tell: () => void): void {
-    if (this.#isEnded) return;
+  #mayBeSentAgain(): boolean {
+    return this.#isReused && IDEMPOTENT.has(this.#request.method) && Buffer.isBuffer(this.#request.body);
+  }
+
+  #report(errorType: string, errorMessage: string): void {
+    this.fail({ kind: 'reported', error: { errorType, errorMessage, handled: false, fatal: false } });
+  }
+
+  /** The connection goes first: nobody is to get it with this request still on it. */
+  #end(): void {
     this.#isEnded = true;
-    this.#owner.clients.giveBack(this.#client);
+    clearTimeout(this.#halfOpenLimit);
+    this.#giveBack();
     this.#owner.onEnded(this);
-    tell();
+  }
+
+  #giveBack(): void {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    if (connection !== undefined) this.#owner.clients.giveBack(connection);
   }
 }
 
-/** Names as the server spelled them; HTTP/1.1 headers are bytes, which Latin-1 keeps. */
-function texts(rawHeaders: Dispatcher.DispatchController['rawHeaders']): string[] {
-  if (!Array.isArray(rawHeaders)) return [];
-  return rawHeaders.map((text) => (typeof text === 'string' ? text : text.toString('latin1')));
+/** A stream has the length that its caller said, and else comes in chunks. */
+function bodyLength(body: Buffer | Readable, rawHeaders: readonly string[]): number | 'chunked' {
+  if (Buffer.isBuffer(body)) return body.length;
+  const length = headerValue(rawHeaders, 'content-length');
+  if (length === undefined) return 'chunked';
+  if (!/^\d{1,15}$/.test(length)) throw new RequestHeadError('its Content-Length is no number');
+  return Number(length);
 }
-
-/** Whether it was the connection that failed, and not what came over it. */
-function isConnectionError(error: Error & { readonly code?: string }): boolean {
-  return !INVALID_ANSWER_CODES.has(error.code ?? '') && error.name !== 'HTTPParserError';
-}
-
-const INVALID_ANSWER_CODES: ReadonlySet<string> = new Set([
-  'UND_ERR_HEADERS_OVERFLOW',
-  'UND_ERR_INVALID_ARG',
-  'UND_ERR_NOT_SUPPORTED',
-  'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
-]);

@@ -1,5 +1,6 @@
-import type { Dispatcher } from 'undici';
+import type { AnswerHead } from './answer-head.ts';
 import type { HttpClients } from './http-clients.ts';
+import { requestHead } from './request-head.ts';
 
 /** Of an answer's body, what is kept to say what went wrong. */
 const TEXT_BYTES_MAX = 4 * 1024;
@@ -7,7 +8,9 @@ const TEXT_BYTES_MAX = 4 * 1024;
 export interface ServerCall {
   readonly method: 'GET' | 'POST';
   readonly path: string;
-  readonly headers: readonly string[];
+  /** Lines of headers. */
+  readonly headers: string;
+  readonly host: string;
   /** JSON; absent: none. */
   readonly body?: Buffer;
 }
@@ -22,52 +25,45 @@ export type ServerAnswer =
  */
 export function callServer(
   clients: HttpClients,
-  call: ServerCall,
+  { method, path, headers, host, body }: ServerCall,
   onEnd: (answer: ServerAnswer) => void,
 ): () => void {
-  const taken = clients.take();
-  let controller: Dispatcher.DispatchController | undefined;
+  // Not kept: a hook may be the last call before a freeze, and the connection would sleep with its server.
+  const length = body?.length ?? 0;
+  const head = requestHead(
+    { method, url: path, rawHeaders: [] },
+    headers,
+    host,
+    length,
+    'connection: close\r\n',
+  );
+  const connection = clients.takeNew();
   let status = 0;
   let text = '';
   let isEnded = false;
   const end = (answer: ServerAnswer): void => {
     if (isEnded) return;
     isEnded = true;
-    clients.giveBack(taken);
+    connection.destroy();
     onEnd(answer);
   };
-  taken.client.dispatch(
-    // Not kept: a hook may be the last call before a freeze, and the connection would sleep with its server.
+  connection.send(
+    { head, method, body, length, asksForUpgrade: false },
     {
-      method: call.method,
-      path: call.path,
-      headers: [...call.headers],
-      body: call.body ?? null,
-      reset: true,
-    },
-    {
-      onRequestStart(started) {
-        controller = started;
-        taken.carried += 1;
-        if (isEnded) started.abort(new Error('the call was given up'));
+      onHead(answer: AnswerHead) {
+        status = answer.status;
       },
-      onResponseStart(_controller, code) {
-        status = code;
-      },
-      onResponseData(_controller, chunk) {
+      onData(chunk: Buffer) {
         if (text.length < TEXT_BYTES_MAX) text += chunk.toString('utf8').slice(0, TEXT_BYTES_MAX);
+        return true;
       },
-      onResponseEnd() {
+      onEnd() {
         end({ kind: 'answered', status, text });
       },
-      onResponseError(_controller, cause) {
+      onLost(cause: Error) {
         end({ kind: 'failed', cause });
       },
     },
   );
-  return () => {
-    const cause = new Error('the call was given up');
-    controller?.abort(cause);
-    end({ kind: 'failed', cause });
-  };
+  return () => end({ kind: 'failed', cause: new Error('the call was given up') });
 }
