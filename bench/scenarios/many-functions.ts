@@ -13,6 +13,10 @@ const DEPLOYS_AT_ONCE = 8;
 /** The shots of one pass; wrk goes through them again and again. */
 const SHOTS = 2_000;
 const ZIPF_EXPONENT = 1.1;
+/** Registering some warms the platform's own code up, whose memory is no function's. */
+const FIRST_SHARE = 0.1;
+/** After so long without work the engine has given back what it does not need. */
+const SETTLE_MS = 10_000;
 
 export const scenario: Scenario = {
   name: 'many-functions',
@@ -27,8 +31,13 @@ export const scenario: Scenario = {
     const functions = context.pick(10_000, 6);
     const popular = context.pick(20, 2);
     const thaw = await context.startThaw();
+    const settleMs = context.pick(SETTLE_MS, 100);
+    const first = Math.ceil(functions * FIRST_SHARE);
+    await deployAll(thaw, 0, first);
+    await sleep(settleMs);
     const before = residentBytes(thaw.pid);
-    await deployAll(thaw, functions);
+    await deployAll(thaw, first, functions);
+    await sleep(settleMs);
     const after = residentBytes(thaw.pid);
     context.say(`${functions} functions are registered`);
     const urlOf = (n: number): string => `${thaw.url}/http/f${n}/web/`;
@@ -50,7 +59,7 @@ export const scenario: Scenario = {
     const idleFrom = cpuMicroseconds(thaw.pid);
     await sleep(idleS * 1000);
     const idle = ((cpuMicroseconds(thaw.pid) - idleFrom) / idleS / 1_000_000) * 100;
-    const kilobytes = (after - before) / functions / 1024;
+    const kilobytes = (after - before) / (functions - first) / 1024;
     return {
       measurements: [
         { subject: 'thaw, the 20 most popular', what: 'throughput', unit: 'requests/s', values: ofMany },
@@ -80,13 +89,13 @@ export const scenario: Scenario = {
   },
 };
 
-async function deployAll(thaw: Thaw, functions: number): Promise<void> {
+async function deployAll(thaw: Thaw, from: number, to: number): Promise<void> {
   const files = { 'index.js': await readFile(join(PROGRAMS, 'handler.js')) };
   const spec = { runtime: 'nodejs26', files, fields: { instanceConcurrency: 100 } };
-  let next = 0;
+  let next = from;
   await Promise.all(
     Array.from({ length: DEPLOYS_AT_ONCE }, async () => {
-      while (next < functions) {
+      while (next < to) {
         const n = next;
         next += 1;
         await thaw.deploy(`f${n}`, spec);
