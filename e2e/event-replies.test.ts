@@ -30,7 +30,7 @@ createServer(async (request, response) => {
 `;
 
 interface Task {
-  readonly taskId: string;
+  readonly requestId: string;
   readonly destinationStatus: string;
 }
 
@@ -135,6 +135,7 @@ test('a web server on the official library answers in both modes', async (t) => 
     fields: {
       runtime: 'custom',
       customRuntimeConfig: { command: ['node', 'server.js'], port: 9000 },
+      environmentVariables: { THAW_RECORD_INPUTS: 'on' },
     },
   });
   await createEventTrigger(platform, 'server', {
@@ -178,6 +179,16 @@ test('a web server on the official library answers in both modes', async (t) => 
     ],
   );
   for (const event of events) assert.equal(event.validate(), true);
+
+  // A replay is the same event once more, whose answer goes to who asked for the replay.
+  const [{ requestId } = assert.fail('a task')] = await tasksOf(platform, 'server');
+  const replay = { method: 'POST', path: `/thaw/v1/invocations/${requestId}/replay` };
+  const again = await waitFor('its input to be kept', async () => {
+    const answer = await signedCall(platform, replay);
+    return answer.status !== 404 && answer;
+  });
+  assert.equal(again.status, 200, again.body.toString());
+  assert.equal(jsonOf<{ id: string }>(again).id, 'structured');
 });
 
 function byId(left: { readonly id: string }, right: { readonly id: string }): number {

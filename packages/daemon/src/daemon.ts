@@ -515,6 +515,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       policyOf: (functionName, qualifier) => asyncPolicies.policyOf(functionName, qualifier),
       log,
       acceptsFirst: options.acceptsFirst ?? true,
+      onFailedForGood: (task, error) => eventSources.engine.noteFailure(task, error),
     }),
     (opened) => opened.stop(),
   );

@@ -1,6 +1,7 @@
 import { LIMITS } from '@thaw/protocol/limits.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../base/clock.ts';
+import type { TriggerKind } from '../model/trigger-kind.ts';
 import type { InvocationLog, InvocationRecord } from '../store/invocation-log.ts';
 import { INPUT_LIMITS, type KeptCalls } from '../store/kept-calls.ts';
 import type { AsyncInvocations } from './async/async-invocations.ts';
@@ -21,6 +22,8 @@ export interface StoredInput {
   readonly qualifier: string;
   readonly http: HttpHead | undefined;
   readonly body: Buffer;
+  /** What the replay runs as: events of a bus come to functions in a form of their own, which hangs on the kind. */
+  readonly trigger: Extract<TriggerKind, 'replay' | 'eventbridge'>;
 }
 
 /** Finds the inputs of invocations that are to be run again, wherever they are kept. */
@@ -48,8 +51,14 @@ export class Replays {
       const limit = `${INPUT_BYTES_MAX / 1024 / 1024} MB`;
       throw notRecorded(requestId, `it was larger than the ${limit} that are kept`);
     }
-    const { functionName, qualifier, http, bytes } = kept;
-    return { functionName, qualifier, http: headOf(http), body: Buffer.from(bytes) };
+    const { functionName, qualifier, http, bytes, trigger } = kept;
+    return {
+      functionName,
+      qualifier,
+      http: headOf(http),
+      body: Buffer.from(bytes),
+      trigger: replayKindOf(trigger),
+    };
   }
 
   /** The queue keeps what it was given, until it forgets the task. */
@@ -61,7 +70,8 @@ export class Replays {
     });
     const body = await tasks.wholeBytes(task, 'payload', LIMITS.asyncPayloadBytesMax);
     if (body === undefined) throw notRecorded(requestId, 'its payload is no longer kept');
-    return { functionName, qualifier: task.qualifier, http: headOf(task.http), body };
+    const { qualifier, http, trigger } = task;
+    return { functionName, qualifier, http: headOf(http), body, trigger: replayKindOf(trigger) };
   }
 
   #notRecorded({ requestId, functionName, startedAt }: InvocationRecord): ThawError {
@@ -78,6 +88,10 @@ export class Replays {
 
 export function payloadOf({ http, body }: StoredInput): Payload {
   return http === undefined ? { kind: 'event', body } : { kind: 'http', ...http, upgrade: undefined, body };
+}
+
+function replayKindOf(trigger: string): StoredInput['trigger'] {
+  return trigger === 'eventbridge' ? trigger : 'replay';
 }
 
 function headOf(http: string | undefined): HttpHead | undefined {

@@ -333,6 +333,11 @@ export function testMessageQueuesContract(name: string, makeStore: () => Promise
         heard = Promise.withResolvers();
         await queues.changeVisibility('q', [{ receipt, visibilityTimeoutMs: 0 }]);
         await heard.promise;
+        heard = Promise.withResolvers();
+        const unwatchLater = queues.watch('later', () => heard.resolve());
+        await queues.create('later', queues.attributesOf('q') ?? assert.fail('it is there'));
+        await heard.promise;
+        unwatchLater();
         unwatch();
         const before = told;
         await queues.send('q', [{ body: 'b' }]);

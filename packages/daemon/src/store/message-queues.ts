@@ -16,8 +16,8 @@
  *     the same moment.
  *  8. `purge` removes every message, `delete` the queue with them; a queue of the same name is another one.
  *  9. What was received with `endsWithStore` and is still with its receiver is visible when the store is opened again.
- * 10. A watcher is told of a queue in which something may have become visible by a call; `nextVisibleAt` says when
- *     time alone will make it so.
+ * 10. A watcher is told of a queue in which something may have become visible by a call, or that was made by one;
+ *     `nextVisibleAt` says when time alone will make something visible.
  */
 export interface MessageQueues {
   create(name: string, attributes: QueueAttributes): Promise<void>;

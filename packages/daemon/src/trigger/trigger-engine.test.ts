@@ -178,3 +178,41 @@ test('a source that reports a problem is failing until it reports none; a test r
   assert.equal(tried.body.toString(), 'sample of tick');
   assert.equal(engine.statusOf(trigger).delivered, 0);
 });
+
+test('an accepted event whose invocation fails for good becomes a failure of its trigger', async (t) => {
+  const temporary = await openTemporaryCatalog();
+  t.after(() => temporary[Symbol.asyncDispose]());
+  const { catalog } = temporary;
+  await createFunction(catalog, 'f');
+  const triggers = ['tick', 'tock'].map((triggerName) =>
+    catalog.triggers.create('f', { ...INPUT, triggerName }),
+  );
+  const { engine, attached } = openEngine(t, temporary);
+  await waitFor('both are attached', () => attached.size === 2);
+  for (const { triggerName, triggerId } of triggers) {
+    await attached.get(triggerName)?.target.submit(Buffer.from('12345'), { taskId: `timer-${triggerId}-1` });
+  }
+  const [tick, tock] = triggers;
+  assert.ok(tick !== undefined && tock !== undefined);
+  const taskId = `timer-${tock.triggerId}-1`;
+  const error = { code: 'HANDLER_THREW', message: 'no' };
+  engine.noteFailure({ functionName: 'f', trigger: 'timer', taskId }, error);
+  engine.noteFailure({ functionName: 'f', trigger: 'timer', taskId: 'of-neither' }, error);
+  engine.noteFailure({ functionName: 'f', trigger: 'queue', taskId }, error);
+  const told = triggers.map((trigger) => engine.statusOf(trigger));
+  assert.deepEqual(
+    told.map(({ delivered, failed, deliveries }) => [delivered, failed, deliveries[0]?.outcome]),
+    [
+      [1, 0, 'accepted'],
+      [0, 1, 'failed'],
+    ],
+  );
+  const { ms: _ms, ...failure } = told[1]?.failures[0] ?? assert.fail('a failure');
+  const at = temporary.clock.now();
+  const { code: errorCode, message: errorMessage } = error;
+  assert.deepEqual(failure, { at, eventBytes: 5, outcome: 'failed', taskId, errorCode, errorMessage });
+  catalog.triggers.delete('f', 'tock');
+  await waitFor('one is left', () => attached.size === 1);
+  engine.noteFailure({ functionName: 'f', trigger: 'timer', taskId: 'of-the-only-one' }, error);
+  assert.equal(engine.statusOf(tick).failed, 1);
+});

@@ -4,7 +4,9 @@ import type { Clock } from '../base/clock.ts';
 import type { PlatformLog } from '../base/platform-log.ts';
 import { TRIGGERS, type TypedRecord } from '../catalog/record-kinds.ts';
 import type { Resolution } from '../catalog/routing-table.ts';
+import type { TaskError } from '../model/async-task.ts';
 import type { EventTrigger, Trigger } from '../model/trigger.ts';
+import type { TriggerKind } from '../model/trigger-kind.ts';
 import type { Records } from '../store/records.ts';
 import type { EventInvocations } from './event-invocations.ts';
 import { TriggerLog } from './trigger-log.ts';
@@ -25,6 +27,12 @@ export interface TriggerEngineOptions {
   readonly sources: readonly TriggerSource[];
   /** What a function and qualifier lead to now. */
   readonly find: (functionName: string, qualifier: string) => Resolution;
+}
+
+export interface FailedInvocation {
+  readonly functionName: string;
+  readonly trigger: TriggerKind;
+  readonly taskId: string;
 }
 
 /** One event trigger as it is stored, and what runs of it. */
@@ -119,6 +127,18 @@ export class TriggerEngine {
       { functionName, qualifier, trigger: triggerType, body: event },
       signal,
     );
+  }
+
+  /** An invocation that a trigger caused has failed for good. */
+  noteFailure({ functionName, trigger, taskId }: FailedInvocation, error: TaskError): void {
+    const prefix = TRIGGERS.key(functionName, '');
+    const entries = [...this.#entries]
+      .filter(([key, entry]) => key.startsWith(prefix) && entry.trigger.triggerType === trigger)
+      .map(([, entry]) => entry);
+    // Ids of tasks name the trigger where a function could have several of its kind on one source.
+    const named = entries.find((entry) => taskId.includes(entry.trigger.triggerId));
+    const [only] = entries.length === 1 ? entries : [];
+    (named ?? only)?.log.fail(taskId, this.#options.clock.now(), error);
   }
 
   /** Detaches everything. */

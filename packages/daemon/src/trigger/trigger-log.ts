@@ -1,4 +1,5 @@
 import type { ThawError } from '@thaw/protocol/thaw-error.ts';
+import type { TaskError } from '../model/async-task.ts';
 
 /** Of each trigger, so many deliveries and so many failures are kept. */
 export const DELIVERIES_KEPT_MAX = 20;
@@ -8,7 +9,10 @@ const MESSAGE_CHARACTERS_MAX = 500;
 export interface Delivery {
   /** Milliseconds since 1970. */
   readonly at: number;
-  /** `accepted`: it is on disk as an asynchronous invocation, whose own record tells the rest. */
+  /**
+   * `accepted`: it is on disk as an asynchronous invocation, whose own record tells the rest; where that fails for good,
+   * it becomes `failed`.
+   */
   readonly outcome: 'accepted' | 'succeeded' | 'failed';
   readonly eventBytes: number;
   /** How long it took until the outcome was known. */
@@ -49,14 +53,17 @@ export class TriggerLog {
       keepLast(this.#deliveries, delivery);
       return;
     }
-    this.#failed += 1;
-    const errorMessage = (error.functionError?.errorMessage ?? error.message).slice(
-      0,
-      MESSAGE_CHARACTERS_MAX,
-    );
-    const failure = { ...delivery, errorCode: error.code, errorMessage };
-    keepLast(this.#deliveries, failure);
-    keepLast(this.#failures, failure);
+    this.#addFailure(delivery, error.code, error.functionError?.errorMessage ?? error.message);
+  }
+
+  /** What was accepted has failed for good since. */
+  fail(taskId: string, at: number, { code, message }: TaskError): void {
+    const accepted = this.#deliveries.findIndex((delivery) => delivery.taskId === taskId);
+    const { eventBytes = 0, ms = 0 } = this.#deliveries[accepted] ?? {};
+    if (accepted !== -1) this.#deliveries.splice(accepted, 1);
+    this.#delivered = Math.max(0, this.#delivered - 1);
+    this.#addFailure({ at, eventBytes, ms, outcome: 'failed', taskId }, code, message);
+    this.#isSaved = false;
   }
 
   /** Newest first. */
@@ -75,6 +82,13 @@ export class TriggerLog {
 
   get failed(): number {
     return this.#failed;
+  }
+
+  #addFailure(delivery: Delivery, errorCode: string, message: string): void {
+    this.#failed += 1;
+    const failure = { ...delivery, errorCode, errorMessage: message.slice(0, MESSAGE_CHARACTERS_MAX) };
+    keepLast(this.#deliveries, failure);
+    keepLast(this.#failures, failure);
   }
 
   /** What is to be stored, or undefined where nothing has changed since it was asked for last. */

@@ -83,12 +83,12 @@ export class ReplayDoor implements Door {
     }
     const origin = path.slice(PREFIX.length, -SUFFIX.length);
     const input = await replays.require(origin);
-    const { functionName, http, body } = input;
+    const { functionName, http, body, trigger } = input;
     const qualifier = new URLSearchParams(query).get('qualifier') ?? input.qualifier;
     if (type === 'Async') {
       const taskId = replayTaskId(origin);
-      const asked = { functionName, qualifier, payload: body, http, requestId, taskId } as const;
-      sendAccepted(response, requestId, await submitter.submit({ ...asked, trigger: 'replay' }));
+      const asked = { functionName, qualifier, payload: body, http, requestId, taskId, trigger };
+      sendAccepted(response, requestId, await submitter.submit(asked));
       return;
     }
     const runnable = routes.resolve(functionName, qualifier, Math.random());
@@ -101,7 +101,7 @@ export class ReplayDoor implements Door {
         requestId,
         runnable,
         qualifier,
-        trigger: 'replay',
+        trigger,
         replayOf: origin,
         payload: payloadOf(input),
         acceptedMs,

@@ -6,7 +6,7 @@ import type { DeadlineWheel } from '../../base/deadline-wheel.ts';
 import { newRequestId } from '../../base/ids.ts';
 import type { PlatformLog } from '../../base/platform-log.ts';
 import { ProcessorTime } from '../../base/processor-time.ts';
-import type { AsyncTask } from '../../model/async-task.ts';
+import type { AsyncTask, DueTask, TaskError } from '../../model/async-task.ts';
 import { askedBy, eventTaskId } from '../../model/event-task-id.ts';
 import { LATEST } from '../../model/function.ts';
 import type { RunnableVersion } from '../../model/runnable.ts';
@@ -48,6 +48,8 @@ export interface AsyncInvocationsDeps {
   readonly policyOf: (functionName: string, qualifier: string) => AsyncPolicy;
   readonly log: PlatformLog;
   readonly retention?: RetentionLimits;
+  /** Told of each task that failed for good, once that is on disk; not after a crash in between. */
+  readonly onFailedForGood?: (task: DueTask, error: TaskError) => void;
   /** Whether tasks that wait are begun slowly while many are being accepted; absent: they are. */
   readonly acceptsFirst?: boolean;
 }
@@ -87,6 +89,7 @@ export class AsyncInvocations implements AsyncSubmitter {
         if (isToHandOn) this.#handOn.notify();
       },
       onStoreFailed: onFailed,
+      onFailedForGood: (task: DueTask, error: TaskError) => deps.onFailedForGood?.(task, error),
     };
     this.#dispatcher = new Dispatcher({
       clock,

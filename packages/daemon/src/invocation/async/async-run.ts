@@ -1,7 +1,8 @@
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Deadline, DeadlineWheel } from '../../base/deadline-wheel.ts';
-import type { DueTask, FinalStatus, TaskEvent } from '../../model/async-task.ts';
+import type { DueTask, FinalStatus, TaskError, TaskEvent } from '../../model/async-task.ts';
 import type { RunnableVersion } from '../../model/runnable.ts';
+import type { TriggerKind } from '../../model/trigger-kind.ts';
 import type { GivenBytes, Lease, LeasedTask, Queue, Settlement } from '../../store/queue.ts';
 import type { ResponseHead } from '../../transport/transport.ts';
 import { Invocation, type InvocationDeps, type InvocationResponder, type Payload } from '../invocation.ts';
@@ -19,6 +20,8 @@ const WRITE_RETRY_MS = 2_000;
 /** From this status on an HTTP answer is a failure of the function, and tried again. */
 const FAILED_STATUS_MIN = 500;
 const FAILURE_TEXT_MAX = 1024;
+/** Kinds of which only the platform makes ids of tasks, those of replays among them. */
+const REPLAYED: ReadonlySet<TriggerKind> = new Set(['replay', 'eventbridge']);
 
 export interface AsyncRunDeps {
   readonly invocation: InvocationDeps;
@@ -32,6 +35,8 @@ export interface AsyncRunDeps {
   readonly onReleased: (functionName: string, dueAt: number) => void;
   readonly onSettled: (isToHandOn: boolean) => void;
   readonly onStoreFailed: (error: ThawError) => void;
+  /** It has failed for good, which is on disk. */
+  readonly onFailedForGood: (task: DueTask, error: TaskError) => void;
 }
 
 /** One try of one task, from its lease to the commit that says what came of it. */
@@ -127,7 +132,7 @@ export class AsyncRun implements TaskRun, InvocationResponder {
 
   #invoke(body: Buffer): void {
     const { functionName, taskId, qualifier, requestId, trigger, tries } = this.#task;
-    const replayOf = trigger === 'replay' ? originOfReplay(taskId) : undefined;
+    const replayOf = REPLAYED.has(trigger) ? originOfReplay(taskId) : undefined;
     try {
       const runnable = this.#deps.resolve(functionName, qualifier);
       const invocation = new Invocation(
@@ -246,7 +251,11 @@ export class AsyncRun implements TaskRun, InvocationResponder {
     this.#end('ran');
     this.#write(
       () => this.#deps.queue.settle(this.#lease, settlement),
-      () => this.#deps.onSettled(isToHandOn),
+      () => {
+        this.#deps.onSettled(isToHandOn);
+        if (status === 'Succeeded' || status === 'Stopped') return;
+        this.#deps.onFailedForGood(this.#task, settlement.error ?? { code: status, message: detail });
+      },
     );
   }
 

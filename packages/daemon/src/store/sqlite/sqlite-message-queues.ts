@@ -90,6 +90,7 @@ export class SqliteMessageQueues implements MessageQueues {
       const createdAt = this.#clock.now();
       const row = this.#statements.insertQueue.get(name, JSON.stringify(attributes), createdAt);
       this.#queues.set(name, { id: Number(row?.['id']), name, createdAt, attributes, messages: 0, bytes: 0 });
+      this.#tell(name);
     });
   }
 

@@ -13,6 +13,8 @@ const POLL_MS = 60_000;
 /** A message that failed waits 1, 2, 4, … seconds until its next try. */
 const RETRY_MS_MIN = 1_000;
 const RETRY_MS_MAX = 15 * 60_000;
+/** A queue that cannot be read is tried so often at least, and at once when it is made. */
+const READ_RETRY_MS_MAX = 15_000;
 /** Batches that are with the function when the trigger is changed or the platform stops get so long to finish. */
 const DETACH_GRACE_MS = 10_000;
 
@@ -50,9 +52,12 @@ export class QueueConsumer implements AttachedTrigger {
   }
 
   async #run(): Promise<void> {
-    const { config, target } = this.#options;
+    const { config, target, queues } = this.#options;
     let failures = 0;
     while (!this.#detached.signal.aborted) {
+      // A queue that is not there may be made while this is being found out.
+      const news = new AbortController();
+      const unwatch = queues.watch(config.queueName, () => news.abort());
       try {
         const messages = await this.#collect();
         failures = 0;
@@ -64,7 +69,10 @@ export class QueueConsumer implements AttachedTrigger {
       } catch (thrown) {
         target.report(ThawError.from(thrown, `reading the queue '${config.queueName}'`));
         failures += 1;
-        await this.#pause(retryMs(failures));
+        const pauseMs = Math.min(READ_RETRY_MS_MAX, retryMs(failures));
+        await this.#pause(pauseMs, AbortSignal.any([news.signal, this.#detached.signal]));
+      } finally {
+        unwatch();
       }
     }
   }
@@ -168,8 +176,8 @@ export class QueueConsumer implements AttachedTrigger {
     return Math.max(VISIBILITY_MS_MIN, own);
   }
 
-  async #pause(ms: number): Promise<void> {
-    await wait(ms, undefined, { signal: this.#detached.signal }).catch(() => undefined);
+  async #pause(ms: number, signal = this.#detached.signal): Promise<void> {
+    await wait(ms, undefined, { signal }).catch(() => undefined);
   }
 }
 
