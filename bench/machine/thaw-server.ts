@@ -3,14 +3,17 @@
  * function must be allowed to have them.
  */
 import { startDaemon } from '@thaw/daemon/daemon.ts';
+import type { CopiesOptions } from '@thaw/daemon/image/copies/layer-copies.ts';
 
 const [dataDir = '', settings = '{}'] = process.argv.slice(2);
-const { limits, stems, preparesCode }: Settings = JSON.parse(settings);
+const { limits, stems, loadAhead, preparesCode, imageCopies }: Settings = JSON.parse(settings);
 
 export interface Settings {
   readonly limits?: Readonly<Record<string, number>>;
   readonly stems?: number;
+  readonly loadAhead?: number;
   readonly preparesCode?: boolean;
+  readonly imageCopies?: CopiesOptions;
 }
 
 const daemon = await startDaemon({
@@ -23,7 +26,9 @@ const daemon = await startDaemon({
   },
   limits: limits ?? {},
   ...(stems === undefined ? {} : { stems }),
+  ...(loadAhead === undefined ? {} : { loadAhead }),
   ...(preparesCode === undefined ? {} : { preparesCode }),
+  ...(imageCopies === undefined ? {} : { imageCopies }),
 });
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.once(signal, () => void daemon.close().then(() => process.exit(0)));

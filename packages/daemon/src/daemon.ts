@@ -39,6 +39,7 @@ import { Listener } from './gateway/listener.ts';
 import { singleAccessKey } from './gateway/signature/access-keys.ts';
 import { RequestVerifier } from './gateway/signature/request-verifier.ts';
 import { SignedTokens } from './gateway/signature/signed-token.ts';
+import type { CopiesOptions } from './image/copies/layer-copies.ts';
 import { ImageStore } from './image/image-store.ts';
 import { LazyMounter } from './image/imaged/lazy-mounter.ts';
 import type { ZoneOptions } from './image/imaged/messages.ts';
@@ -124,6 +125,8 @@ export interface DaemonOptions {
   readonly imagePrefetchBytesPerSecondMax?: number;
   /** Nodes that fetch parts of images for each other. */
   readonly imageZone?: ZoneOptions | undefined;
+  /** Where machines leave converted layers for each other. */
+  readonly imageCopies?: CopiesOptions | undefined;
 }
 
 export interface Daemon {
@@ -332,6 +335,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     prefetchBytesPerSecondMax: options.imagePrefetchBytesPerSecondMax ?? IMAGE_PREFETCH_DEFAULT,
     insecureRegistries,
     zone: options.imageZone,
+    copies: options.imageCopies,
     traces: new TraceStore(records),
     clock,
     log,

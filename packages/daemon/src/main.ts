@@ -1,6 +1,7 @@
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { logToStderr } from './base/platform-log.ts';
 import { startDaemon, type Daemon } from './daemon.ts';
+import { readCopiesFile } from './image/copies/copies-file.ts';
 import { readZoneFile } from './image/imaged/zone-file.ts';
 
 export interface ServeOptions {
@@ -24,6 +25,7 @@ export interface ServeOptions {
   readonly imageCacheBytesMax?: number | undefined;
   readonly imagePrefetchBytesPerSecondMax?: number | undefined;
   readonly imageZoneFile?: string | undefined;
+  readonly imageCopiesFile?: string | undefined;
   /** Hosts in private networks that outcomes of invocations may be sent to. */
   readonly destinationHosts: readonly string[];
   /** Directories below which triggers may watch files. */
@@ -35,8 +37,15 @@ export interface ServeOptions {
  * one does not wait. Settles when everything is closed.
  */
 export async function serve(options: ServeOptions): Promise<void> {
-  const { stems, loadAhead, imageCacheBytesMax, imagePrefetchBytesPerSecondMax, imageZoneFile, ...others } =
-    options;
+  const {
+    stems,
+    loadAhead,
+    imageCacheBytesMax,
+    imagePrefetchBytesPerSecondMax,
+    imageZoneFile,
+    imageCopiesFile,
+    ...others
+  } = options;
   const daemon = await startDaemon({
     ...others,
     ...(stems === undefined ? {} : { stems }),
@@ -44,6 +53,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     ...(imageCacheBytesMax === undefined ? {} : { imageCacheBytesMax }),
     ...(imagePrefetchBytesPerSecondMax === undefined ? {} : { imagePrefetchBytesPerSecondMax }),
     ...(imageZoneFile === undefined ? {} : { imageZone: readZoneFile(imageZoneFile) }),
+    ...(imageCopiesFile === undefined ? {} : { imageCopies: readCopiesFile(imageCopiesFile) }),
     log: logToStderr,
   });
   process.stdout.write(

@@ -17,6 +17,7 @@ interface Options {
   readonly imageCache?: number | undefined;
   readonly imagePrefetch?: number | undefined;
   readonly imageZone?: string | undefined;
+  readonly imageCopies?: string | undefined;
   readonly destinationHosts?: readonly string[] | undefined;
   readonly watchDir?: readonly string[] | undefined;
 }
@@ -67,6 +68,10 @@ export const command: Command = {
     {
       flags: '--image-zone <file>',
       summary: 'nodes that fetch parts of images for each other: JSON with self, nodes and secret',
+    },
+    {
+      flags: '--image-copies <file>',
+      summary: 'repository for layers converted for each other: JSON with repository, userName, password',
     },
     {
       flags: '--destination-hosts <hosts>',
@@ -135,6 +140,7 @@ export const command: Command = {
       imageCache,
       imagePrefetch,
       imageZone,
+      imageCopies,
     }: Options,
   ) => {
     const { serve } = await import('@thaw/daemon/main.ts');
@@ -155,6 +161,7 @@ export const command: Command = {
       imageCacheBytesMax: imageCache,
       imagePrefetchBytesPerSecondMax: imagePrefetch,
       imageZoneFile: imageZone,
+      imageCopiesFile: imageCopies,
       watchDirs: (watchDir ?? []).map((directory) => resolve(directory)),
     });
   },

@@ -7,6 +7,7 @@ import { buffer } from 'node:stream/consumers';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { diskProblem } from '../../base/disk-problem.ts';
 import type { BlobSource } from '../blob-source.ts';
+import type { LayerCopies, LayerCopy } from '../copies/layer-copies.ts';
 import { mergeLayers } from '../erofs/merge-layers.ts';
 import { writeSkeleton } from '../erofs/write-skeleton.ts';
 import { convertLayer } from '../estargz/convert-layer.ts';
@@ -22,6 +23,10 @@ export interface ConvertOptions {
   readonly derived: DerivedImages;
   /** Of all images: layers that were pulled whole are not fetched again. */
   readonly directory: string;
+  /** Where machines leave what they converted for each other. */
+  readonly copies?: LayerCopies | undefined;
+  /** Told of copies that could not be looked up or left; the image does not depend on them. */
+  readonly onProblem?: (text: string, error: unknown) => void;
 }
 
 type Place = DerivedImage['layers'][number]['place'];
@@ -35,7 +40,8 @@ interface ReadLayer {
 
 /**
  * Makes of an image what mounting it lazily needs. A layer that is eStargz is used as it is, by its table of contents
- * alone; any other is written again, once for all images that have it. Throws INVALID_IMAGE, IMAGE_CORRUPT,
+ * alone, and so is the copy that another machine left; any other is written again, once for all images that have it.
+ * Throws INVALID_IMAGE, IMAGE_CORRUPT,
  * IMAGE_TOO_LARGE for the image's faults, STORE_FAILED for the disk's.
  */
 export async function convertImage(
@@ -67,9 +73,22 @@ export async function convertImage(
   }
 }
 
-/** Whether every layer says of itself that it is eStargz: then conversion is a few reads, and worth waiting for. */
-export function isAllEstargz(image: Image): boolean {
-  return image.layers.every(({ annotations }) => annotations?.[TOC_DIGEST_ANNOTATION] !== undefined);
+/**
+ * Whether there is a readable form of every layer: it says of itself that it is eStargz, or was converted here or by
+ * another machine. Then conversion is a few reads, and worth waiting for.
+ */
+export async function isQuick(
+  image: Image,
+  { derived, copies, onProblem }: Omit<ConvertOptions, 'directory'>,
+): Promise<boolean> {
+  const others = image.layers.filter(
+    ({ digest, annotations }) =>
+      annotations?.[TOC_DIGEST_ANNOTATION] === undefined && derived.converted(digest) === undefined,
+  );
+  if (others.length === 0) return true;
+  if (copies === undefined) return false;
+  const found = await Promise.all(others.map((layer) => findCopy(layer, copies, onProblem)));
+  return found.every((copy) => copy !== undefined);
 }
 
 async function readLayer(layer: ImageLayer, source: BlobSource, options: ConvertOptions): Promise<ReadLayer> {
@@ -84,7 +103,53 @@ async function readLayer(layer: ImageLayer, source: BlobSource, options: Convert
     );
     return { entries, blob: blob.digest, size: blob.size, place: 'local' };
   }
-  return await convert(layer, source, options);
+  const { copies, onProblem } = options;
+  const copy = copies === undefined ? undefined : await findCopy(layer, copies, onProblem);
+  if (copies !== undefined && copy !== undefined) {
+    try {
+      return await readCopy(copy, copies.source);
+    } catch (error) {
+      onProblem?.(`the copy of layer ${layer.digest} in ${copies.name} cannot be used`, error);
+    }
+  }
+  const converted = await convert(layer, source, options);
+  if (copies?.pushes === true && copy === undefined) await pushCopy(layer, copies, options);
+  return converted;
+}
+
+async function findCopy(
+  layer: ImageLayer,
+  copies: LayerCopies,
+  onProblem: ConvertOptions['onProblem'],
+): Promise<LayerCopy | undefined> {
+  try {
+    return await copies.find(layer);
+  } catch (error) {
+    onProblem?.(`whether ${copies.name} has a copy of layer ${layer.digest} is not known`, error);
+    return undefined;
+  }
+}
+
+async function readCopy({ blob, tocDigest }: LayerCopy, source: BlobSource): Promise<ReadLayer> {
+  const readRange = async (start: number, end: number): Promise<Buffer> =>
+    await buffer(await source.blob(blob, { range: { start, end } }));
+  const entries = await readEstargz({ size: blob.size, readRange }, tocDigest);
+  return { entries, blob: blob.digest, size: blob.size, place: 'copies' };
+}
+
+async function pushCopy(
+  layer: ImageLayer,
+  copies: LayerCopies,
+  { derived, onProblem }: ConvertOptions,
+): Promise<void> {
+  const converted = derived.converted(layer.digest);
+  if (converted === undefined) return;
+  const { path, blob } = converted;
+  try {
+    await copies.push(layer, { path, ...blob });
+  } catch (error) {
+    onProblem?.(`the copy of layer ${layer.digest} could not be left in ${copies.name}`, error);
+  }
 }
 
 /** A layer that only calls itself eStargz, or is of a kind that is not mounted, is converted like any other. */

@@ -4,6 +4,7 @@
  */
 import { constants, setPriority } from 'node:os';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { LayerCopies } from '../copies/layer-copies.ts';
 import { openSource } from '../open-source.ts';
 import { convertImage } from './convert-image.ts';
 import type { ConverterRequest, ConverterAnswer } from './converter.ts';
@@ -16,12 +17,19 @@ process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);
 setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 
-async function convert({ source: from, directory, insecureRegistries }: ConverterRequest): Promise<void> {
+async function convert(request: ConverterRequest): Promise<void> {
+  const { source: from, directory, insecureRegistries } = request;
   const source = openSource(from.reference, from.setting, insecureRegistries);
+  const copies =
+    request.copies === undefined ? undefined : new LayerCopies(request.copies, insecureRegistries);
+  const onProblem = (text: string, error: unknown): void => {
+    const problem = `${text}: ${error instanceof Error ? error.message : String(error)}`;
+    process.send?.({ problem } satisfies ConverterAnswer);
+  };
   let answer: ConverterAnswer;
   try {
     const derived = new DerivedImages(directory);
-    answer = { derived: await convertImage(from.image, source, { derived, directory }) };
+    answer = { derived: await convertImage(from.image, source, { derived, directory, copies, onProblem }) };
   } catch (thrown) {
     const { code, message } = ThawError.from(
       thrown,
@@ -30,6 +38,7 @@ async function convert({ source: from, directory, insecureRegistries }: Converte
     answer = { code, message };
   } finally {
     await source.close();
+    await copies?.close();
   }
   process.send?.(answer, () => {
     if (process.connected) process.disconnect?.();

@@ -2,6 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { ErrorCode } from '@thaw/protocol/error-code.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import type { CopiesOptions } from '../copies/layer-copies.ts';
 import type { DerivedImage } from './derived-images.ts';
 import type { ImageSource } from './image-source.ts';
 
@@ -9,9 +10,11 @@ export interface ConverterRequest {
   readonly source: ImageSource;
   readonly directory: string;
   readonly insecureRegistries: readonly string[];
+  readonly copies: CopiesOptions | undefined;
 }
 
 export type ConverterAnswer =
+  | { readonly problem: string }
   | { readonly derived: DerivedImage }
   | { readonly code: ErrorCode; readonly message: string };
 
@@ -22,13 +25,15 @@ const WAITING_MAX = 256;
 /** Converts images one after the other, each in a process of its own; who asks for one that is waited for shares it. */
 export class Converter {
   readonly #options: Omit<ConverterRequest, 'source'>;
+  readonly #onProblem: (text: string) => void;
   readonly #asked = new Map<string, Promise<DerivedImage>>();
   #last: Promise<unknown> = Promise.resolve();
   #child: ChildProcess | undefined;
   #isClosed = false;
 
-  constructor(options: Omit<ConverterRequest, 'source'>) {
+  constructor(options: Omit<ConverterRequest, 'source'>, onProblem: (text: string) => void) {
     this.#options = options;
+    this.#onProblem = onProblem;
   }
 
   /** Throws what the conversion does. */
@@ -64,9 +69,10 @@ export class Converter {
         stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       });
       this.#child = child;
-      let answer: ConverterAnswer | undefined;
+      let answer: Exclude<ConverterAnswer, { readonly problem: string }> | undefined;
       child.on('message', (message: ConverterAnswer) => {
-        answer = message;
+        if ('problem' in message) this.#onProblem(message.problem);
+        else answer = message;
       });
       const end = (): void => {
         this.#child = undefined;

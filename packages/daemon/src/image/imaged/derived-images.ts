@@ -22,8 +22,8 @@ const DERIVED = z.object({
       /** Of the eStargz blob that is read: the same, or that of the converted copy. */
       blob: DIGEST,
       size: z.number().int(),
-      /** Where the blob is: with the image itself, or in the platform's data directory. */
-      place: z.enum(['registry', 'local']),
+      /** Where the blob is: with the image itself, in the platform's data directory, or where another machine left it. */
+      place: z.enum(['registry', 'local', 'copies']),
     }),
   ),
 });

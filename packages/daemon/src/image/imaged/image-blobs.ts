@@ -1,7 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
-import type { BlobSource } from '../blob-source.ts';
+import type { BlobSource, Descriptor } from '../blob-source.ts';
 import { openSource } from '../open-source.ts';
 import type { ChunkBlob } from '../tiers/blob-tier.ts';
 import type { DerivedImage, DerivedImages } from './derived-images.ts';
@@ -17,14 +17,17 @@ interface OpenBlob {
 export class ImageBlobs {
   readonly #derived: DerivedImages;
   readonly #insecureRegistries: readonly string[];
-  readonly #open: Record<DerivedImage['layers'][number]['place'], Map<string, OpenBlob>> = {
+  readonly #copies: BlobSource | undefined;
+  readonly #open: Record<'local' | 'registry', Map<string, OpenBlob>> = {
     local: new Map(),
     registry: new Map(),
   };
 
-  constructor(derived: DerivedImages, insecureRegistries: readonly string[]) {
+  /** `copies`: where other machines left layers; whoever gives it closes it. */
+  constructor(derived: DerivedImages, insecureRegistries: readonly string[], copies?: BlobSource) {
     this.#derived = derived;
     this.#insecureRegistries = insecureRegistries;
+    this.#copies = copies;
   }
 
   local(digest: string): ChunkBlob | undefined {
@@ -43,6 +46,13 @@ export class ImageBlobs {
       const descriptor = image.layers.find(({ digest }) => digest === layer.digest);
       if (layer.place === 'local') {
         ends.push(this.#hold('local', layer.blob, () => this.#localBlob(layer.digest)));
+      } else if (layer.place === 'copies') {
+        const { blob: digest, size } = layer;
+        const copies = this.#copies;
+        if (copies !== undefined)
+          ends.push(
+            this.#hold('registry', digest, () => copiedBlob(copies, { mediaType: '', digest, size })),
+          );
       } else if (descriptor !== undefined) {
         source ??= { opened: openSource(reference, setting, this.#insecureRegistries), uses: 0 };
         const held = source;
@@ -87,21 +97,27 @@ export class ImageBlobs {
   }
 }
 
+function copiedBlob(source: BlobSource, descriptor: Descriptor): Omit<OpenBlob, 'uses'> {
+  return { blob: { readRange: rangesOf(source, descriptor) }, close: () => Promise.resolve() };
+}
+
 function registryBlob(
   source: { readonly opened: BlobSource; uses: number },
   descriptor: ImageSource['image']['layers'][number],
 ): Omit<OpenBlob, 'uses'> {
   source.uses += 1;
   return {
-    blob: {
-      readRange: async (start, end, signal) =>
-        await collected(await source.opened.blob(descriptor, { range: { start, end }, signal }), end - start),
-    },
+    blob: { readRange: rangesOf(source.opened, descriptor) },
     close: async () => {
       source.uses -= 1;
       if (source.uses === 0) await source.opened.close();
     },
   };
+}
+
+function rangesOf(source: BlobSource, descriptor: Descriptor): ChunkBlob['readRange'] {
+  return async (start, end, signal) =>
+    await collected(await source.blob(descriptor, { range: { start, end }, signal }), end - start);
 }
 
 /** A stream that gives so many bytes, or fails. */

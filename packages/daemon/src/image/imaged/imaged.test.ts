@@ -83,6 +83,7 @@ async function rigOn(t: TestContext, directory: string, layout: string): Promise
     giveUpMs: GIVE_UP_MS,
     insecureRegistries: [],
     zone: undefined,
+    copies: undefined,
     traces: new TraceStore(records),
     clock: systemClock,
     log: (level, message) => log.push(`${level} ${message}`),

@@ -4,6 +4,7 @@ import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { systemClock } from '../../base/clock.ts';
 import type { ChunkRef } from '../chunks/chunk-ref.ts';
 import { ChunkTable } from '../chunks/chunk-table.ts';
+import { LayerCopies } from '../copies/layer-copies.ts';
 import { writeSkeleton } from '../erofs/write-skeleton.ts';
 import { FuseServer } from '../fuse/fuse-server.ts';
 import { READ_BYTES_MAX } from '../fuse/fuse-wire.ts';
@@ -25,6 +26,7 @@ import { SegmentStore } from '../tiers/segment-store.ts';
 import { newTierCounters, type TierCounters, type TierName } from '../tiers/tier-counters.ts';
 import { GIVE_UP_MS, TierStack } from '../tiers/tier-stack.ts';
 import { Unpackers } from '../tiers/unpackers.ts';
+import { isQuick } from './convert-image.ts';
 import { Converter } from './converter.ts';
 import { DerivedImages, type DerivedImage } from './derived-images.ts';
 import { ImageBlobs } from './image-blobs.ts';
@@ -78,6 +80,7 @@ interface Mounted extends MountedNode {
 export class Imaged {
   readonly #deps: ImagedDeps;
   readonly #derived: DerivedImages;
+  readonly #copies: LayerCopies | undefined;
   readonly #blobs: ImageBlobs;
   readonly #disk: SegmentStore;
   readonly #local: BlobTier;
@@ -103,7 +106,9 @@ export class Imaged {
     const clock = systemClock;
     const places = newSegmentPlaces();
     this.#derived = new DerivedImages(options.directory);
-    this.#blobs = new ImageBlobs(this.#derived, options.insecureRegistries);
+    if (options.copies !== undefined)
+      this.#copies = new LayerCopies(options.copies, options.insecureRegistries);
+    this.#blobs = new ImageBlobs(this.#derived, options.insecureRegistries, this.#copies?.source);
     this.#disk = new SegmentStore({
       directory: join(options.directory, 'chunks'),
       quotaBytes: options.cacheBytesMax,
@@ -156,8 +161,10 @@ export class Imaged {
       });
     }
     this.#bandwidth = new Bandwidth(options.prefetchBytesPerSecondMax, clock);
-    const { directory, insecureRegistries } = options;
-    this.#converter = new Converter({ directory, insecureRegistries });
+    const { directory, insecureRegistries, copies } = options;
+    this.#converter = new Converter({ directory, insecureRegistries, copies }, (text) =>
+      log('warning', text),
+    );
     this.#fuse = new FuseServer({
       descriptor,
       places,
@@ -224,6 +231,11 @@ export class Imaged {
 
   convert(source: MountedNode['source']): Promise<DerivedImage> {
     return this.#converter.convert(source);
+  }
+
+  isQuick({ image }: MountedNode['source']): Promise<boolean> {
+    const onProblem = (text: string, error: unknown): void => this.#deps.log('warning', text, error);
+    return isQuick(image, { derived: this.#derived, copies: this.#copies, onProblem });
   }
 
   prefetch(id: number, chunks: Uint32Array | undefined): void {
@@ -304,6 +316,7 @@ export class Imaged {
     await this.#unpackers.close();
     await this.#fuse.ended();
     await this.#transport?.close();
+    await this.#copies?.close();
     await this.#disk.close();
   }
 

@@ -7,7 +7,6 @@ import type { Acceleration } from '../acceleration.ts';
 import type { ImageMounter, MountRequest, RootFileSystem } from '../image-mounter.ts';
 import { isOutdated, isWorthAdding, replayResult } from '../trace/merge-recordings.ts';
 import { replayOrder, type TraceStore } from '../trace/trace-store.ts';
-import { isAllEstargz } from './convert-image.ts';
 import { DerivedImages, type DerivedImage } from './derived-images.ts';
 import type { ImageSource } from './image-source.ts';
 import { ImagedProcess } from './imaged-process.ts';
@@ -159,7 +158,7 @@ export class LazyMounter implements ImageMounter {
   /** The server starts with the first image. What this machine cannot do is asked once. */
   #open(): Promise<ImagedProcess | Hindrance> {
     const { directory, mountDirectory, cacheBytesMax, prefetchBytesPerSecondMax } = this.#options;
-    const { giveUpMs, insecureRegistries, zone } = this.#options;
+    const { giveUpMs, insecureRegistries, zone, copies } = this.#options;
     this.#process ??= ImagedProcess.open(
       {
         directory,
@@ -169,6 +168,7 @@ export class LazyMounter implements ImageMounter {
         giveUpMs,
         insecureRegistries,
         zone,
+        copies,
       },
       this.#options.log,
     ).catch((error: unknown) => {
@@ -185,8 +185,9 @@ export class LazyMounter implements ImageMounter {
     if (known !== undefined) return known;
     const failure = this.#failed.get(image.digest);
     if (failure !== undefined) return { reason: `it cannot be accelerated: ${failure.message}` };
-    const conversion = opened.call({ type: 'convert', source: { image, reference, setting } });
-    const isQuick = isAllEstargz(image);
+    const source: ImageSource = { image, reference, setting };
+    const isQuick = await opened.call({ type: 'isQuick', source });
+    const conversion = opened.call({ type: 'convert', source });
     const settled = conversion.then(
       (derived) => {
         if (!isQuick)
@@ -457,6 +458,12 @@ class Watch {
   }
 }
 
+const PLACES: readonly (readonly [DerivedImage['layers'][number]['place'], string])[] = [
+  ['registry', 'the registry'],
+  ['copies', 'copies of layers that another machine left'],
+  ['local', 'copies of layers that were converted on this machine'],
+];
+
 function lazyReason(
   { layers }: DerivedImage,
   acceleration: Acceleration,
@@ -464,21 +471,14 @@ function lazyReason(
   planned: Uint32Array | undefined,
 ): string {
   const places = new Set(layers.map(({ place }) => place));
-  const from =
-    places.size === 0
-      ? 'nowhere, it is empty'
-      : places.has('registry')
-        ? places.has('local')
-          ? 'the registry and from copies of layers that were converted on this machine'
-          : 'the registry'
-        : 'copies of its layers that were converted on this machine';
+  const from = PLACES.flatMap(([place, name]) => (places.has(place) ? [name] : [])).join(' and from ');
   const ahead =
     acceleration === 'eager'
       ? ', and all of it ahead'
       : planned === undefined || planned.length === 0
         ? ''
         : `, ${planned.length} chunks ahead as its trace says`;
-  return `read as needed from ${from}${ahead}${isRecorded ? '; what it reads first is recorded' : ''}`;
+  return `read as needed from ${from === '' ? 'nowhere, it is empty' : from}${ahead}${isRecorded ? '; what it reads first is recorded' : ''}`;
 }
 
 function messageOf(error: unknown): string {

@@ -50,6 +50,8 @@ async function run(call: ImagedCall): Promise<unknown> {
       return await imaged.unmount(call.node);
     case 'convert':
       return await imaged.convert(call.source);
+    case 'isQuick':
+      return await imaged.isQuick(call.source);
     case 'prefetch':
       return imaged.prefetch(call.node, call.chunks);
     case 'prefetchAll':

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '@thaw/protocol/error-code.ts';
+import type { CopiesOptions } from '../copies/layer-copies.ts';
 import type { TierCounters, TierName } from '../tiers/tier-counters.ts';
 import type { DerivedImage } from './derived-images.ts';
 import type { ImageSource } from './image-source.ts';
@@ -15,6 +16,7 @@ export interface ImagedOptions {
   readonly giveUpMs?: number | undefined;
   readonly insecureRegistries: readonly string[];
   readonly zone: ZoneOptions | undefined;
+  readonly copies: CopiesOptions | undefined;
 }
 
 /** Nodes that fetch chunks for each other. */
@@ -43,6 +45,8 @@ export type ImagedCall =
   | { readonly type: 'mount'; readonly mounted: MountedNode }
   | { readonly type: 'unmount'; readonly node: number }
   | { readonly type: 'convert'; readonly source: ImageSource }
+  /** Whether conversion would be a few reads. */
+  | { readonly type: 'isQuick'; readonly source: ImageSource }
   /** Fetches chunks in this order, without waiting for it. */
   | { readonly type: 'prefetch'; readonly node: number; readonly chunks: Uint32Array }
   | { readonly type: 'prefetchAll'; readonly node: number }
@@ -65,6 +69,7 @@ export interface ImagedResults {
   readonly mount: undefined;
   readonly unmount: undefined;
   readonly convert: DerivedImage;
+  readonly isQuick: boolean;
   readonly prefetch: undefined;
   readonly prefetchAll: undefined;
   readonly measure: NodeMeasure;

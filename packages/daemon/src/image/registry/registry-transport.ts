@@ -12,6 +12,10 @@ export interface RegistryAnswer {
 
 export interface RegistryRequest {
   readonly url: URL;
+  /** `GET` where absent. */
+  readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT';
+  /** Made anew for each attempt. */
+  readonly body?: () => Readable | Buffer;
   readonly headers: Readonly<Record<string, string>>;
   readonly signal: AbortSignal | undefined;
 }
@@ -26,7 +30,7 @@ const FIRST_WAIT_MS = 200;
 const WAIT_MS_MAX = 15_000;
 const AGAIN: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
 
-/** GET requests to one registry and to where it redirects, asked again where a failure may pass. */
+/** Requests to one registry and to where it redirects, asked again where a failure may pass: each may come twice. */
 export class RegistryTransport {
   readonly #agent: Agent;
   readonly #name: string;
@@ -70,7 +74,13 @@ export class RegistryTransport {
     await this.#agent.destroy();
   }
 
-  async #once({ url, headers, signal }: RegistryRequest): Promise<RegistryAnswer> {
+  async #once({
+    url,
+    method = 'GET',
+    headers,
+    body: sent,
+    signal,
+  }: RegistryRequest): Promise<RegistryAnswer> {
     const {
       statusCode,
       headers: answered,
@@ -78,8 +88,9 @@ export class RegistryTransport {
     } = await this.#agent.request({
       origin: url.origin,
       path: `${url.pathname}${url.search}`,
-      method: 'GET',
+      method,
       headers: { 'user-agent': 'thaw', ...headers },
+      ...(sent === undefined ? {} : { body: sent() }),
       ...(signal === undefined ? {} : { signal }),
     });
     // A body that is let go of must not end the process.
