@@ -85,44 +85,32 @@ for (const language of BOTH) {
   });
 }
 
-test('code that cannot be loaded is told to whoever calls it', async (t) => {
+test('what is loaded goes with its version, and who opted out or cannot be loaded has nothing', async (t) => {
   const platform = await startLoading(t);
   if (platform === undefined) return;
-  const functionName = await createFunction(platform, 'broken', {
+  const code = BIRTH.python;
+  const fields = { environmentVariables: { THAW_LOAD_AHEAD: 'off' } };
+  const shy = await createFunction(platform, 'shy', { code, language: 'python', fields });
+  const broken = await createFunction(platform, 'broken', {
     code: `raise KeyError('no such thing')`,
     language: 'python',
   });
-  const answer = await invoke(platform, functionName, '');
-  assert.match(answer.body.toString(), /no such thing/);
-  assert.equal((await stemsOf(platform)).loaded, 0);
-});
-
-test('what was loaded of a version goes with it', async (t) => {
-  const platform = await startLoading(t);
-  if (platform === undefined) return;
-  const functionName = await createFunction(platform, 'gone', { code: BIRTH.python, language: 'python' });
+  // What was deployed last has been loaded; the others would have been before.
+  const bold = await createFunction(platform, 'bold', { code, language: 'python' });
   await waitFor('the loaded code', async () => (await stemsOf(platform)).loaded === 1);
-  const path = `/2023-03-30/functions/${functionName}`;
+  const calledMs = Date.now();
+  assert.ok(jsonOf<Birth>(await invoke(platform, shy, '')).born >= calledMs);
+  assert.match((await invoke(platform, broken, '')).body.toString(), /no such thing/);
+  assert.equal((await stemsOf(platform)).loaded, 1);
+  const path = `/2023-03-30/functions/${bold}`;
   const answer = await signedCall(platform, { method: 'DELETE', path });
   assert.equal(answer.status, 204, answer.body.toString());
   await waitFor('its end', async () => (await stemsOf(platform)).loaded === 0);
 });
 
-test('a function may opt out, and so may a platform', async (t) => {
-  const platform = await startLoading(t);
-  if (platform === undefined) return;
-  const fields = { environmentVariables: { THAW_LOAD_AHEAD: 'off' } };
-  const shy = await createFunction(platform, 'shy', { code: BIRTH.python, language: 'python', fields });
-  // What was deployed later has been loaded; the first would have been before.
-  await createFunction(platform, 'bold', { code: BIRTH.python, language: 'python' });
-  await waitFor('the loaded code', async () => (await stemsOf(platform)).loaded > 0);
-  const calledMs = Date.now();
-  const answer = await invoke(platform, shy, '');
-  assert.ok(jsonOf<Birth>(answer).born >= calledMs);
-  assert.equal((await stemsOf(platform)).loaded, 1);
-
-  const without = await startPlatform(t, { stems: 2, arguments: ['--load-ahead', 'off'] });
-  const functionName = await createFunction(without, 'plain', { code: BIRTH.python, language: 'python' });
-  assert.equal((await invoke(without, functionName, '')).status, 200);
-  assert.equal((await stemsOf(without)).loaded, 0);
+test('a platform may do without', async (t) => {
+  const platform = await startPlatform(t, { stems: 2, arguments: ['--load-ahead', 'off'] });
+  const functionName = await createFunction(platform, 'plain', { code: BIRTH.python, language: 'python' });
+  assert.equal((await invoke(platform, functionName, '')).status, 200);
+  assert.equal((await stemsOf(platform)).loaded, 0);
 });

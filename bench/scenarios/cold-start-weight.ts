@@ -48,7 +48,7 @@ export const scenario: Scenario = {
   shows:
     'The first answer of functions that load something: an Express app, a Flask app, a handler that imports numpy, and a ' +
     'Node app of 10 MB in one file. Each of 20 functions is called for the first time after what is prepared at a ' +
-    'deployment is; against a bare `bwrap` that starts the same interpreter, loads the same code and answers once.',
+    'deployment is, once with the code loaded ahead (the default) and once with `--load-ahead off`; against a bare `bwrap` that starts the same interpreter, loads the same code and answers once.',
   charts: [
     'first answer, Express',
     'first answer, Flask',
@@ -63,6 +63,7 @@ export const scenario: Scenario = {
     const bwrap = plainBubblewrap();
     if (typeof bwrap === 'string') return { measurements, verdicts, notes: [bwrap] };
     const thaw = await context.startThaw();
+    const unloaded = await context.startThaw({ loadAhead: 0 });
     for (const application of context.quick ? APPLICATIONS.slice(0, 1) : APPLICATIONS) {
       const files = await application.files(context);
       if (typeof files === 'string') {
@@ -71,11 +72,13 @@ export const scenario: Scenario = {
       }
       const what = `first answer, ${application.name}`;
       const ours = await measureThaw(context, thaw, application, files);
+      const loading = await measureThaw(context, unloaded, application, files);
       const program = await programOf(context, application, files);
       const theirs: number[] = [];
       for (let n = 0; n < context.pick(20, 1); n += 1) theirs.push(await firstAnswerMs(bwrap, program));
       measurements.push(
         { subject: 'thaw', what, unit: 'ms', values: ours },
+        { subject: 'thaw, not loaded ahead', what, unit: 'ms', values: loading },
         { subject: 'bwrap', what, unit: 'ms', values: theirs },
       );
       const value = median(ours) / median(theirs);

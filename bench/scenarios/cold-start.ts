@@ -58,8 +58,9 @@ export const scenario: Scenario = {
   title: 'Cold start, sandboxed',
   shows:
     'The first answer of a function that was never run before, seen by its caller, 100 functions of each language one ' +
-    'after the other with a short rest between them, split into the phases that the answers tell; once with booted ' +
-    'runtimes kept ready (`stems`, the default) and once without. Against `runc run` and a bare `bwrap` that run the ' +
+    'after the other with a short rest between them, split into the phases that the answers tell; as the ' +
+    'platform is by default (a booted runtime that has loaded the code ahead), with booted runtimes that load the code when ' +
+    'it is called (`--load-ahead off`), and without any (`--stems off`). Against `runc run` and a bare `bwrap` that run the ' +
     'same handler once with the same interpreter.',
   charts: ['first answer, Node', 'first answer, Python', 'first answer, Java'],
 
@@ -69,6 +70,7 @@ export const scenario: Scenario = {
     const verdicts: Verdict[] = [];
     const thaws = [
       { subject: 'thaw', thaw: await context.startThaw() },
+      { subject: 'thaw, not loaded ahead', thaw: await context.startThaw({ loadAhead: 0 }) },
       { subject: 'thaw, no stems', thaw: await context.startThaw({ stems: 0 }) },
     ];
     const sandboxes = [plainRunc(context), plainBubblewrap()];

@@ -391,7 +391,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       return typeof found === 'string' ? undefined : found;
     },
     createInstance: (runnable, events) => {
-      void prepared.prepare(runnable);
+      prepared.prepare(runnable);
       const onStartFailed = (instance: Instance, error: ThawError): void => {
         // Whether by the code or by what was made of it: the next start takes the code as it is.
         if (error.code === 'CODE_NOT_LOADED') prepared.drop(runnable);
@@ -437,19 +437,19 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     const found = catalog.routes.find(functionName, undefined, 1);
     return typeof found === 'string' ? undefined : found;
   };
-  const getReady = async (functionName: string): Promise<void> => {
+  const getReady = (functionName: string): void => {
     const runnable = currentOf(functionName);
     stems.expect(functionName, runnable);
-    if (runnable !== undefined) await prepared.prepare(runnable);
+    if (runnable !== undefined) prepared.prepare(runnable);
   };
-  for (const functionName of catalog.routes.functionNames()) void getReady(functionName);
+  for (const functionName of catalog.routes.functionNames()) getReady(functionName);
   onChanged = (functionName) => {
     provisioning.refresh(functionName);
-    void getReady(functionName).then(() => {
-      const runnable = currentOf(functionName);
-      const isGranted = runnable !== undefined && !grantsNothing(grants.grantOf(runnable));
-      loaded.expect(functionName, isGranted ? undefined : runnable);
-    });
+    getReady(functionName);
+    const runnable = currentOf(functionName);
+    const isGranted = runnable !== undefined && !grantsNothing(grants.grantOf(runnable));
+    // Beside the preparation: loading the sources once takes less time than compiling all of them.
+    loaded.expect(functionName, isGranted ? undefined : runnable);
     asyncInvocations.functionChanged(functionName);
     eventSources.engine.refresh(functionName);
   };

@@ -1,7 +1,7 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Deadline, DeadlineWheel } from '../../base/deadline-wheel.ts';
 import type { PlatformLog } from '../../base/platform-log.ts';
-import type { RunnableVersion } from '../../model/runnable.ts';
+import type { RunnableVersion, RuntimeFamily } from '../../model/runnable.ts';
 import { instanceFiles, sandboxSpec, specialization } from '../instance-layout.ts';
 import { requireInterpreter } from '../interpreters.ts';
 import { changeFor, type StemPlaces } from '../stem/stem-kind.ts';
@@ -18,10 +18,12 @@ import {
 const VERSIONS_MAX = 1024;
 /** Of each version. */
 const STARTS_MAX = 8;
-/** Where another version's code is being loaded, or no stem is ready. */
+/** Where another version's code is being loaded, or no stem is ready; for as long as it is worth it. */
 const RETRY_MS = 200;
-const RETRIES_MAX = 50;
-const LOAD_MS_MAX = 30_000;
+/** Nobody waits for it. */
+const LOAD_MS_MAX = 120_000;
+/** Whose shims know `hold` (docs/RUNTIMES.md, "Loaded ahead"). */
+const CAN_HOLD: ReadonlySet<RuntimeFamily> = new Set<RuntimeFamily>(['nodejs', 'python3']);
 /** A variable of the function: `off` where its modules must not be loaded before they are needed. */
 const OPT_OUT = 'THAW_LOAD_AHEAD';
 
@@ -73,7 +75,7 @@ export class LoadedStems {
       .length;
   }
 
-  /** This is deployed, and its code prepared; undefined: the function is gone. */
+  /** This is deployed; undefined: the function is gone. */
   expect(functionName: string, runnable: RunnableVersion | undefined): void {
     for (const version of this.#versions.values()) {
       const { runnable: known } = version;
@@ -85,7 +87,7 @@ export class LoadedStems {
     const version = this.#remember(runnable);
     if (version === undefined) return;
     version.deployedMs = version.usedMs;
-    this.#loadIn(version, LOAD_AFTER_DEPLOYMENT_MS, RETRIES_MAX);
+    this.#loadIn(version, LOAD_AFTER_DEPLOYMENT_MS);
   }
 
   /** For an instance that starts; undefined where nothing is loaded for it. It is the caller's from now on. */
@@ -95,7 +97,7 @@ export class LoadedStems {
     version.startsMs = [...version.startsMs, version.usedMs].slice(-STARTS_MAX);
     const { stem } = version;
     version.stem = undefined;
-    this.#loadIn(version, LOAD_AFTER_START_MS, RETRIES_MAX);
+    this.#loadIn(version, LOAD_AFTER_START_MS);
     return stem?.isBroken === true ? undefined : stem;
   }
 
@@ -110,7 +112,8 @@ export class LoadedStems {
     const { max, stems, clock } = this.#options;
     if (max === 0 || this.#isClosed || runnable.environment[OPT_OUT] === 'off') return undefined;
     const known = this.#versions.get(runnable.key);
-    if (known === undefined && !stems.hasKindFor(runnable)) return undefined;
+    if (known === undefined && !(CAN_HOLD.has(runnable.family) && stems.hasKindFor(runnable)))
+      return undefined;
     const version: Version = known ?? {
       runnable,
       deployedMs: undefined,
@@ -145,16 +148,16 @@ export class LoadedStems {
   }
 
   /** Replaces what was planned for it. */
-  #loadIn(version: Version, ms: number, retries: number): void {
+  #loadIn(version: Version, ms: number): void {
     const { wheel } = this.#options;
     if (version.due !== undefined) wheel.clear(version.due);
     version.due = wheel.set(ms, () => {
       version.due = undefined;
-      this.#load(version, retries);
+      this.#load(version);
     });
   }
 
-  #load(version: Version, retries: number): void {
+  #load(version: Version): void {
     const { clock, stems } = this.#options;
     const nowMs = clock.monotonicMs();
     const isWanted = !version.hasFailed && isWorthLoading({ nowMs, ...version });
@@ -162,7 +165,7 @@ export class LoadedStems {
     const ready = this.#options.prepared(version.runnable);
     const stem = this.#isLoading ? undefined : stems.spare(ready);
     if (stem === undefined) {
-      if (retries > 0) this.#loadIn(version, RETRY_MS, retries - 1);
+      this.#loadIn(version, RETRY_MS);
       return;
     }
     version.stem = stem;

@@ -45,8 +45,7 @@ type State = 'waiting' | 'ready' | 'none';
 export class PreparedCode {
   readonly #options: PreparedCodeOptions;
   readonly #states = new Map<string, State>();
-  readonly #waiting = new Map<string, Promise<void>>();
-  #queue: { readonly key: string; readonly runnable: RunnableVersion; readonly onSettled: () => void }[] = [];
+  #queue: { readonly key: string; readonly runnable: RunnableVersion }[] = [];
   #working: Promise<void> | undefined;
   #isClosed = false;
 
@@ -68,23 +67,16 @@ export class PreparedCode {
     };
   }
 
-  /** Begins to prepare the version in the background, unless that was done; settles when `apply` gives what there will be. */
-  async prepare(runnable: RunnableVersion): Promise<void> {
+  /** Begins to prepare the version in the background, unless that was done. */
+  prepare(runnable: RunnableVersion): void {
     const key = this.#keyOf(runnable);
-    if (key === undefined || this.#isClosed) return;
-    await (this.#states.has(key) ? this.#waiting.get(key) : this.#enqueue(key, runnable));
-  }
-
-  #enqueue(key: string, runnable: RunnableVersion): Promise<void> | undefined {
-    if (this.#queue.length >= WAITING_MAX) return undefined;
-    const { promise, resolve } = Promise.withResolvers<void>();
+    if (key === undefined || this.#states.has(key) || this.#isClosed) return;
+    if (this.#queue.length >= WAITING_MAX) return;
     this.#states.set(key, 'waiting');
-    this.#waiting.set(key, promise);
-    this.#queue.push({ key, runnable, onSettled: resolve });
+    this.#queue.push({ key, runnable });
     this.#working ??= this.#work().finally(() => {
       this.#working = undefined;
     });
-    return promise;
   }
 
   /** What was prepared for this version is suspected of harm: it is not used again. */
@@ -109,13 +101,13 @@ export class PreparedCode {
   /** Settles when no preparation runs any more; those that wait are forgotten. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const { onSettled } of this.#queue.splice(0)) onSettled();
+    this.#queue = [];
     await this.#working;
   }
 
   async #work(): Promise<void> {
     for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-      const { key, runnable, onSettled } = next;
+      const { key, runnable } = next;
       let state: State = 'none';
       try {
         if (await this.#make(key, runnable)) state = 'ready';
@@ -125,8 +117,6 @@ export class PreparedCode {
         if (!this.#isClosed) this.#options.onUnloadable(runnable, reason);
       }
       this.#states.set(key, state);
-      this.#waiting.delete(key);
-      onSettled();
     }
   }
 
