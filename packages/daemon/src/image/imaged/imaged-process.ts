@@ -21,7 +21,7 @@ const HEAP_MEGABYTES_MAX = 1024;
 const FAILED_STARTS_MAX = 10;
 const PING_EVERY_MS = 5_000;
 /** Without an answer for so long it hangs, and those who read images with it. */
-const PING_MS_MAX = 30_000;
+const HANG_MS = 30_000;
 const CLOSE_MS_MAX = 15_000;
 
 interface Pending {
@@ -227,23 +227,27 @@ export class ImagedProcess {
   }
 
   #watch(): void {
+    const { hangMs = HANG_MS } = this.#options;
     let lastAnswerMs = performance.now();
     let isAsking = false;
     let asked = this.#child;
-    this.#watchdog = setInterval(() => {
-      if (asked !== this.#child || !isAsking) {
-        asked = this.#child;
-        isAsking = true;
-        lastAnswerMs = performance.now();
-        const settle = (): void => {
-          isAsking = false;
-        };
-        this.call({ type: 'ping' }).then(settle, settle);
-      } else if (performance.now() - lastAnswerMs > PING_MS_MAX) {
-        this.#log('error', 'the server of images hangs; it is ended');
-        this.#child?.kill('SIGKILL');
-      }
-    }, PING_EVERY_MS);
+    this.#watchdog = setInterval(
+      () => {
+        if (asked !== this.#child || !isAsking) {
+          asked = this.#child;
+          isAsking = true;
+          lastAnswerMs = performance.now();
+          const settle = (): void => {
+            isAsking = false;
+          };
+          this.call({ type: 'ping' }).then(settle, settle);
+        } else if (performance.now() - lastAnswerMs > hangMs) {
+          this.#log('error', 'the server of images hangs; it is ended');
+          this.#child?.kill('SIGKILL');
+        }
+      },
+      Math.min(PING_EVERY_MS, hangMs),
+    );
     this.#watchdog.unref();
   }
 

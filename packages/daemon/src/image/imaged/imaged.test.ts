@@ -7,6 +7,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
+import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { afterTest } from '@thaw/testkit/after-test.ts';
 import { writeOciLayout, type SampleImage, type TarEntry } from '@thaw/testkit/oci-layout.ts';
 import { temporaryDirectory } from '@thaw/testkit/platform.ts';
@@ -21,7 +22,7 @@ import { readImage } from '../oci/read-image.ts';
 import { openSource } from '../open-source.ts';
 import { replayOrder, TraceStore } from '../trace/trace-store.ts';
 import { FullPullMounter } from '../unpack/full-pull-mounter.ts';
-import { LazyMounter } from './lazy-mounter.ts';
+import { LazyMounter, type LazyMounterOptions } from './lazy-mounter.ts';
 import type { StartReport } from './start-report.ts';
 import { mountsBelow } from './run-mount.ts';
 import { dropPageCache, whyNoLazyMounts } from './sample-mount.ts';
@@ -60,17 +61,27 @@ const UPPER: readonly TarEntry[] = [
 ];
 const SAMPLE: SampleImage = { layers: [LOWER, UPPER] };
 
-async function rig(t: TestContext, sample = SAMPLE, kind: 'estargz' | 'plain' = 'estargz'): Promise<Rig> {
+async function rig(
+  t: TestContext,
+  sample = SAMPLE,
+  kind: 'estargz' | 'plain' = 'estargz',
+  options: Partial<LazyMounterOptions> = {},
+): Promise<Rig> {
   const directory = await temporaryDirectory(t);
   const plain = join(directory, 'plain');
   await writeOciLayout(plain, sample);
   const layout = join(directory, 'layout');
   if (kind === 'estargz') await convertLayout(plain, layout, 'latest');
   else renameSync(plain, layout);
-  return await rigOn(t, directory, layout);
+  return await rigOn(t, directory, layout, options);
 }
 
-async function rigOn(t: TestContext, directory: string, layout: string): Promise<Rig> {
+async function rigOn(
+  t: TestContext,
+  directory: string,
+  layout: string,
+  options: Partial<LazyMounterOptions> = {},
+): Promise<Rig> {
   const log: string[] = [];
   const images = join(directory, 'images');
   const records = new SqliteRecords(directory);
@@ -87,6 +98,7 @@ async function rigOn(t: TestContext, directory: string, layout: string): Promise
     traces: new TraceStore(records),
     clock: systemClock,
     log: (level, message) => log.push(`${level} ${message}`),
+    ...options,
   });
   let isClosed = false;
   const close = async (): Promise<void> => {
@@ -320,6 +332,80 @@ test(
     assert.equal(made.mounter.traces.get('f@1', made.request.image.digest), undefined);
   },
 );
+
+/** Everything that is in the files, with their names. */
+async function digestOf(path: string): Promise<string> {
+  const script = 'cd "$1" && find . -type f -exec sha256sum {} + | sort -k2 | sha256sum';
+  return (await run('sh', ['-c', script, 'sh', path])).stdout;
+}
+
+test('where the kernel mounts no files, a loop device is between', { skip }, async (t) => {
+  const made = await rig(t, SAMPLE, 'estargz', { methods: ['loop'] });
+  const root = await mount(t, made, made.request);
+  assert.equal(root.mode, 'lazy');
+  assert.equal((await made.mounter.usage())?.method, 'loop');
+  const full = await mount(t, made, { ...made.request, acceleration: 'none' });
+  await run('diff', ['-r', '--no-dereference', `--exclude=${TOC_NAME}`, root.path, full.path]);
+});
+
+test('where nothing works, the image is pulled and the start says why', { skip }, async (t) => {
+  const made = await rig(t, SAMPLE, 'estargz', { methods: [] });
+  const root = await mount(t, made, made.request);
+  assert.equal(root.mode, 'full');
+  assert.match(root.reason, /EROFS file systems cannot be mounted/u);
+});
+
+test('a server of images that hangs is replaced, and its readers go on', { skip }, async (t) => {
+  const made = await rig(t, SAMPLE, 'estargz', { hangMs: 2_000 });
+  const root = await mount(t, made, made.request);
+  const expected = await digestOf(root.path);
+  dropPageCache();
+  const pid = (await made.mounter.imagedPid()) ?? assert.fail();
+  process.kill(pid, 'SIGSTOP');
+  assert.equal(await digestOf(root.path), expected);
+  assert.ok(made.log.some((line) => line.includes('hangs')));
+});
+
+test('a full disk of the cache is told, and keeps nobody from reading', { skip }, async (t) => {
+  const made = await rig(t);
+  const chunks = join(made.directory, 'images', 'chunks');
+  mkdirSync(chunks, { recursive: true });
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'none', chunks]);
+  afterTest(t, async () => {
+    await made.mounter.close();
+    execFileSync('umount', [chunks]);
+  });
+  const root = await made.mounter.mount(made.request);
+  const full = await made.mounter.mount({ ...made.request, acceleration: 'none' });
+  await run('diff', ['-r', '--no-dereference', `--exclude=${TOC_NAME}`, root.path, full.path]);
+  root.release();
+  full.release();
+  assert.match((await made.mounter.usage())?.problem ?? '', /disk is full/u);
+  assert.ok(made.log.some((line) => /nothing is kept in the image cache: .*disk is full/u.test(line)));
+});
+
+test('a pull and a conversion onto a full disk fail with that reason', { skip }, async (t) => {
+  const small = await temporaryDirectory(t);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'none', small]);
+  const made = await rig(t, SAMPLE, 'plain', {
+    directory: small,
+    full: await FullPullMounter.open({ directory: small, insecureRegistries: [] }),
+  });
+  afterTest(t, async () => {
+    await made.mounter.close();
+    execFileSync('umount', [small]);
+  });
+  await assert.rejects(
+    made.mounter.mount(made.request),
+    (error: unknown) =>
+      error instanceof ThawError && error.code === 'STORE_FAILED' && /disk is full/u.test(error.message),
+  );
+  await waitFor(
+    'the conversion to fail',
+    () => made.log.some((line) => /was not converted/u.test(line)),
+    WAIT_MS_MAX,
+  );
+});
 
 test('an eager start has all of the image fetched ahead', { skip }, async (t) => {
   const made = await rig(t);

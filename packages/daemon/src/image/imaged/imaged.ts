@@ -47,6 +47,7 @@ import { mountsBelow, runMount, unmountBelow } from './run-mount.ts';
 /** A home node gives up earlier than who asks it, so that those still have time to ask elsewhere. */
 const HOME_GIVE_UP_MS = 5_000;
 const PROBE_NODE = 2;
+const METHODS: readonly MountMethod[] = ['file', 'loop'];
 
 export interface ImagedDeps {
   readonly options: ImagedOptions;
@@ -359,7 +360,7 @@ export class Imaged {
     const mountPoint = join(this.#deps.options.mountDirectory, 'probe');
     mkdirSync(mountPoint, { recursive: true });
     let failure: unknown;
-    for (const method of ['file', 'loop'] as const) {
+    for (const method of this.#deps.options.methods ?? METHODS) {
       try {
         await this.#mountErofs('probe', mountPoint, method);
         readdirSync(mountPoint);

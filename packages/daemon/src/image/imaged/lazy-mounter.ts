@@ -158,7 +158,7 @@ export class LazyMounter implements ImageMounter {
   /** The server starts with the first image. What this machine cannot do is asked once. */
   #open(): Promise<ImagedProcess | Hindrance> {
     const { directory, mountDirectory, cacheBytesMax, prefetchBytesPerSecondMax } = this.#options;
-    const { giveUpMs, insecureRegistries, zone, copies } = this.#options;
+    const { giveUpMs, hangMs, methods, insecureRegistries, zone, copies } = this.#options;
     this.#process ??= ImagedProcess.open(
       {
         directory,
@@ -166,6 +166,8 @@ export class LazyMounter implements ImageMounter {
         cacheBytesMax,
         prefetchBytesPerSecondMax,
         giveUpMs,
+        hangMs,
+        methods,
         insecureRegistries,
         zone,
         copies,

@@ -14,6 +14,10 @@ export interface ImagedOptions {
   readonly prefetchBytesPerSecondMax: number;
   /** How long somebody waits for a piece of a file before his read fails; absent: `GIVE_UP_MS`. */
   readonly giveUpMs?: number | undefined;
+  /** After how long without an answer this process counts as hanging; absent: `HANG_MS`. */
+  readonly hangMs?: number | undefined;
+  /** Ways of mounting, the first that works is taken; absent: all of them. */
+  readonly methods?: readonly MountMethod[] | undefined;
   readonly insecureRegistries: readonly string[];
   readonly zone: ZoneOptions | undefined;
   readonly copies: CopiesOptions | undefined;

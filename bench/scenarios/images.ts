@@ -1,0 +1,104 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { LayerCopies } from '@thaw/daemon/image/copies/layer-copies.ts';
+import { LayoutSource } from '@thaw/daemon/image/oci/layout-source.ts';
+import { readImage } from '@thaw/daemon/image/oci/read-image.ts';
+import { missingForRegistry, startBenchRegistry, type BenchRegistry } from '../images/bench-registry.ts';
+import { ImageNode } from '../images/image-node.ts';
+import { findImages, IMAGES, IMAGES_DIRECTORY, type BuiltImage } from '../images/image-set.ts';
+import { measureImage, responseOf } from '../images/measure-image.ts';
+import { startShapedLink } from '../images/shaped-link.ts';
+import type { ThawOptions } from '../machine/thaw.ts';
+import type { BenchContext } from '../context.ts';
+import type { Measurement, Scenario, Verdict } from '../scenario.ts';
+
+/** Where machines leave converted layers for each other. */
+const COPIES = 'thaw/copies';
+const LINK = { bitsPerSecond: 1_000_000_000, roundTripMs: 5 };
+
+export const scenario: Scenario = {
+  name: 'images',
+  title: 'Container images',
+  shows:
+    "Time to first response of functions in the four images of the document, seen by the caller: the document's grey base " +
+    'has the whole image unpacked on the machine, on disk alone or in memory as well; against a full pull, the lazy mount ' +
+    "with nothing known of the function, the same with the function's trace replayed, and another instance on the same " +
+    "machine. Images come as anybody builds them from Debian's `docker-registry`, and with them the copies of their layers that " +
+    'another machine has converted (`--image-copies`), behind a link of 1 Gbit/s with a round trip of 5 ms. Each first ' +
+    'start is on a node that was started anew, with nothing of the image (or all of it, for the base) and an empty page ' +
+    'cache; the full pull includes the pull, lazy starts begin with the index (names, modes, where each chunk is), which ' +
+    'comes with the deployment and is in the figure "on a node that knows nothing of the image". ' +
+    '`examples/images/build.sh` builds the images.',
+  charts: IMAGES.map(({ title }) => responseOf(title)),
+
+  async run(context) {
+    const measurements: Measurement[] = [];
+    const verdicts: Verdict[] = [];
+    const { images, missing } = findImages();
+    const notes = [...missing];
+    const lacking = missingHere();
+    if (lacking !== undefined) notes.push(lacking);
+    for (const note of notes) context.say(note);
+    if (lacking !== undefined || images.length === 0) return { measurements, verdicts, notes };
+    const registry = await startBenchRegistry(context, join(IMAGES_DIRECTORY, 'bench'));
+    const link = await startShapedLink(context, { ...LINK, targetPort: registry.port });
+    notes.push(
+      'the link is a process that passes bytes on in time (a shared line, slow start for each connection), since this ' +
+        "kernel's `tc` cannot delay; it, the registry and the platform share the processors",
+    );
+    const smallest = images.find(({ name }) => name === 'flask') ?? images[0];
+    for (const image of context.quick ? [smallest].flatMap((each) => each ?? []) : images) {
+      const repository = await publish(context, registry, image);
+      const found = await measureImage(context, image, {
+        name: `127.0.0.1:${link.port}/${repository}:latest`,
+        options: optionsOf(link.port),
+        link,
+      });
+      measurements.push(...found.measurements);
+      verdicts.push(...found.verdicts);
+    }
+    return { measurements, verdicts, notes };
+  },
+};
+
+function missingHere(): string | undefined {
+  if (process.getuid?.() !== 0) return 'nothing was measured: mounting images needs root';
+  if (!existsSync('/dev/fuse')) return 'nothing was measured: this machine has no /dev/fuse';
+  const programs = missingForRegistry();
+  return programs === undefined ? undefined : `nothing was measured: ${programs}`;
+}
+
+/**
+ * Pushes the image, and has one machine convert it for the others. Both stay in the registry's directory, so that only the
+ * first run of an image takes this time.
+ */
+async function publish(
+  context: BenchContext,
+  registry: BenchRegistry,
+  { name, directory, digest }: BuiltImage,
+): Promise<string> {
+  const repository = `${name}-${digest.replace('sha256:', '').slice(0, 16)}`;
+  if (!(await registry.has(repository, 'latest'))) {
+    context.say(`pushing ${name}`);
+    await registry.push(`oci:${directory}:latest`, repository, 'latest');
+  }
+  const copies = `127.0.0.1:${registry.port}/${COPIES}`;
+  const finder = new LayerCopies({ repository: copies, setting: {}, pushes: false }, []);
+  const source = new LayoutSource({ kind: 'layout', directory, tag: 'latest', digest: undefined });
+  const { layers } = await readImage(source);
+  const found = await Promise.all(layers.map((layer) => finder.find(layer)));
+  await source.close();
+  await finder.close();
+  if (found.every((copy) => copy !== undefined)) return repository;
+  context.say(`converting ${name}`);
+  const node = await ImageNode.start(context, optionsOf(registry.port));
+  const image = `127.0.0.1:${registry.port}/${repository}:latest`;
+  await node.deploy({ name: 'converted', image, accelerationType: 'Default' });
+  await node.untilConverted('converted');
+  await node.stop();
+  return repository;
+}
+
+function optionsOf(port: number): ThawOptions {
+  return { stems: 0, imageCopies: { repository: `127.0.0.1:${port}/${COPIES}`, setting: {}, pushes: true } };
+}
