@@ -244,8 +244,11 @@ class BubblewrapDriver implements LaunchDriver {
     this.#zygotes?.close();
     if (this.#images instanceof ImageLaunches) this.#images.close();
     this.#oci?.close();
-    await this.#networks?.close();
-    await this.#thread?.close();
+    try {
+      await this.#networks?.close();
+    } finally {
+      await this.#thread?.close();
+    }
   }
 
   #makeLatePlaces(spec: SandboxSpec): LatePlaces | undefined {

@@ -94,7 +94,7 @@ export class Zygote {
     this.#child.stdin?.on('error', () => undefined);
     if (this.#child.stdout === null) throw new Error('a process without an output');
     createInterface({ input: this.#child.stdout }).on('line', (line) => {
-      this.#receive(newsSchema.parse(JSON.parse(line)));
+      this.#hear(line);
     });
   }
 
@@ -121,6 +121,15 @@ export class Zygote {
 
   kill(): void {
     this.#child.kill('SIGKILL');
+  }
+
+  /** One that says what nobody understands is of no use, and its sandboxes must not go on without a watcher. */
+  #hear(line: string): void {
+    try {
+      this.#receive(newsSchema.parse(JSON.parse(line)));
+    } catch {
+      this.kill();
+    }
   }
 
   #receive(news: News): void {

@@ -1,10 +1,13 @@
-import { mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { until } from '../launcher/until.ts';
 import { Cgroup, type CgroupLimits } from './cgroup.ts';
 import { cgroupHierarchies, type CgroupHierarchy } from './cgroup-layout.ts';
 
 /** Where the daemon and the launcher go when their own group must be empty of processes. */
 const HOME_LEAF = 'thaw-home';
+/** What ends may stay in its group for a moment longer. */
+const CLOSE_MS_MAX = 5000;
 
 export interface OpenHierarchy {
   readonly version: 1 | 2;
@@ -54,14 +57,9 @@ export class CgroupTree {
     }
   }
 
-  close(): void {
-    for (const { directory } of this.hierarchies) {
-      try {
-        rmdirSync(directory);
-      } catch {
-        // A group that still holds something is cleared by the next start of this platform.
-      }
-    }
+  /** A group that still holds something after this is cleared by the next start of this platform. */
+  async close(): Promise<void> {
+    await until(() => this.hierarchies.every(({ directory }) => isRemoved(directory)), CLOSE_MS_MAX);
   }
 }
 
@@ -165,6 +163,11 @@ function words(file: string): string[] {
   return readFileSync(file, 'utf8')
     .split(/\s+/u)
     .filter((word) => word !== '');
+}
+
+function isRemoved(directory: string): boolean {
+  removeIfEmpty(directory);
+  return !existsSync(directory);
 }
 
 function removeIfEmpty(directory: string): void {

@@ -92,10 +92,7 @@ export class Cgroup {
   hasRunOutOfMemory(): boolean {
     if (this.#memory === undefined) return false;
     const { directory, version } = this.#memory;
-    const text = readFileSync(
-      join(directory, version === 2 ? 'memory.events' : 'memory.oom_control'),
-      'utf8',
-    );
+    const text = readOrNothing(join(directory, version === 2 ? 'memory.events' : 'memory.oom_control'));
     return Number(/^oom_kill (\d+)$/mu.exec(text)?.[1] ?? 0) > 0;
   }
 

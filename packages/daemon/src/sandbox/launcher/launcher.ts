@@ -89,7 +89,7 @@ export class Launcher {
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         if (isolation === 'bubblewrap') {
-          cgroups.close();
+          await cgroups.close();
           throw new Error(`bubblewrap cannot be used here: ${reason}`, { cause: error });
         }
         warnings.push(
@@ -152,8 +152,11 @@ export class Launcher {
     await Promise.all(this.#starting);
     for (const sandbox of this.#sandboxes.values()) sandbox.kill();
     await Promise.all([...this.#sandboxes.values()].map(({ exited }) => exited));
-    await this.#driver.close();
-    this.#cgroups.close();
+    try {
+      await this.#driver.close();
+    } finally {
+      await this.#cgroups.close();
+    }
   }
 
   async #startNow(spec: SandboxSpec): Promise<void> {
@@ -167,6 +170,8 @@ export class Launcher {
     void sandbox.exited.then(() => {
       this.#sandboxes.delete(spec.id);
       this.#forget(sandbox);
+      const text = `sandbox ${spec.id} left something behind: ${sandbox.releaseFailure}`;
+      if (sandbox.releaseFailure !== undefined) this.#send({ type: 'note', text });
     });
     await sandbox.connectNetwork();
     await this.#passListener(sandbox);

@@ -5,11 +5,14 @@
 import type { Server } from 'node:net';
 import { closeInheritedDescriptors } from './inherited-descriptors.ts';
 import { Launcher } from './launcher.ts';
-import type { LauncherEvent, LauncherRequest } from './messages.ts';
+import type { LauncherEvent, LauncherOptions, LauncherRequest } from './messages.ts';
 
 closeInheritedDescriptors();
 
 let launcher: Launcher | undefined;
+/** Settles when it is open, or never will be. */
+let opening: Promise<void> = Promise.resolve();
+let ending: Promise<void> | undefined;
 
 function send(event: LauncherEvent): void {
   if (process.connected) process.send?.(event, () => undefined);
@@ -27,11 +30,8 @@ function sendListener(id: string, listener: Server): Promise<void> {
 async function answer(request: LauncherRequest): Promise<void> {
   switch (request.type) {
     case 'open':
-      try {
-        launcher = await Launcher.open(request.options, send, sendListener);
-      } catch (error) {
-        send({ type: 'refused', reason: error instanceof Error ? error.message : String(error) });
-      }
+      opening = open(request.options);
+      await opening;
       return;
     case 'start':
       await launcher?.start(request.spec);
@@ -51,7 +51,15 @@ async function answer(request: LauncherRequest): Promise<void> {
       launcher?.kill(request.id);
       return;
     case 'close':
-      await end();
+      await end(0);
+  }
+}
+
+async function open(options: LauncherOptions): Promise<void> {
+  try {
+    launcher = await Launcher.open(options, send, sendListener);
+  } catch (error) {
+    send({ type: 'refused', reason: error instanceof Error ? error.message : String(error) });
   }
 }
 
@@ -64,14 +72,20 @@ async function confirm(request: number, work: () => Promise<void>): Promise<void
   }
 }
 
-async function end(): Promise<void> {
-  await launcher?.close();
-  process.exit(0);
+/** Once, whoever asks first and how often. What is being made when the end comes is to be taken away, too. */
+function end(exitCode: number): Promise<void> {
+  ending ??= opening.then(() => launcher?.close()).finally(() => process.exit(exitCode));
+  return ending;
 }
 
 process.on('message', (message: LauncherRequest) => void answer(message));
 // The daemon is gone, whatever it died of: nothing of it may live on.
-process.on('disconnect', () => void end());
+process.on('disconnect', () => void end(0));
+// A mistake of ours must not leave the machine full of things that nobody knows any more.
+process.on('uncaughtException', (error) => {
+  send({ type: 'note', text: `the launcher process gives up: ${error.stack ?? String(error)}` });
+  void end(1);
+});
 // A terminal sends these to the daemon's whole process group; the daemon decides when the launcher ends.
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);

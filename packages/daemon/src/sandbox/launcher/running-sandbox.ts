@@ -27,6 +27,8 @@ export class RunningSandbox {
   readonly spec: SandboxSpec;
   /** Settles when every process is gone and everything made for the sandbox has been taken away. */
   readonly exited: Promise<SandboxExit>;
+  /** Why something that was made for it could not be taken away. */
+  releaseFailure: string | undefined;
   readonly #child: OuterProcess;
   readonly #cgroup: Cgroup;
   readonly #tree: ProcessTree | undefined;
@@ -99,7 +101,12 @@ export class RunningSandbox {
       return new RunningSandbox(spec, launch, child, cgroup);
     } catch (error) {
       cgroup?.kill();
-      await until(() => cgroup?.tryRemove() ?? true, END_TIMEOUT_MS);
+      await until(() => {
+        // A process that was still on its way into it may have come.
+        if (cgroup?.tryRemove() ?? true) return true;
+        cgroup?.kill();
+        return false;
+      }, END_TIMEOUT_MS);
       launch.release();
       throw error;
     } finally {
@@ -308,7 +315,12 @@ export class RunningSandbox {
     this.#containerFailure = this.#launch.progress?.failure();
     const outOfMemory = this.#cgroup.hasRunOutOfMemory();
     await until(() => this.#cgroup.tryRemove(), END_TIMEOUT_MS);
-    this.#launch.release();
+    try {
+      this.#launch.release();
+    } catch (error) {
+      // Whoever waits for the end learns of it all the same.
+      this.releaseFailure = error instanceof Error ? error.message : String(error);
+    }
     return { ...this.#howItEnded(), outOfMemory };
   }
 

@@ -7,6 +7,8 @@ import {
   type RuleNames,
 } from './network-rules.ts';
 
+const DELETIONS_MAX = 4;
+
 export interface Firewall {
   close(): Promise<void>;
 }
@@ -36,7 +38,7 @@ export async function openFirewall(names: RuleNames): Promise<Firewall> {
 async function clearFirewall(names: RuleNames): Promise<void> {
   const nft = findProgram('nft');
   const iptables = findProgram('iptables');
-  if (nft !== undefined) await ignoreFailure(runProgram(nft, ['delete', 'table', 'inet', names.table]));
+  if (nft !== undefined) await deleteTable(nft, names.table);
   if (iptables === undefined) return;
   const present = await runProgram(iptables, ['-S']).catch(() => '');
   if (present.includes(`-i ${names.interfacePrefix}+ -j ACCEPT`)) {
@@ -46,6 +48,15 @@ async function clearFirewall(names: RuleNames): Promise<void> {
   }
   if (present.includes(`${names.table}-in`)) {
     for (const removal of iptablesRemovals(names.table)) await ignoreFailure(runProgram(iptables, removal));
+  }
+}
+
+/** A machine with very much to do may take longer for it than a program is given. */
+async function deleteTable(nft: string, table: string): Promise<void> {
+  for (let attempt = 0; attempt < DELETIONS_MAX; attempt += 1) {
+    const tables = await runProgram(nft, ['list', 'tables', 'inet']).catch(() => undefined);
+    if (tables?.split('\n').includes(`table inet ${table}`) === false) return;
+    await ignoreFailure(runProgram(nft, ['delete', 'table', 'inet', table]));
   }
 }
 

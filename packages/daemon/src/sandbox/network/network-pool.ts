@@ -142,6 +142,7 @@ export class NetworkPool {
   }
 
   #wait(): Promise<Network> {
+    if (this.#isClosed) throw new Error('the network pool is closed');
     if (this.#waiting.length >= WAITING_MAX) throw new Error('too many sandboxes wait for a network');
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
@@ -152,6 +153,8 @@ export class NetworkPool {
   #fill(): void {
     this.#filling ??= this.#fillUp().finally(() => {
       this.#filling = undefined;
+      // Who came in the moment between.
+      if (this.#waiting.length > 0) this.#fill();
     });
   }
 
