@@ -28,6 +28,7 @@ import type { Interpreter } from './interpreters.ts';
 import type { RuntimeEndpoint } from './runtime-endpoint.ts';
 import type { Shims } from './shims.ts';
 import { StartPhases, type StartTimings } from './start-phases.ts';
+import { isLostStem } from './stem/lost-stem.ts';
 import { changeFor } from './stem/stem-kind.ts';
 import type { StemOffer } from './stem/stem-pool.ts';
 import type { Stem } from './stem/stem.ts';
@@ -109,6 +110,9 @@ export class Instance {
   #sandbox: Sandbox | undefined;
   #endpoint: RuntimeEndpoint | undefined;
   #stem: Stem | undefined;
+  /** The runtime has said something of the function. */
+  #isHeard = false;
+  #linkCause: unknown;
   #startKind: StartKind = { name: 'cold', reason: 'it has not been started' };
   #access: InstanceAccess | undefined;
   #lastRequest = { id: '', endedMs: 0 };
@@ -214,16 +218,13 @@ export class Instance {
       );
       this.#endpoint = endpoint;
       this.#phases.begin(endpoint.bootMsMax);
-      const sandbox = (await this.#becomeOfStem(endpoint)) ?? (await this.#startSandbox(endpoint));
-      this.#sandbox = sandbox;
-      const { freezeAfterMs } = this.runnable;
-      this.#freezer = new Freezer(this.#deps.wheel, sandbox, freezeAfterMs, () => this.#onFreezeDue());
-      // A runtime may be ready, and have served, before the launcher's word that its sandbox is up is here.
-      if (this.#state.name === 'idle') this.#freezer.arm();
-      if (this.#killed) sandbox.kill();
-      else endpoint.onSandbox(sandbox);
-      const exit = await sandbox.exited;
-      await Promise.all([this.#output.ended(), endpoint.ended?.()]);
+      let exit = await this.#run(
+        endpoint,
+        (await this.#becomeOfStem(endpoint)) ?? (await this.#startSandbox(endpoint)),
+      );
+      if (this.#isStemUnheard && isLostStem(exit, this.#linkCause)) {
+        exit = await this.#run(endpoint, await this.#startAnew(endpoint));
+      }
       this.#onExit(exit);
     } catch (error) {
       this.#failStart(
@@ -231,6 +232,35 @@ export class Instance {
       );
     }
     await this.#cleanUp();
+  }
+
+  /** Until its last process has ended. */
+  async #run(endpoint: RuntimeEndpoint, sandbox: Sandbox): Promise<SandboxExit> {
+    this.#sandbox = sandbox;
+    const { freezeAfterMs } = this.runnable;
+    this.#freezer = new Freezer(this.#deps.wheel, sandbox, freezeAfterMs, () => this.#onFreezeDue());
+    // A runtime may be ready, and have served, before the launcher's word that its sandbox is up is here.
+    if (this.#state.name === 'idle') this.#freezer.arm();
+    if (this.#killed) sandbox.kill();
+    else endpoint.onSandbox(sandbox);
+    const exit = await sandbox.exited;
+    await Promise.all([this.#output.ended(), endpoint.ended?.()]);
+    return exit;
+  }
+
+  /** The stem is gone, and has run nothing of the function: nobody needs to know. */
+  async #startAnew(endpoint: RuntimeEndpoint): Promise<Sandbox> {
+    await this.#stem?.gone;
+    this.#stem = undefined;
+    this.#startKind = { name: 'cold', reason: 'its stem was lost' };
+    this.#output = new InstanceOutput(this.#deps.wheel, (source, text) => this.#onOutput(source, text));
+    this.#phases.beginAnew(endpoint.bootMsMax);
+    return await this.#startSandbox(endpoint);
+  }
+
+  /** Whether it came of a stem that has not said a word since it was told what it is, and is still to start. */
+  get #isStemUnheard(): boolean {
+    return this.#stem !== undefined && !this.#isHeard && !this.#startFailed && !this.#isEnding;
   }
 
   async #startSandbox(endpoint: RuntimeEndpoint): Promise<Sandbox> {
@@ -254,6 +284,8 @@ export class Instance {
         this.#onOutput(source, text),
       );
       endpoint.adopt(stem);
+      // What was said while the code was loaded ahead is of the stem.
+      this.#isHeard = false;
       this.#stem = stem;
       this.#output = stem.output;
       this.#startKind = { name: 'stem', isLoadedAhead: stem.isLoadedAhead };
@@ -409,19 +441,24 @@ export class Instance {
         this.#phases.onBooted(this.#loadMsMax);
       },
       onInitializing: () => {
+        this.#isHeard = true;
         this.#phases.onInitializing((this.runnable.initializer?.timeout ?? 0) * 1000);
         this.#meter.begin(this.#deps.clock.monotonicMs(), 'hook');
         this.#apply({ type: 'initializing' });
       },
       onReady: () => {
+        this.#isHeard = true;
         const wasInitializing = this.#phases.phase === 'initializer';
         this.#phases.onReady();
         if (wasInitializing) this.#meter.end(this.#deps.clock.monotonicMs());
         this.#apply({ type: 'ready', atMs: this.#deps.clock.monotonicMs() });
       },
       onStartFailed: (failure) => this.#failStart(this.#startError(failure)),
-      onLog: (source, text) => this.#log('', source, text),
-      onClosed: () => this.#awaitExit(),
+      onLog: (source, text) => {
+        this.#isHeard = true;
+        this.#log('', source, text);
+      },
+      onClosed: (cause) => this.#onLinkClosed(cause),
     };
   }
 
@@ -475,6 +512,16 @@ export class Instance {
     });
     call.onDone(() => this.#deps.wheel.clear(giveUp));
     this.#awaitExit();
+  }
+
+  #onLinkClosed(cause: unknown): void {
+    this.#linkCause = cause;
+    if (!this.#isStemUnheard) {
+      this.#awaitExit();
+      return;
+    }
+    const sandbox = this.#sandbox;
+    this.#deps.wheel.set(EXIT_GRACE_MS, () => sandbox?.kill());
   }
 
   /** The runtime is gone or going: it takes nothing more, and is killed only if it does not end by itself. */

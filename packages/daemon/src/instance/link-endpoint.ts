@@ -47,6 +47,9 @@ export class LinkEndpoint implements RuntimeEndpoint {
       },
     });
     this.#listener = listener;
+    // One that was lost is no longer of interest.
+    this.#stem = undefined;
+    this.#link = undefined;
     await listener.listen(this.#context.files.linkSocket);
   }
 

@@ -24,6 +24,7 @@ export class StartPhases {
   readonly #wheel: DeadlineWheel;
   readonly #onTimeout: (phase: ExitPhase, timeoutMs: number) => void;
   #phase: ExitPhase = 'boot';
+  readonly #beganMs: number;
   #startMs: number;
   #deadline: Deadline | undefined;
 
@@ -31,7 +32,8 @@ export class StartPhases {
     this.#clock = clock;
     this.#wheel = wheel;
     this.#onTimeout = onTimeout;
-    this.#startMs = clock.monotonicMs();
+    this.#beganMs = clock.monotonicMs();
+    this.#startMs = this.#beganMs;
   }
 
   get phase(): ExitPhase {
@@ -39,6 +41,15 @@ export class StartPhases {
   }
 
   begin(bootMsMax: number): void {
+    this.#arm(bootMsMax);
+  }
+
+  /** Another start has taken the place of one from a stem that was lost; the time is counted from the first. */
+  beginAnew(bootMsMax: number): void {
+    this.close();
+    delete this.timings.stem;
+    this.#phase = 'boot';
+    this.#startMs = this.#beganMs;
     this.#arm(bootMsMax);
   }
 
