@@ -24,7 +24,7 @@ export interface LazyMounterOptions extends ImagedOptions {
 /** After the first answer of a recorded instance its reads count for so long. */
 const GRACE_MS = 5_000;
 /** No start is watched longer. */
-const WINDOW_MS_MAX = 60_000;
+const WINDOW_MS_MAX = 180_000;
 /** A mount that no instance has any more stays for so long: the next instance need not wait for it. */
 const IDLE_MS = 60_000;
 const FIRST_NODE = 16;

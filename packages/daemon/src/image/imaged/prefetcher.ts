@@ -1,13 +1,13 @@
 import type { ChunkRef } from '../chunks/chunk-ref.ts';
 import type { Bandwidth } from '../tiers/bandwidth.ts';
-import { spansOf } from '../tiers/spans.ts';
+import { spansOf, type Span } from '../tiers/spans.ts';
 import type { Arrival, TierStack } from '../tiers/tier-stack.ts';
+import { PrefetchWindow } from './prefetch-window.ts';
 
-/** Spans that are fetched ahead at once. */
-const SPANS_AT_ONCE = 16;
 /** Neighbours are looked for among so many of the next chunks: what comes much later in a trace does not come first. */
 const WINDOW_CHUNKS = 256;
-const SPAN_BYTES_MAX = 1024 * 1024;
+/** Whoever waits for a chunk of a span waits for all of it. */
+const SPAN_BYTES_MAX = 512 * 1024;
 
 /** One list of chunks being fetched ahead. Nobody waits for it. */
 export interface Prefetch {
@@ -25,22 +25,36 @@ export function prefetch(
   onArrived: (arrivals: readonly Arrival[]) => void,
 ): Prefetch {
   const spans = spansInOrder(refs);
-  let left = refs.length;
+  const window = new PrefetchWindow();
   const stopping = new AbortController();
-  const run = async (): Promise<void> => {
-    for (let next = spans.next(); next.done !== true && !stopping.signal.aborted; next = spans.next()) {
-      const { chunks, start, end } = next.value;
-      await pause(bandwidth.take(end - start), stopping.signal);
-      if (stopping.signal.aborted) return;
-      onArrived(await stack.prefetch(chunks));
-      left -= chunks.length;
-    }
+  const { promise: done, resolve, reject } = Promise.withResolvers<undefined>();
+  let left = refs.length;
+  let running = 0;
+  const fetchOne = async ({ chunks, start, end }: Span): Promise<void> => {
+    await pause(bandwidth.take(end - start), stopping.signal);
+    if (stopping.signal.aborted) return;
+    const startedMs = performance.now();
+    onArrived(await stack.prefetch(chunks));
+    window.arrived(performance.now() - startedMs);
+    left -= chunks.length;
   };
-  const done = Promise.all(Array.from({ length: SPANS_AT_ONCE }, run)).then(() => undefined);
+  const fill = (): void => {
+    while (running < window.size && !stopping.signal.aborted) {
+      const next = spans.next();
+      if (next.done === true) break;
+      running += 1;
+      fetchOne(next.value).then(() => {
+        running -= 1;
+        fill();
+      }, reject);
+    }
+    if (running === 0) resolve(undefined);
+  };
+  fill();
   return { left: () => left, stop: () => stopping.abort(), done };
 }
 
-function* spansInOrder(refs: readonly ChunkRef[]): Generator<ReturnType<typeof spansOf>[number]> {
+function* spansInOrder(refs: readonly ChunkRef[]): Generator<Span> {
   for (let at = 0; at < refs.length; at += WINDOW_CHUNKS)
     yield* spansOf(refs.slice(at, at + WINDOW_CHUNKS), SPAN_BYTES_MAX);
 }
