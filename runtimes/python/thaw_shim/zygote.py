@@ -81,8 +81,12 @@ _COMMON_MODULES = (
 _own_pid = os.getpid()
 #: First processes by the shims beside them.
 _firsts: dict[int, int] = {}
+#: Whether all members of the groups at a place can be ended at once.
+_ending: dict[str, bool] = {}
 
 _libc = ctypes.CDLL(None, use_errno=True)
+#: Its calls keep the interpreter's lock.
+_bare = ctypes.PyDLL(None, use_errno=True)
 _libc.prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_ulong]
 _libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
 
@@ -102,6 +106,7 @@ def serve() -> None:
         rules = file.read()
     for name in _COMMON_MODULES:
         __import__(name)
+    _let_nothing_gain()
     own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     readable, writable = os.pipe()
     os.set_blocking(readable, False)
@@ -138,9 +143,10 @@ def _fork(request: dict[str, Any], rules: bytes, own_pids: int) -> bool:
     _check(_libc.unshare(_CLONE_NEWPID), "unshare")
     first = 0
     try:
-        first = os.fork()
+        groups = _groups_of_first(request)
+        first = _bare_fork()
         if first == 0:
-            _be_first(request, rules)
+            _be_first(request, groups, rules)
         shim = os.fork()
         if shim == 0:
             _become_shim(request, rules)
@@ -157,7 +163,29 @@ def _fork(request: dict[str, Any], rules: bytes, own_pids: int) -> bool:
     return False
 
 
-def _be_first(request: dict[str, Any], rules: bytes) -> NoReturn:
+def _bare_fork() -> int:
+    """A fork for what becomes another program at once: the interpreter is not made ready to live on in the child."""
+    pid = _bare.fork()
+    if pid < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return pid
+
+
+def _groups_of_first(request: dict[str, Any]) -> list[str]:
+    """What only sleeps needs no limits: it is where all of a sandbox is frozen and killed, or, without that, everywhere."""
+    groups = request["groups"]
+    return [place for place in groups if _can_end(place, request["id"])] or groups
+
+
+def _can_end(place: str, name: str) -> bool:
+    known = _ending.get(place)
+    if known is None:
+        known = _ending[place] = os.path.exists("%s/%s/%s/cgroup.kill" % (_HOST, place, name))
+    return known
+
+
+def _be_first(request: dict[str, Any], groups: list[str], rules: bytes) -> NoReturn:
     """Process 1: its end would be the end of all, and what loses its parent becomes its child and is forgotten.
 
     It becomes a program that is a tenth of an interpreter. It belongs to nobody, so that the sandbox's user can neither
@@ -165,7 +193,7 @@ def _be_first(request: dict[str, Any], rules: bytes) -> NoReturn:
     """
     try:
         signal.set_wakeup_fd(-1)
-        _enter_spaces(request)
+        _enter_spaces(request, groups)
         for shared in (_HOST, "/proc", "/tmp", "/dev/shm", "/dev/pts"):
             _check(_libc.umount2(shared.encode(), _MNT_DETACH), "umount2")
         os.closerange(0, _DESCRIPTORS_MAX)
@@ -184,7 +212,7 @@ def _become_shim(request: dict[str, Any], rules: bytes) -> None:
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        _enter_spaces(request)
+        _enter_spaces(request, request["groups"])
         os.setsid()
         _connect_streams(request)
         _mount_own(request)
@@ -208,10 +236,11 @@ def _fail(request: dict[str, Any], error: BaseException) -> NoReturn:
         os._exit(1)
 
 
-def _enter_spaces(request: dict[str, Any]) -> None:
-    for place in request["groups"]:
-        with open("%s/%s/%s/cgroup.procs" % (_HOST, place, request["id"]), "w") as file:
-            file.write("0")
+def _enter_spaces(request: dict[str, Any], groups: list[str]) -> None:
+    for place in groups:
+        members = os.open("%s/%s/%s/cgroup.procs" % (_HOST, place, request["id"]), os.O_WRONLY | os.O_CLOEXEC)
+        os.write(members, b"0")
+        os.close(members)
     network = request["network"]
     spaces = _CLONE_NEWNS | _CLONE_NEWIPC | _CLONE_NEWUTS | _CLONE_NEWCGROUP
     _check(_libc.unshare(spaces if network else spaces | _CLONE_NEWNET), "unshare")
@@ -255,12 +284,16 @@ def _mount_own(request: dict[str, Any]) -> None:
     _check(_libc.umount2(_HOST.encode(), _MNT_DETACH), "umount2")
 
 
-def _drop_rights(uid: int, rules: bytes) -> None:
+def _let_nothing_gain() -> None:
+    """No program that is executed from here on, by whoever, is given a capability; those in force stay."""
     capability = 0
     while _libc.prctl(_PR_CAPBSET_DROP, capability, None, 0, 0) == 0:
         capability += 1
     if capability == 0:
         raise OSError("no capability could be dropped")
+
+
+def _drop_rights(uid: int, rules: bytes) -> None:
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     os.setgroups([])
