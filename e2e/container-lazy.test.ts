@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { startPlatform, type Platform } from '@thaw/testkit/platform.ts';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
 import { missingCompiler, sampleImage } from './fixtures/container/sample-image.ts';
-import { missingSandbox } from './fixtures/requirements.ts';
+import { missingLazyMounts, missingSandbox } from './fixtures/requirements.ts';
 import { deployContainer, layoutWith } from './support/containers.ts';
 
 /** For what a slow machine takes long to do. */
@@ -16,13 +16,6 @@ interface Start {
   readonly lazy?: { readonly isRecorded: boolean; readonly readBytes: number };
 }
 
-function whyNoLazyMounts(): string | undefined {
-  if (process.getuid?.() !== 0) return 'needs root to mount';
-  if (!existsSync('/dev/fuse')) return 'there is no /dev/fuse';
-  const known = readFileSync('/proc/filesystems', 'utf8');
-  return known.includes('erofs') && known.includes('fuse') ? undefined : 'the kernel has no EROFS or no FUSE';
-}
-
 async function json<T>(platform: Platform, args: readonly string[]): Promise<T> {
   const { code, stdout, stderr } = await platform.thaw([...args, '--json']);
   assert.equal(code, 0, stderr);
@@ -31,7 +24,7 @@ async function json<T>(platform: Platform, args: readonly string[]): Promise<T> 
 
 test(
   'functions in images that are mounted lazily',
-  { skip: missingCompiler() ?? whyNoLazyMounts() ?? false },
+  { skip: missingCompiler() ?? missingLazyMounts() ?? false },
   async (t) => {
     const platform = await startPlatform(t);
     const missing = await missingSandbox(platform);

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createReadStream } from 'node:fs';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { afterTest } from '@thaw/testkit/after-test.ts';
 import { writeOciLayout } from '@thaw/testkit/oci-layout.ts';
 import { startPlatform, temporaryDirectory } from '@thaw/testkit/platform.ts';
 import { startRegistry } from '@thaw/testkit/registry-server.ts';
@@ -19,42 +18,11 @@ import {
   layoutWith,
   untilActive,
 } from './support/containers.ts';
+import { startDebianRegistry } from './support/debian-registry.ts';
 import { API, invoke } from './support/functions.ts';
 import { signedCall } from './support/signed-call.ts';
 
 const run = promisify(execFile);
-const REGISTRY_MS_MAX = 60_000;
-
-/** Debian's registry on a port of its own; gives `127.0.0.1:<port>`. */
-async function startDebianRegistry(t: TestContext): Promise<string> {
-  const directory = await temporaryDirectory(t, 'thaw-registry-');
-  const config = join(directory, 'config.yml');
-  const lines = [
-    'version: 0.1',
-    'storage:',
-    '  filesystem:',
-    `    rootdirectory: ${directory}/data`,
-    'http:',
-    '  addr: 127.0.0.1:0',
-  ];
-  await writeFile(config, `${lines.join('\n')}\n`);
-  const child = spawn('docker-registry', ['serve', config], { stdio: ['ignore', 'ignore', 'pipe'] });
-  const ended = new Promise<void>((resolve) => {
-    child.once('close', () => resolve());
-  });
-  afterTest(t, async () => {
-    child.kill('SIGKILL');
-    await ended;
-  });
-  let said = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
-  const port = await waitFor(
-    'the registry to listen',
-    () => /listening on 127\.0\.0\.1:(\d+)/u.exec(said)?.[1],
-    REGISTRY_MS_MAX,
-  );
-  return `127.0.0.1:${port}`;
-}
 
 /** What is in a platform's directory of images. */
 async function imagesOf(dataDir: string): Promise<{ readonly roots: string[]; readonly blobs: string[] }> {
