@@ -3,6 +3,7 @@ import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { TIMELINE_PHASES } from '@thaw/protocol/timeline.ts';
+import { collectBufferGarbage } from './base/buffer-garbage.ts';
 import { systemClock } from './base/clock.ts';
 import { DataDirectory, type Credentials } from './base/data-directory.ts';
 import { DeadlineWheel } from './base/deadline-wheel.ts';
@@ -114,6 +115,8 @@ export interface DaemonOptions {
   readonly preparesCode?: boolean;
   /** Whether small requests are read without node:http; absent: they are. */
   readonly readsSmallRequests?: boolean;
+  /** Whether the buffers of bodies are collected by themselves; absent: they are. */
+  readonly collectsBuffers?: boolean;
   /** How long idle instances stay; absent: by the rhythm of their function. */
   readonly keepAlive?: KeepAlive;
   /** Whether waiting invocations are begun slowly while many are being accepted; absent: they are. */
@@ -167,6 +170,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   await using open = new AsyncDisposableStack();
   const { log } = options;
   const clock = systemClock;
+  if (!collectBufferGarbage(options.collectsBuffers ?? true))
+    log('info', 'buffers of bodies go with the whole heap only: this engine does not collect young ones alone');
   const data = open.adopt(new DataDirectory(options.dataDir), (directory) => directory.close());
   const credentials = data.credentials();
   const wheel = open.adopt(new DeadlineWheel(clock), (running) => running.close());

@@ -15,6 +15,7 @@ export interface ServeOptions {
   readonly loadAhead?: number | undefined;
   readonly preparesCode: boolean;
   readonly readsSmallRequests: boolean;
+  readonly collectsBuffers: boolean;
   readonly keepAlive: 'fixed' | 'rhythm';
   /** Whether waiting invocations are begun slowly while many are being accepted. */
   readonly acceptsFirst: boolean;

@@ -13,6 +13,7 @@ interface Options {
   readonly acceptFirst: 'on' | 'off';
   readonly kernelThread: 'on' | 'off';
   readonly smallRequests: 'on' | 'off';
+  readonly bufferCollection: 'on' | 'off';
   readonly insecureRegistry?: readonly string[] | undefined;
   readonly imageCache?: number | undefined;
   readonly imagePrefetch?: number | undefined;
@@ -103,6 +104,12 @@ export const command: Command = {
       choices: ['on', 'off'],
     },
     {
+      flags: '--buffer-collection <when>',
+      summary: 'collect the buffers of large bodies by themselves instead of with the whole heap',
+      default: 'on',
+      choices: ['on', 'off'],
+    },
+    {
       flags: '--kernel-thread <when>',
       summary: 'make networks of sandboxes by system calls of a thread, faster than by programs',
       default: 'on',
@@ -134,6 +141,7 @@ export const command: Command = {
       acceptFirst,
       kernelThread,
       smallRequests,
+      bufferCollection,
       insecureRegistry,
       destinationHosts,
       watchDir,
@@ -156,6 +164,7 @@ export const command: Command = {
       acceptsFirst: acceptFirst === 'on',
       usesKernelThread: kernelThread === 'on',
       readsSmallRequests: smallRequests === 'on',
+      collectsBuffers: bufferCollection === 'on',
       insecureRegistries: insecureRegistry ?? [],
       destinationHosts: destinationHosts ?? [],
       imageCacheBytesMax: imageCache,

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
+import { usedBuffer } from '../../base/buffer-garbage.ts';
 
 /**
  * Sends a body that is a stream as fast as the server takes it: in chunks, or as it is where its length was said before.
@@ -53,6 +54,7 @@ export class BodySender {
 
   readonly #onData = (bytes: Buffer): void => {
     if (bytes.length === 0) return;
+    usedBuffer(bytes.length);
     if (!this.#isChunked) {
       this.#leftBytes -= bytes.length;
       if (this.#leftBytes < 0) this.#lose(new Error('the body is longer than its length'));

@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
+import { usedBuffer } from '../../base/buffer-garbage.ts';
 import type { ServerAddress } from '../../sandbox/sandbox.ts';
 import { AnswerError } from './answer-error.ts';
 import { parseAnswerHead, type AnswerHead } from './answer-head.ts';
@@ -304,6 +305,7 @@ export class ServerConnection {
 
   #pass(reader: AnswerReader, bytes: Buffer, from: number, to: number): number {
     const isOwn = bytes !== sharedBuffer && to - from >= HANDED_ON_BYTES_MIN;
+    usedBuffer(to - from);
     if (isOwn) this.#isHandedOn = true;
     const chunk = isOwn ? bytes.subarray(from, to) : copyOf(bytes, from, to);
     if (!reader.onData(chunk)) this.#isFlowing = false;

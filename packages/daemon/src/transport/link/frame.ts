@@ -111,20 +111,35 @@ function writePrefix(frame: Buffer, type: number, stream: number, payloadBytes: 
 
 export type FrameHandler = (type: number, stream: number, payload: Buffer) => void;
 
-/** Cuts a byte stream into frames. Holds at most one incomplete frame, so at most 1 MiB. */
+/** A piece of a body as it came, flags read; `isEnd` with the last of the whole body. */
+export type DataHandler = (stream: number, body: Buffer, isEnd: boolean) => void;
+
+/** Of a DATA frame that has not come whole, pieces from this size on are not worth waiting with. */
+const PIECE_BYTES_MIN = 4 * 1024;
+
+/**
+ * Cuts a byte stream into frames. Holds at most one incomplete frame, so at most 1 MiB. Where bodies have a handler of
+ * their own they are handed on as they come: putting large frames together again would copy every body once.
+ */
 export class FrameReader {
   readonly #onFrame: FrameHandler;
+  readonly #onData: DataHandler | undefined;
+  /** The DATA frame of which a part has been handed on, and how much of it is still to come. */
+  #dataStream = 0;
+  #dataIsLast = false;
+  #dataLeft = 0;
   #pieces: Buffer[] = [];
   #have = 0;
   /** Bytes until the incomplete frame is whole; its prefix counts as long as the length is not known. */
   #need = LENGTH_BYTES;
 
-  constructor(onFrame: FrameHandler) {
+  constructor(onFrame: FrameHandler, onData?: DataHandler) {
     this.#onFrame = onFrame;
+    this.#onData = onData;
   }
 
   push(chunk: Buffer): void {
-    let rest = chunk;
+    let rest = this.#dataLeft > 0 ? this.#continueData(chunk) : chunk;
     if (this.#have > 0) {
       this.#pieces.push(chunk);
       this.#have += chunk.length;
@@ -141,6 +156,7 @@ export class FrameReader {
       }
       const end = at + LENGTH_BYTES + length;
       if (end > rest.length) {
+        if (this.#beginData(rest, at, end)) return;
         this.#keep(rest.subarray(at), LENGTH_BYTES + length);
         return;
       }
@@ -154,6 +170,26 @@ export class FrameReader {
       at = end;
     }
     if (at < rest.length) this.#keep(rest.subarray(at), LENGTH_BYTES);
+  }
+
+  /** Gives what is left of `chunk` behind the frame that was begun. */
+  #continueData(chunk: Buffer): Buffer {
+    const piece = chunk.subarray(0, this.#dataLeft);
+    this.#dataLeft -= piece.length;
+    this.#onData?.(this.#dataStream, piece, this.#dataIsLast && this.#dataLeft === 0);
+    return chunk.subarray(piece.length);
+  }
+
+  /** Hands on what has come of the frame at `at`, if that is part of a body and long enough. */
+  #beginData(bytes: Buffer, at: number, end: number): boolean {
+    const bodyStart = at + FRAME_PREFIX_BYTES + 1;
+    if (this.#onData === undefined || bytes.length - bodyStart < PIECE_BYTES_MIN) return false;
+    if (bytes[at + LENGTH_BYTES] !== FRAME.data) return false;
+    this.#dataStream = bytes.readUInt32BE(at + LENGTH_BYTES + 1);
+    this.#dataIsLast = (readByte(bytes, bodyStart - 1) & FLAG_END) !== 0;
+    this.#dataLeft = end - bytes.length;
+    this.#onData(this.#dataStream, bytes.subarray(bodyStart), false);
+    return true;
   }
 
   #keep(piece: Buffer, need: number): void {

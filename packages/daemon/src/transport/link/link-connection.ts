@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { usedBuffer } from '../../base/buffer-garbage.ts';
 import type { HookName, RuntimeConnection, RuntimeEvents } from '../runtime-connection.ts';
 import type {
   Exchange,
@@ -70,9 +71,10 @@ export class LinkConnection implements RuntimeConnection, ExchangeChannel {
     this.#socket = socket;
     this.#outbox = new LinkOutbox(socket);
     this.#events = events;
-    const reader = new FrameReader(this.#onFrame);
+    const reader = new FrameReader(this.#onFrame, this.#onBody);
     let cause: unknown = new LinkProtocolError('the runtime closed the link');
     socket.on('data', (chunk: Buffer) => {
+      usedBuffer(chunk.length);
       try {
         reader.push(chunk);
       } catch (error) {
@@ -157,6 +159,11 @@ export class LinkConnection implements RuntimeConnection, ExchangeChannel {
     if (this.#stage === 'closed') return;
     if (type < FRAME.request) this.#onControlFrame(type, stream, payload);
     else this.#onStreamFrame(type, stream, payload);
+  };
+
+  readonly #onBody = (stream: number, body: Buffer, isEnd: boolean): void => {
+    if (this.#stage === 'closed') return;
+    this.#exchanges.get(stream)?.onData(body, isEnd);
   };
 
   #onControlFrame(type: number, stream: number, payload: Buffer): void {

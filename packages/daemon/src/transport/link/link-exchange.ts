@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { usedBuffer } from '../../base/buffer-garbage.ts';
 import type {
   Exchange,
   ExchangeFailure,
@@ -134,6 +135,7 @@ export class LinkExchange implements Exchange {
   }
 
   readonly #onSourceData = (chunk: Buffer): void => {
+    usedBuffer(chunk.length);
     this.#unsent.push(chunk);
     this.#pump();
   };
