@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { startPlatform, type Platform } from '@thaw/testkit/platform.ts';
 import { buildJava, type JavaBuild } from '../runtimes/conformance/java-build.ts';
 import { findJdks } from '../runtimes/java/toolchain.ts';
+import { filesBelow } from './support/files-below.ts';
 import {
   createFunction,
   createHttpTrigger,
@@ -14,17 +13,6 @@ import {
 } from './support/functions.ts';
 import { send } from './support/http-call.ts';
 
-/** The compiled classes and libraries, as the files of a code package. */
-function filesOf(directory: string): Record<string, Buffer> {
-  const entries = readdirSync(directory, { recursive: true, withFileTypes: true });
-  return Object.fromEntries(
-    entries
-      .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.parentPath, entry.name))
-      .map((path) => [path.slice(directory.length + 1), readFileSync(path)]),
-  );
-}
-
 test('Java functions against the published interfaces', async (t) => {
   const jdks = findJdks();
   const build = await buildJava(jdks.at(-1)?.home);
@@ -33,7 +21,7 @@ test('Java functions against the published interfaces', async (t) => {
     return;
   }
   await using compiled: JavaBuild = build;
-  const files = filesOf(compiled.codePath);
+  const files = filesBelow(compiled.codePath);
   const platform = await startPlatform(t);
   for (const { major } of jdks) await serves(t, platform, `java${major}`, files);
   await serves(t, platform, 'java11', files);
@@ -58,7 +46,7 @@ async function serves(
     const answer = await invoke(platform, name, 'hi', { headers: { 'x-fc-log-type': 'Tail' } });
     assert.equal(answer.body.toString(), `hello ${String(answer.headers['x-fc-request-id'])}`);
     assert.match(logTailOf(answer), /FC Invoke End RequestId/);
-    assert.match(String(answer.headers['server-timing']), /boot;dur=.*load;dur=.*initializer;dur=/);
+    assert.match(String(answer.headers['server-timing']), /(boot|stem);dur=.*load;dur=.*initializer;dur=/);
 
     const failed = await invoke(platform, name, 'fail');
     assert.equal(failed.headers['x-fc-error-type'], 'UnhandledInvocationError');

@@ -20,6 +20,10 @@ import { LinkDriver, type ReportedError, type Stream } from './link-driver.ts';
 const RUNTIMES = join(import.meta.dirname, '..');
 /** Cases of one interpreter that run at once: each is a process of its own. */
 const CASES_AT_ONCE = 2;
+/** Variables that a stem's own are written over. */
+const STEM_ROOM = Object.fromEntries(
+  Array.from({ length: 64 }, (_, index) => [`THAW_ROOM_${index}`, '-'.repeat(64)]),
+);
 
 const interpreters = listInterpreters();
 const jdks = interpreters.flatMap(({ language, path }) => (language === 'java' ? (path ?? []) : []));
@@ -44,6 +48,16 @@ for (const interpreter of interpreters) {
     void it('exits with 1 on a frame that is not allowed', () => refuseFrame(language, path));
     void it('exits when the link closes', () => closeEarly(language, path));
   });
+  if (language !== 'java') continue;
+  // Others are told everything by SPECIALIZE in any case. What a stem loads and knows may differ, not how it serves.
+  void describe(`the java shim as a stem on ${name}`, { concurrency: CASES_AT_ONCE }, () => {
+    for (const one of casesFor(language).filter(isAboutTheStart))
+      void it(one.name, () => runCase(one, language, path, true));
+  });
+}
+
+function isAboutTheStart({ hold, environment, initializer, startFailed, languages }: Case): boolean {
+  return hold ?? languages?.includes('java') ?? (initializer ?? environment ?? startFailed) !== undefined;
 }
 
 async function refuseFrame(language: Language, path: string): Promise<void> {
@@ -63,20 +77,21 @@ async function startDriver(
   language: Language,
   path: Interpreter['path'] & string,
   environment: Readonly<Record<string, string>> = {},
+  isStem = false,
 ): Promise<LinkDriver> {
   const driver = await LinkDriver.start(
-    commandOf(language, path),
+    (link) => commandOf(language, path, link, isStem),
     codePath(language),
-    language === 'java' ? environment : undefined,
+    language === 'java' ? (isStem ? STEM_ROOM : environment) : undefined,
   );
   await driver.waitWhileAlive('HELLO', () => driver.hello !== undefined);
   return driver;
 }
 
-function commandOf(language: Language, path: string): readonly string[] {
+function commandOf(language: Language, path: string, link: string, isStem: boolean): readonly string[] {
   if (language === 'nodejs') return [path, join(RUNTIMES, 'nodejs', 'shim.cjs')];
   if (language === 'python3') return [path, '-u', '-B', join(RUNTIMES, 'python', 'shim.py')];
-  return requireJava().commandOn(path);
+  return isStem ? requireJava().stemCommandOn(path, link) : requireJava().commandOn(path, link);
 }
 
 function requireJava(): JavaBuild {
@@ -89,8 +104,8 @@ function codePath(language: Language): string {
   return join(import.meta.dirname, 'functions', language === 'nodejs' ? 'nodejs' : 'python');
 }
 
-async function runCase(one: Case, language: Language, path: string): Promise<void> {
-  await using driver = await startDriver(language, path, one.environment);
+async function runCase(one: Case, language: Language, path: string, isStem = false): Promise<void> {
+  await using driver = await startDriver(language, path, one.environment, isStem);
   assert.equal(driver.hello?.['protocol'], 1);
   assert.equal(driver.hello['runtime'], language);
   driver.specialize(specializationOf(one, codePath(language)));

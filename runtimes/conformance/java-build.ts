@@ -2,7 +2,14 @@
 import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { compile, compileShim, fetchInterfaces, type Jdk, startCommand } from '../java/toolchain.ts';
+import {
+  compile,
+  compileShim,
+  fetchInterfaces,
+  type Jdk,
+  startCommand,
+  stemCommand,
+} from '../java/toolchain.ts';
 
 const FUNCTIONS = join(import.meta.dirname, 'functions', 'java');
 /** Classes that are there when the functions are compiled, and nowhere when they run. */
@@ -12,7 +19,9 @@ const MEMORY_MB = 512;
 
 export interface JavaBuild extends AsyncDisposable {
   readonly codePath: string;
-  commandOn(home: string): string[];
+  commandOn(home: string, link: string): string[];
+  /** What a stem is started with: neither the code nor its variables are known, and there is room for both. */
+  stemCommandOn(home: string, link: string): string[];
 }
 
 /** A text where it is impossible: the reason. */
@@ -36,7 +45,8 @@ export async function buildJava(home: string | undefined): Promise<JavaBuild | s
     const start = { shim, codePath, layerPath: join(directory, 'no-layers'), memoryMb: MEMORY_MB };
     return {
       codePath,
-      commandOn: (one) => startCommand({ home: one, major: 0 }, start),
+      commandOn: (one, link) => [...startCommand({ home: one, major: 0 }, start), link],
+      stemCommandOn: (one, link) => stemCommand({ home: one, major: 0 }, start, link),
       [Symbol.asyncDispose]: dispose,
     };
   } catch (error) {

@@ -120,9 +120,9 @@ export class LinkDriver {
     });
   }
 
-  /** With `environment` for a shim that cannot set its own: it has that from the start, and the link as its argument. */
+  /** With `environment` for a shim that cannot set its own: it has that from the start, and is told the link by its arguments. */
   static async start(
-    command: readonly string[],
+    commandFor: (link: string) => readonly string[],
     cwd: string,
     environment?: Readonly<Record<string, string>>,
   ): Promise<LinkDriver> {
@@ -132,7 +132,7 @@ export class LinkDriver {
     await new Promise<void>((resolve) => {
       server.listen(path, resolve);
     });
-    const [program = '', ...args] = environment === undefined ? command : [...command, path];
+    const [program = '', ...args] = commandFor(path);
     const child = spawn(program, args, {
       cwd,
       env: {

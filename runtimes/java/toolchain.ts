@@ -100,6 +100,14 @@ export function startCommand(jdk: Jdk, start: Start): string[] {
   return [join(jdk.home, 'bin', 'java'), ...flags, '-cp', classPath(start), build.mainClass];
 }
 
+/** As `startCommand`, for a process that does not know its function yet; room for variables is the caller's to give. */
+export function stemCommand(jdk: Jdk, start: Start, link: string): string[] {
+  const command = startCommand(jdk, start);
+  const classPathArchive = `${link}.jar`;
+  const at = command.indexOf('-cp') + 1;
+  return [...command.with(at, [start.shim, classPathArchive].join(delimiter)), link, classPathArchive];
+}
+
 /** What is left for the virtual machine itself: its code, classes and stacks. */
 export function heapMb(memoryMb: number): number {
   return Math.max(16, memoryMb - Math.max(64, Math.floor(memoryMb / 4)));

@@ -242,7 +242,16 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   ]);
   open.defer(() => sandboxes.close());
   const { driver } = sandboxes;
-  const shims = await Shims.install(data.path, interpreters, log);
+  const shims = open.adopt(
+    await Shims.install(data.path, interpreters, {
+      driver,
+      wheel,
+      runDirectory: data.runDirectory,
+      isEnabled: options.preparesCode ?? true,
+      log,
+    }),
+    (opened) => opened.close(),
+  );
   const prepared = open.adopt(
     new PreparedCode({
       directory: join(data.path, 'prepared'),

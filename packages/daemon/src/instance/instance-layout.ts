@@ -31,7 +31,7 @@ export function sandboxSpec(
   const environment = environmentOf(runnable, instanceId, places);
   return {
     id: instanceId,
-    command: SHIM_LANGUAGES[interpreter.family].command(places, runnable),
+    command: SHIM_LANGUAGES[interpreter.family].command(places, runnable, interpreter),
     // A JVM cannot take a variable away, so its shim gets the link as an argument.
     environment: interpreter.family === 'java' ? environment : { ...environment, THAW_LINK: places.link },
     workingDirectory: places.code,

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -18,6 +19,8 @@ export interface Interpreter {
   readonly path: string;
   /** The directory that it needs to run, or the executable itself when that is all. */
   readonly root: string;
+  /** Of a JDK: what changes with every build of its virtual machine. */
+  readonly build?: string;
 }
 
 /** Where Linux distributions put their JDKs. */
@@ -96,7 +99,10 @@ function probeJava(path: string): Interpreter | undefined {
       /^JAVA_VERSION="([^"]+)"/m.exec(readFileSync(join(root, 'release'), 'utf8'))?.[1] ?? '';
     const [major = 0, minor = 0] = fullVersion.split('.').map((part) => Number.parseInt(part, 10));
     if (!(major >= 17)) return undefined;
-    return { family: 'java', version: [major, minor], fullVersion, path: executable, root };
+    const library = join(root, 'lib/server/libjvm.so');
+    const { size, mtimeMs } = statSync(existsSync(library) ? library : executable);
+    const build = createHash('sha256').update(`${executable} ${size} ${mtimeMs}`).digest('hex').slice(0, 8);
+    return { family: 'java', version: [major, minor], fullVersion, path: executable, root, build };
   } catch {
     return undefined;
   }

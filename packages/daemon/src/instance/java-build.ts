@@ -5,6 +5,7 @@ import build from '../../../../runtimes/java/build.json' with { type: 'json' };
 export const JAVA_BUILD = z
   .object({
     mainClass: z.string(),
+    trainingClass: z.string(),
     sources: z.string(),
     names: z.string(),
     compile: z.array(z.string()),

@@ -37,7 +37,7 @@ export class LinkEndpoint implements RuntimeEndpoint {
   }
 
   async open(): Promise<void> {
-    await this.#context.shims.prepare(this.#interpreter);
+    await this.#context.shims.prepare(this.#interpreter, this.#context.runnable.runtime);
     const listener: LinkListener = new LinkListener({
       ...this.#events,
       onHello: () => {

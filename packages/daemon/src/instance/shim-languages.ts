@@ -1,6 +1,7 @@
 import type { RunnableVersion, ShimFamily } from '../model/runnable.ts';
 import type { Interpreter } from './interpreters.ts';
 import { JAVA_BUILD } from './java-build.ts';
+import { javaFlags, javaOptionsFile } from './java-options.ts';
 
 /** Where things are inside the sandbox, or on the host without one. */
 export interface ShimPlaces {
@@ -22,7 +23,7 @@ export interface ShimLanguage {
   release(interpreter: Interpreter): number;
   /** The release that a runtime names; 0 for none in particular. */
   releaseNamed(runtime: string): number;
-  command(places: ShimPlaces, runnable: RunnableVersion): [string, ...string[]];
+  command(places: ShimPlaces, runnable: RunnableVersion, interpreter: Interpreter): [string, ...string[]];
 }
 
 /** Of the memory limit, what the JavaScript heap may take; the rest is for buffers, code and stacks. */
@@ -56,12 +57,12 @@ export const SHIM_LANGUAGES: Record<ShimFamily, ShimLanguage> = {
     directory: 'java',
     release: ({ version }) => version[0],
     releaseNamed: (runtime) => Number.parseInt(runtime.slice('java'.length), 10) || 0,
-    command: ({ interpreter, shim, code, layers, link }, { memoryMb, runtime }) => {
+    command: ({ interpreter, shim, code, layers, link }, { memoryMb, runtime }, jdk) => {
       const otherMb = Math.max(JAVA_OTHER_MB_MIN, Math.ceil(memoryMb * JAVA_OTHER_SHARE));
       return [
         interpreter,
-        ...JAVA_BUILD.flags,
-        ...(JAVA_BUILD.olderRuntimes.includes(runtime) ? JAVA_BUILD.olderFlags : []),
+        `@${shim}/${javaOptionsFile(jdk, runtime)}`,
+        ...javaFlags(runtime),
         `-Xmx${Math.max(JAVA_HEAP_MB_MIN, memoryMb - otherMb)}m`,
         '-cp',
         // The shim first; `java` itself expands the stars.

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { PlatformLog } from '../base/platform-log.ts';
 import type { Interpreter } from './interpreters.ts';
+import { JavaArchives, type JavaArchivesOptions } from './java-archives.ts';
 import { JAVA_BUILD } from './java-build.ts';
 import { SHIM_LANGUAGES } from './shim-languages.ts';
 
@@ -28,19 +29,27 @@ export class Shims {
   readonly #interpreters: readonly Interpreter[];
   readonly #log: PlatformLog;
   readonly #pythons = new Set<string>();
+  readonly #javaArchives: JavaArchives;
   #java: Promise<void> | undefined;
 
-  private constructor(directory: string, interpreters: readonly Interpreter[], log: PlatformLog) {
+  private constructor(
+    directory: string,
+    interpreters: readonly Interpreter[],
+    log: PlatformLog,
+    archives: JavaArchivesOptions,
+  ) {
     this.directory = directory;
     this.#interpreters = interpreters;
     this.#log = log;
+    this.#javaArchives = new JavaArchives(archives, directory);
   }
 
   static async install(
     dataDirectory: string,
     interpreters: readonly Interpreter[],
-    log: PlatformLog,
+    archives: JavaArchivesOptions,
   ): Promise<Shims> {
+    const { log } = archives;
     const root = join(dataDirectory, 'runtimes');
     try {
       const name = await digestOfSources();
@@ -49,19 +58,30 @@ export class Shims {
         if (other !== name) await rm(join(root, other), { recursive: true });
       }
       if (!(await exists(installed))) await copyTo(installed);
-      return new Shims(installed, interpreters, log);
+      return new Shims(installed, interpreters, log, archives);
     } catch (cause) {
       throw new ThawError('STORE_FAILED', `the runtimes could not be installed under ${root}`, { cause });
     }
   }
 
-  /** Settles when the shim can be started. Throws RUNTIME_UNAVAILABLE. */
-  async prepare(interpreter: Interpreter): Promise<void> {
+  /** Settles when the shim can be started for this runtime. Throws RUNTIME_UNAVAILABLE. */
+  async prepare(interpreter: Interpreter, runtime: string): Promise<void> {
     if (interpreter.family === 'python3') this.#compilePython(interpreter);
     if (interpreter.family === 'java') {
       this.#java ??= this.#compileJava();
       await this.#java;
+      await this.#javaArchives.open(interpreter, runtime);
     }
+  }
+
+  /** For a start that nobody waits for: settles when the shim starts as soon as it ever will. */
+  async prepareFully(interpreter: Interpreter, runtime: string): Promise<void> {
+    await this.prepare(interpreter, runtime);
+    if (interpreter.family === 'java') await this.#javaArchives.ready(interpreter, runtime);
+  }
+
+  async close(): Promise<void> {
+    await this.#javaArchives.close();
   }
 
   #compilePython(python: Interpreter): void {

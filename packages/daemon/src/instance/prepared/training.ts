@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { DeadlineWheel } from '../../base/deadline-wheel.ts';
 import type { RunnableVersion } from '../../model/runnable.ts';
-import type { SandboxDriver } from '../../sandbox/sandbox.ts';
+import type { SandboxDriver, SandboxSpec } from '../../sandbox/sandbox.ts';
 import { InstanceOutput } from '../instance-output.ts';
-import { instanceFiles, sandboxSpec } from '../instance-layout.ts';
+import { instanceFiles, sandboxSpec, type InstanceFiles } from '../instance-layout.ts';
 import type { Interpreter } from '../interpreters.ts';
 import { listenOn } from '../listen-on.ts';
 import { receiveArchive, type ArchiveLimits } from './prepared-archive.ts';
@@ -23,6 +23,8 @@ export interface TrainingContext {
   readonly runDirectory: string;
   /** Directory with the shims of all languages. */
   readonly shims: string;
+  /** Ends it early. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -30,9 +32,29 @@ export interface TrainingContext {
  * `directory`. Gives the paths. Throws where the code cannot be loaded; the message says what it printed.
  */
 export async function train(
-  { driver, wheel, runDirectory, shims }: TrainingContext,
+  context: TrainingContext,
   runnable: RunnableVersion,
   interpreter: Interpreter,
+  directory: string,
+  limits: ArchiveLimits,
+): Promise<string[]> {
+  const specOf = (id: string, files: InstanceFiles): SandboxSpec => {
+    const spec = sandboxSpec(runnable, id, interpreter, files, context.driver.name);
+    return {
+      ...spec,
+      command: prepareCommand(spec.command, runnable),
+      memoryBytesMax: Math.max(spec.memoryBytesMax, MEMORY_MB_MIN * 1024 * 1024),
+      cpuShare: CPU_SHARE,
+      network: 'none',
+    };
+  };
+  return runTraining(context, specOf, directory, limits);
+}
+
+/** Runs a sandbox whose command writes an archive to its stdout, and unpacks that below `directory`. Gives the paths. */
+export async function runTraining(
+  { driver, wheel, runDirectory, shims, signal }: TrainingContext,
+  specOf: (id: string, files: InstanceFiles) => SandboxSpec,
   directory: string,
   limits: ArchiveLimits,
 ): Promise<string[]> {
@@ -50,19 +72,14 @@ export async function train(
   try {
     await mkdir(join(files.directory, 'link'), { recursive: true, mode: 0o755 });
     await Promise.all([output.listen(files.outputSocket), listenOn(server, stdioSocket)]);
-    const spec = sandboxSpec(runnable, id, interpreter, files, driver.name);
-    const sandbox = await driver.start({
-      ...spec,
-      command: prepareCommand(spec.command, runnable),
-      memoryBytesMax: Math.max(spec.memoryBytesMax, MEMORY_MB_MIN * 1024 * 1024),
-      cpuShare: CPU_SHARE,
-      network: 'none',
-      stdioSocket,
-    });
-    const deadline = wheel.set(TRAINING_MS_MAX, () => sandbox.kill());
+    const sandbox = await driver.start({ ...specOf(id, files), stdioSocket });
+    const kill = (): void => sandbox.kill();
+    const deadline = wheel.set(TRAINING_MS_MAX, kill);
+    signal?.addEventListener('abort', kill);
+    if (signal?.aborted === true) kill();
     try {
       const archive = receiveArchive(await connected.promise, directory, limits);
-      archive.catch(() => sandbox.kill());
+      archive.catch(kill);
       const [paths, exit] = await Promise.allSettled([archive, sandbox.exited]);
       if (exit.status === 'fulfilled' && exit.value.code === 0 && paths.status === 'fulfilled')
         return paths.value;
@@ -73,7 +90,8 @@ export async function train(
       });
     } finally {
       wheel.clear(deadline);
-      sandbox.kill();
+      signal?.removeEventListener('abort', kill);
+      kill();
     }
   } finally {
     server.close();

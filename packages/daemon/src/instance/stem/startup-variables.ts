@@ -23,7 +23,7 @@ const READ_BY: Record<ShimFamily, readonly RegExp[]> = {
   nodejs: [/^NODE_(?!ENV$|PATH$)/u, /^UV_/u, /^V8_/u, /^ICU_/u],
   // These two say what the shim does anyway. A directory of PYTHONPATH may hold a `sitecustomize`, which runs first of all.
   python3: [/^PYTHON(?!UNBUFFERED$|DONTWRITEBYTECODE$)/u],
-  java: [/^/u],
+  java: [/^_?JAVA_(TOOL_)?OPTIONS$/u, /^_JAVA_/u, /^JDK_JAVA_OPTIONS$/u],
 };
 
 /** The first of the variables that the runtime reads as it starts, or undefined. */

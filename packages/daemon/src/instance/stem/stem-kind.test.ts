@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LIMITS } from '@thaw/protocol/limits.ts';
 import type { RunnableVersion } from '../../model/runnable.ts';
 import { instanceFiles, sandboxSpec } from '../instance-layout.ts';
 import type { Interpreter } from '../interpreters.ts';
@@ -21,8 +22,16 @@ const PYTHON: Interpreter = {
   path: '/usr/bin/python3.11',
   root: '/usr',
 };
+const JDK: Interpreter = {
+  family: 'java',
+  version: [21, 0],
+  fullVersion: '21.0.4',
+  path: '/usr/lib/jvm/21/bin/java',
+  root: '/usr/lib/jvm/21',
+  build: '0a1b2c3d',
+};
 const PLACES: StemPlaces = {
-  interpreters: [NODE, PYTHON],
+  interpreters: [NODE, PYTHON, JDK],
   runDirectory: '/run/thaw',
   shimsDirectory: '/data/runtimes/1',
   cannotSpecialize: undefined,
@@ -123,12 +132,29 @@ test('what cannot be one says why', () => {
   assert.equal(stemKindOf(RUNNABLE, impossible), 'no mounts here');
   const options = { ...RUNNABLE, environment: { NODE_OPTIONS: '--trace-gc' } };
   assert.equal(stemKindOf(options, PLACES), 'NODE_OPTIONS is read when the runtime starts');
-  const java = stemKindOf({ ...RUNNABLE, family: 'java', runtime: 'java11' }, PLACES);
-  assert.equal(java, 'a Java runtime takes its class path and variables when it starts');
   assert.equal(
     stemKindOf({ ...RUNNABLE, family: 'custom', runtime: 'custom' }, PLACES),
     'its program is its own',
   );
+});
+
+test('a Java stem has room for variables and a class path, for each heap', () => {
+  const java: RunnableVersion = { ...RUNNABLE, family: 'java', runtime: 'java17' };
+  const kind = kindOf(java);
+  const { command, environment, workingDirectory } = kind.spec(
+    'c-1',
+    instanceFiles('/run/thaw', '/data/runtimes/1', 'c-1'),
+  );
+  assert.equal(command[command.indexOf('-cp') + 1], `/run/thaw/runtime/shim.jar:${String(command.at(-1))}`);
+  assert.equal(workingDirectory, '/code');
+  assert.ok(JSON.stringify(environment).length > 2 * LIMITS.environmentBytesMax);
+  assert.notEqual(kindOf({ ...java, memoryMb: 256 }).key, kind.key);
+  assert.equal(kindOf({ ...java, runtime: 'java21', codeDirectory: '/data/code/two' }).key, kind.key);
+  assert.notEqual(kindOf({ ...java, runtime: 'java8' }).key, kind.key, 'it has other flags');
+  const many = Object.fromEntries(Array.from({ length: 130 }, (_, n) => [`V${n}`, '']));
+  assert.equal(stemKindOf({ ...java, environment: many }, PLACES), 'its variables are too many');
+  const options = { ...java, environment: { JAVA_TOOL_OPTIONS: '-Xss1m' } };
+  assert.equal(stemKindOf(options, PLACES), 'JAVA_TOOL_OPTIONS is read when the runtime starts');
 });
 
 test('variables that come too late are known, others are let be', () => {

@@ -3,6 +3,7 @@ import type { RunnableVersion } from '../../model/runnable.ts';
 import type { SandboxChange, SandboxSpec } from '../../sandbox/sandbox.ts';
 import { instanceFiles, sandboxSpec, type InstanceFiles } from '../instance-layout.ts';
 import { requireInterpreter, type Interpreter } from '../interpreters.ts';
+import { fitsJavaStem, javaStem } from './java-stem.ts';
 import { startupVariable } from './startup-variables.ts';
 
 /** Where a function's own directories appear, all of them read-only: its code, its layers, what was prepared for it. */
@@ -21,6 +22,8 @@ const STEM_CPU_SHARE = 32;
 export interface StemKind {
   readonly key: string;
   readonly interpreter: Interpreter;
+  /** As configured, of one of the functions that share it. */
+  readonly runtime: string;
   /** Forked by a process that has booted already, where the machine can: sooner there than any sandbox could be. */
   readonly isForked: boolean;
   /** What starts one. */
@@ -42,22 +45,27 @@ export interface StemPlaces {
 export function stemKindOf(runnable: RunnableVersion, places: StemPlaces): StemKind | string {
   const { family } = runnable;
   if (places.cannotSpecialize !== undefined) return places.cannotSpecialize;
-  if (family === 'java') return 'a Java runtime takes its class path and variables when it starts';
-  if (family !== 'nodejs' && family !== 'python3') return 'its program is its own';
+  if (family !== 'nodejs' && family !== 'python3' && family !== 'java') return 'its program is its own';
   const variable = startupVariable(family, runnable.environment);
   if (variable !== undefined) return `${variable} is read when the runtime starts`;
   const interpreter = requireInterpreter(places.interpreters, runnable.runtime);
   const files = instanceFiles(places.runDirectory, places.shimsDirectory, 'stem');
+  if (family === 'java') {
+    const { environment } = sandboxSpec(runnable, 'stem', interpreter, files, 'bubblewrap');
+    if (!fitsJavaStem(environment)) return 'its variables are too many';
+  }
   const nobodys = { ...runnable, environment: {} };
   const own = sandboxSpec(nobodys, 'stem', interpreter, files, 'bubblewrap');
   const odd = own.mounts.find(({ target, readOnly }) => !readOnly || !isKnownTarget(target));
   if (odd !== undefined) return `${odd.target} cannot come into a running sandbox`;
   const { FC_FUNC_CODE_PATH: _code, FC_INSTANCE_ID: _instance, ...environment } = own.environment;
+  const java = family === 'java' ? javaStem(own.command) : undefined;
   const generic: SandboxSpec = {
     ...own,
+    ...java,
     // The shim may use its time to make ready what most functions need.
-    environment: { ...environment, THAW_STEM: '1' },
-    workingDirectory: '/',
+    environment: { ...environment, ...(java?.environment ?? { THAW_STEM: '1' }) },
+    workingDirectory: family === 'java' ? own.workingDirectory : '/',
     mounts: own.mounts.filter(({ target }) => !LATE_TARGETS.includes(target)),
     memoryBytesMax: STEM_MEMORY_BYTES,
     cpu: undefined,
@@ -69,6 +77,7 @@ export function stemKindOf(runnable: RunnableVersion, places: StemPlaces): StemK
   return {
     key: JSON.stringify(generic),
     interpreter,
+    runtime: runnable.runtime,
     isForked: generic.zygote !== undefined,
     spec: (id, { directory, outputSocket }) => ({
       ...generic,

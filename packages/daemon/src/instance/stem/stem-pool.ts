@@ -11,7 +11,7 @@ import { BURST_MS, stemRetryMs, stemsToBoot, stemsWanted } from './stem-policy.t
 const BOOTING_MAX = 2;
 /** New stems wait until no instance has been started for so long, and not longer than the next: starts go first. */
 const QUIET_MS = 20;
-const QUIET_MS_MAX = 500;
+const QUIET_MS_MAX = 2000;
 
 export interface StemPoolDeps extends StemDeps {
   readonly clock: Clock;
@@ -94,7 +94,7 @@ export class StemPool {
     const usable = [...pool.stems].filter(({ isBroken }) => !isBroken);
     const stem =
       usable.find(({ isWaiting }) => isWaiting) ??
-      usable[0] ??
+      usable.find(({ isPreparing }) => !isPreparing) ??
       (pool.kind.isForked && pool.retryAtMs <= nowMs ? this.#boot(pool) : undefined);
     this.#refillSoon();
     if (stem === undefined) {

@@ -50,6 +50,7 @@ export class Stem {
   #sandbox: Sandbox | undefined;
   #events: RuntimeEvents | undefined;
   #onText: (source: LogSource, text: string) => void = () => undefined;
+  #isPreparing = true;
   #isWaiting = false;
   #isBroken = false;
   #loaded: Promise<Sandbox> | undefined;
@@ -95,6 +96,11 @@ export class Stem {
   /** Booted, and alive as far as anybody knows. */
   get isWaiting(): boolean {
     return this.#isWaiting && !this.#isBroken;
+  }
+
+  /** What a stem is made ready with takes longer, the first time, than what an ordinary start needs. */
+  get isPreparing(): boolean {
+    return this.#isPreparing;
   }
 
   get isBroken(): boolean {
@@ -195,11 +201,13 @@ export class Stem {
 
   async #live(): Promise<void> {
     const { wheel, driver, shims } = this.#deps;
-    const limit = wheel.set(BOOT_MS_MAX, () => this.discard());
-    void this.booted.finally(() => wheel.clear(limit)).catch(() => undefined);
     try {
+      // Nobody waits for what was thrown away meanwhile.
+      await Promise.race([shims.prepareFully(this.kind.interpreter, this.kind.runtime), this.#hello.promise]);
+      this.#isPreparing = false;
+      const limit = wheel.set(BOOT_MS_MAX, () => this.discard());
+      void this.booted.finally(() => wheel.clear(limit)).catch(() => undefined);
       await mkdir(this.#files.directory, { recursive: true, mode: 0o755 });
-      await shims.prepare(this.kind.interpreter);
       await Promise.all([
         this.output.listen(this.#files.outputSocket),
         this.#listener.listen(this.#files.linkSocket),

@@ -59,8 +59,9 @@ final class Instance implements Link.Work, Thread.UncaughtExceptionHandler {
     private void start() throws Throwable {
         handler = Handlers.load(loader, text("handler"), String.valueOf(specialize.get("handlerType")), contexts);
         String reference = text("initializer");
-        if (reference != null) {
-            Entry initializer = loader.entry(reference);
+        Entry initializer = reference == null ? null : loader.entry(reference);
+        if (Boolean.TRUE.equals(specialize.get("hold"))) hold();
+        if (initializer != null) {
             link.send(Frame.empty(Frame.INITIALIZING, 0));
             phase = "initializer";
             if (Published.isInitializer(initializer)) Published.initialize(initializer, contexts.ofInstance());
@@ -72,6 +73,17 @@ final class Instance implements Link.Work, Thread.UncaughtExceptionHandler {
         ready.put("handler", handler.kind());
         phase = null;
         link.send(Frame.json(Frame.READY, 0, ready));
+    }
+
+    /** The code is loaded ahead of its use: what else the first invocation would have to load is loaded too. */
+    private void hold() {
+        try {
+            contexts.ofInstance();
+        } catch (LinkageError error) {
+            // The function has no published interfaces. A method that takes one of them is not found either.
+        }
+        link.logs.endOutside();
+        link.awaitProceed();
     }
 
     private void failStart(Map<String, Object> error) {

@@ -46,6 +46,8 @@ final class Link {
     private boolean isWriting;
     private final Map<Integer, Exchange> exchanges = new HashMap<>();
     private long lastStream;
+    /** LOADED has been sent, and nothing happens before PROCEED. */
+    private boolean isHeld;
     private volatile Thread readerThread;
     private volatile boolean isExiting;
 
@@ -58,6 +60,11 @@ final class Link {
                 writeForEver();
             }
         });
+    }
+
+    /** For a rehearsal: what is sent is forgotten with the object. */
+    Link() {
+        channel = null;
     }
 
     private static void start(Thread thread) {
@@ -199,6 +206,29 @@ final class Link {
         buffer.clear();
     }
 
+    /** Tells that the code is loaded and waits for the daemon's word to go on. */
+    void awaitProceed() {
+        lock.lock();
+        try {
+            isHeld = true;
+            add(Frame.empty(Frame.LOADED, 0));
+            while (isHeld) changed.awaitUninterruptibly();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void proceed() {
+        lock.lock();
+        try {
+            if (!isHeld) throw new ProtocolError("PROCEED without LOADED");
+            isHeld = false;
+            changed.signalAll();
+        } finally {
+            lock.unlock();
+        }
+    }
+
     // Receiving.
 
     /** Waits for SPECIALIZE: nothing else may come before it. */
@@ -258,6 +288,9 @@ final class Link {
                 run(work, exchange, request.head());
                 return;
             }
+            case Frame.PROCEED:
+                proceed();
+                return;
             case Frame.HOOK:
                 run(work, new HookExchange(this, open(stream)), frame.asJson());
                 return;

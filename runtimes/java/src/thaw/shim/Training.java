@@ -1,5 +1,6 @@
 package thaw.shim;
 
+import java.io.File;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
@@ -21,6 +22,14 @@ public final class Training {
 
     /** Classes that other functions than the sample use; those that need the published interfaces cannot be archived. */
     private static final String[] ALSO_USED = {"StreamHandler", "StreamHandler$EventOutput", "HttpHeaders", "HttpParameters"};
+
+    /** The first steps of a stem, which needs more than this to become a function's. */
+    private static void beStem(Path path) throws IOException {
+        Stem.prepare("");
+        File archive = new File(path + ".jar");
+        ClassPath.write(archive, ClassPath.pathsOf("/nonexistent", "/nonexistent"));
+        if (!archive.delete()) throw Link.die("the training cannot remove " + archive);
+    }
 
     /** What a small function may look like. */
     public static final class Sample {
@@ -52,6 +61,7 @@ public final class Training {
                 };
             instance.setDaemon(true);
             instance.start();
+            beStem(path);
             for (String name : ALSO_USED) load(name);
             try (SocketChannel link = server.accept()) {
                 serve(link);
