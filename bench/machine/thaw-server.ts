@@ -2,6 +2,7 @@
  * The platform as `thaw serve` starts it, with limits as the second argument says: what measures 200 instances of one
  * function must be allowed to have them.
  */
+import { enableCompileCache } from 'node:module';
 import { startDaemon } from '@thaw/daemon/daemon.ts';
 import type { CopiesOptions } from '@thaw/daemon/image/copies/layer-copies.ts';
 
@@ -16,6 +17,8 @@ export interface Settings {
   readonly imageCopies?: CopiesOptions;
 }
 
+// As the command does it.
+enableCompileCache();
 const daemon = await startDaemon({
   host: '127.0.0.1',
   port: 0,

@@ -50,8 +50,11 @@ export async function convertImage(
   options: ConvertOptions,
 ): Promise<DerivedImage> {
   try {
+    // What is only read is read at once; what has to be written again is written one after the other.
+    const known = await Promise.all(image.layers.map((layer) => readKnown(layer, source, options)));
     const layers: ReadLayer[] = [];
-    for (const layer of image.layers) layers.push(await readLayer(layer, source, options));
+    for (const [at, layer] of image.layers.entries())
+      layers.push(known[at] ?? (await convertAndLeave(layer, source, options)));
     const root = mergeLayers(layers.map(({ entries }) => entries));
     const skeleton = writeSkeleton(root, imageIds()?.toHost ?? ((id) => id));
     const derived: DerivedImage = {
@@ -91,30 +94,47 @@ export async function isQuick(
   return found.every((copy) => copy !== undefined);
 }
 
-async function readLayer(layer: ImageLayer, source: BlobSource, options: ConvertOptions): Promise<ReadLayer> {
+/** Undefined for a layer that has to be converted. */
+async function readKnown(
+  layer: ImageLayer,
+  source: BlobSource,
+  options: ConvertOptions,
+): Promise<ReadLayer | undefined> {
   const asItIs = await readAsItIs(layer, source);
   if (asItIs !== undefined) return asItIs;
-  const known = options.derived.converted(layer.digest);
-  if (known !== undefined) {
-    const { path, blob } = known;
-    const entries = await readEstargz(
-      { size: blob.size, readRange: (start, end) => readFile(path, start, end) },
-      blob.tocDigest,
-    );
-    return { entries, blob: blob.digest, size: blob.size, place: 'local' };
-  }
+  const local = await readConverted(layer, options);
+  if (local !== undefined) return local;
   const { copies, onProblem } = options;
   const copy = copies === undefined ? undefined : await findCopy(layer, copies, onProblem);
-  if (copies !== undefined && copy !== undefined) {
-    try {
-      return await readCopy(copy, copies.source);
-    } catch (error) {
-      onProblem?.(`the copy of layer ${layer.digest} in ${copies.name} cannot be used`, error);
-    }
+  if (copies === undefined || copy === undefined) return undefined;
+  try {
+    return await readCopy(copy, copies.source);
+  } catch (error) {
+    onProblem?.(`the copy of layer ${layer.digest} in ${copies.name} cannot be used`, error);
+    return undefined;
   }
-  const converted = await convert(layer, source, options);
-  if (copies?.pushes === true && copy === undefined) await pushCopy(layer, copies, options);
+}
+
+async function convertAndLeave(
+  layer: ImageLayer,
+  source: BlobSource,
+  options: ConvertOptions,
+): Promise<ReadLayer> {
+  // The same layer may stand in an image twice.
+  const converted = (await readConverted(layer, options)) ?? (await convert(layer, source, options));
+  if (options.copies?.pushes === true) await pushCopy(layer, options.copies, options);
   return converted;
+}
+
+async function readConverted(layer: ImageLayer, { derived }: ConvertOptions): Promise<ReadLayer | undefined> {
+  const known = derived.converted(layer.digest);
+  if (known === undefined) return undefined;
+  const { path, blob } = known;
+  const entries = await readEstargz(
+    { size: blob.size, readRange: (start, end) => readFile(path, start, end) },
+    blob.tocDigest,
+  );
+  return { entries, blob: blob.digest, size: blob.size, place: 'local' };
 }
 
 async function findCopy(

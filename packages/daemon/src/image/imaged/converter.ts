@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { ErrorCode } from '@thaw/protocol/error-code.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { CopiesOptions } from '../copies/layer-copies.ts';
+import { childEnvironment } from '../child-environment.ts';
 import type { DerivedImage } from './derived-images.ts';
 import type { ImageSource } from './image-source.ts';
 
@@ -65,6 +66,7 @@ export class Converter {
     return new Promise((resolve, reject) => {
       const child = fork(FILE, [], {
         execArgv: [`--max-old-space-size=${HEAP_MEGABYTES_MAX}`],
+        env: childEnvironment(),
         serialization: 'advanced',
         stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       });

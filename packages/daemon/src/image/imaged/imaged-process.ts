@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { PlatformLog } from '../../base/platform-log.ts';
+import { childEnvironment } from '../child-environment.ts';
 import { abortConnection } from './imaged.ts';
 import type {
   ImagedCall,
@@ -148,6 +149,7 @@ export class ImagedProcess {
   #start(): void {
     const child = fork(FILE, [], {
       execArgv: [`--max-old-space-size=${HEAP_MEGABYTES_MAX}`],
+      env: childEnvironment(),
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', this.#descriptor],
     });

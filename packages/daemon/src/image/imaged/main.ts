@@ -2,6 +2,7 @@
  * The process `imaged`. It lives as long as its channel to the daemon: when the daemon is gone, whatever it died of, all
  * mounts go. When this process dies, the daemon starts another with the same FUSE descriptor (number 4), which goes on.
  */
+import { flushCompileCache } from 'node:module';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { Imaged } from './imaged.ts';
 import type { ImagedCall, ImagedEvent, ImagedRequest } from './messages.ts';
@@ -39,7 +40,10 @@ async function answer({ id, call }: ImagedRequest): Promise<void> {
 async function run(call: ImagedCall): Promise<unknown> {
   if (call.type === 'open') {
     imaged = new Imaged({ options: call.options, descriptor: FUSE_DESCRIPTOR, log, onDropped });
-    return await imaged.open(call.takeOver);
+    const opened = await imaged.open(call.takeOver);
+    // The next one starts sooner, however this one ends.
+    flushCompileCache();
+    return opened;
   }
   if (call.type === 'ping') return undefined;
   if (imaged === undefined) throw new ThawError('STORE_FAILED', 'imaged is not open');

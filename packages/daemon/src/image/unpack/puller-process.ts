@@ -1,6 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { childEnvironment } from '../child-environment.ts';
 import type { PullAnswer, PullOptions, PullRequest } from './puller-messages.ts';
 
 const FILE = fileURLToPath(new URL('puller-main.ts', import.meta.url));
@@ -52,6 +53,7 @@ export class PullerProcess {
   #start(): ChildProcess {
     const child = fork(FILE, [JSON.stringify(this.#options)], {
       execArgv: [`--max-old-space-size=${HEAP_MEGABYTES_MAX}`],
+      env: childEnvironment(),
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
