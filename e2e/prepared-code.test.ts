@@ -36,8 +36,11 @@ async function preparedFiles(dataDir: string): Promise<string[]> {
   );
 }
 
+/** Code that is loaded ahead may be loaded before it is prepared. */
+const ONE_BY_ONE = { arguments: ['--load-ahead', 'off'] };
+
 async function platformWithSandboxes(t: TestContext, dataDir: string): Promise<Platform | undefined> {
-  const platform = await startPlatform(t, { dataDir });
+  const platform = await startPlatform(t, { dataDir, ...ONE_BY_ONE });
   const missing = await missingSandbox(platform);
   if (missing === undefined) return platform;
   t.skip(missing);
@@ -70,7 +73,7 @@ test('code is compiled once after its deployment, and damage is mended', async (
   const cache = files.find((name) => /\/cache\/[^/]+\/[^/]+$/u.test(name));
   assert.ok(cache !== undefined);
   await appendFile(join(dataDir, 'prepared', cache), 'damage');
-  const again = await startPlatform(t, { dataDir });
+  const again = await startPlatform(t, { dataDir, ...ONE_BY_ONE });
   const isMended = async (): Promise<boolean> => {
     const names = await isReady();
     const bytes = names && (await readFile(join(dataDir, 'prepared', cache)).catch(() => undefined));

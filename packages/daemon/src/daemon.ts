@@ -339,6 +339,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     (opened) => opened.close(),
   );
 
+      // The first call then takes the code as it is.
+      onFailed: (runnable) => prepared.drop(runnable),
   const insecureRegistries = options.insecureRegistries ?? [];
   const imagesDirectory = join(data.path, 'images');
   const mounter = new LazyMounter({

@@ -39,6 +39,8 @@ export interface LoadedStemsOptions {
   readonly memoryBytesMax: number;
   /** The version with what was prepared of its code. */
   readonly prepared: (runnable: RunnableVersion) => RunnableVersion;
+  /** Its code could not be loaded, whether by itself or by what was prepared of it. */
+  readonly onFailed: (runnable: RunnableVersion) => void;
 }
 
 interface Version {
@@ -191,6 +193,7 @@ export class LoadedStems {
       const { functionName } = version.runnable;
       this.#options.log('warning', `the code of function '${functionName}' could not be loaded ahead`, error);
       this.#discard(version);
+      this.#options.onFailed(version.runnable);
       return;
     }
     void stem.gone.then(() => {
