@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import py_compile
 import sys
 import tempfile
 import unittest
@@ -176,6 +177,18 @@ class StartTest(unittest.TestCase):
             self.assertEqual(failed["error"]["errorType"], "SyntaxError")
             file = os.path.join(daemon.code, "index.py")
             self.assertEqual(failed["error"]["stackTrace"], [[file, 2, "<module>", "def handler(:"]])
+
+    def test_damaged_bytecode_is_done_without(self) -> None:
+        files = {"index.py": "runs = []\nimport part\ndef handler(e, c): return part.name\n", "part.py": "name = 'part'\n"}
+        with Daemon(files) as daemon:
+            source = os.path.join(daemon.code, "part.py")
+            compiled = py_compile.compile(source, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+            with open(compiled, "r+b") as file:
+                # The header, and a piece of what follows.
+                file.truncate(24)
+            daemon.start()
+            self.assertEqual(daemon.invoke().body, b"part")
+        self.assertIn("damaged", daemon.output)
 
     def test_an_exit_while_loading_is_a_failed_load(self) -> None:
         with Daemon({"index.py": "import sys\nprint('bye', end='')\nsys.exit(3)\n"}) as daemon:

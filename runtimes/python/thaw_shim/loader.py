@@ -37,6 +37,7 @@ class Loader:
     def __init__(self, code_path: str) -> None:
         self._code_path = code_path
         self._modules: dict[str, ModuleType] = {}
+        self._is_from_sources = False
 
     def load(self, reference: str) -> Callable[..., Any]:
         """The callable that ``index.handler``, ``dir/file.handler`` or ``package.module.handler`` names."""
@@ -45,7 +46,7 @@ class Loader:
             raise NotFound("HandlerNotFound", "'%s' does not have the form module.attribute" % reference)
         module = self._modules.get(path)
         if module is None:
-            module = self._modules[path] = self._import(path)
+            module = self._modules[path] = self._import_whole(path)
         try:
             found = getattr(module, attribute)
         except AttributeError:
@@ -53,6 +54,21 @@ class Loader:
         if not callable(found):
             raise NotFound("HandlerNotFound", "'%s' of module '%s' is not callable" % (attribute, path))
         return found
+
+    def _import_whole(self, path: str) -> ModuleType:
+        """As ``_import``, and from the sources alone where the bytecode beside them turns out to be damaged."""
+        before = set(sys.modules)
+        try:
+            return self._import(path)
+        except Exception as error:
+            if self._is_from_sources or not _is_bytecode_damaged(error):
+                raise
+        self._is_from_sources = True
+        os.write(2, b"thaw: prepared bytecode is damaged; the sources are compiled instead\n")
+        for name in set(sys.modules) - before:
+            del sys.modules[name]
+        _import_from_sources()
+        return self._import(path)
 
     def _import(self, path: str) -> ModuleType:
         name = ".".join(_parts(path))
@@ -104,6 +120,29 @@ def _first_parameters(handler: Callable[..., object]) -> tuple[str, ...]:
         return tuple(inspect.signature(handler).parameters)[:2]
     except (TypeError, ValueError):
         return ()
+
+
+def _is_bytecode_damaged(error: BaseException) -> bool:
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback is not None and traceback.tb_frame.f_code.co_name == "_compile_bytecode"
+
+
+def _import_from_sources() -> None:
+    """From here on no bytecode is read that lies beside a source."""
+    from importlib import machinery
+
+    class SourceLoader(machinery.SourceFileLoader):
+        """Always compiles."""
+
+        def get_code(self, fullname: str) -> Any:
+            path = self.get_filename(fullname)
+            return self.source_to_code(self.get_data(path), path)
+
+    loaders = ((machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES), (SourceLoader, machinery.SOURCE_SUFFIXES))
+    sys.path_hooks.insert(0, machinery.FileFinder.path_hook(*loaders))
+    sys.path_importer_cache.clear()
 
 
 def _parts(path: str) -> list[str]:
