@@ -131,13 +131,28 @@ function decodeCredit(payload) {
   return payload.readUInt32BE(0);
 }
 
+const EMPTY = Buffer.alloc(0);
 const KNOWN_TYPES = new Set(Object.values(TYPE));
 
-/** Collects chunks until a frame is whole; a frame that spans chunks is joined once. */
+/** Of a DATA frame that is not whole, pieces from this size on are not worth waiting with. */
+const PIECE_BYTES_MIN = 4 * 1024;
+
+/**
+ * Collects chunks until a frame is whole; a frame that spans chunks is joined once. Bodies are handed on in the pieces
+ * in which they come: nearly every large DATA frame spans chunks, and joining them would copy every body.
+ */
 class FrameReader {
-  /** @param onFrame called with type, stream and payload, in order */
-  constructor(onFrame) {
+  /**
+   * @param onFrame called with type, stream and payload, in order
+   * @param onData called with stream, bytes and whether they are the last of the body, for a part of a DATA frame
+   */
+  constructor(onFrame, onData) {
     this.onFrame = onFrame;
+    this.onData = onData;
+    /** The DATA frame of which a part has been handed on. */
+    this.dataStream = 0;
+    this.dataIsEnd = false;
+    this.dataBytesLeft = 0;
     this.chunks = [];
     this.bytes = 0;
     this.bytesNeeded = HEADER_BYTES;
@@ -145,6 +160,7 @@ class FrameReader {
 
   /** @throws {ProtocolError} the connection is of no more use then */
   push(chunk) {
+    if (this.dataBytesLeft > 0) chunk = this.continueData(chunk);
     if (this.bytes > 0) {
       this.chunks.push(chunk);
       this.bytes += chunk.length;
@@ -172,6 +188,7 @@ class FrameReader {
       if (!KNOWN_TYPES.has(type)) throw new ProtocolError(`frame type ${type} is not known`);
       const frameBytes = 4 + length;
       if (rest < frameBytes) {
+        if (this.beginData(chunk, offset, frameBytes)) return EMPTY;
         this.bytesNeeded = frameBytes;
         break;
       }
@@ -180,6 +197,27 @@ class FrameReader {
       offset += frameBytes;
     }
     return offset === 0 ? chunk : chunk.subarray(offset);
+  }
+
+  /** Hands on what has come of the frame at `offset`, if that is part of a body and long enough. */
+  beginData(chunk, offset, frameBytes) {
+    const bodyStart = offset + HEADER_BYTES + 1;
+    if (this.onData === undefined || chunk.length - bodyStart < PIECE_BYTES_MIN) return false;
+    if (chunk[offset + 4] !== TYPE.DATA) return false;
+    this.bytesNeeded = HEADER_BYTES;
+    this.dataStream = chunk.readUInt32BE(offset + 5);
+    this.dataIsEnd = decodeFlags(chunk[bodyStart - 1]);
+    this.dataBytesLeft = offset + frameBytes - chunk.length;
+    this.onData(this.dataStream, chunk.subarray(bodyStart), false);
+    return true;
+  }
+
+  /** @returns what is left of the chunk behind the frame */
+  continueData(chunk) {
+    const piece = chunk.subarray(0, this.dataBytesLeft);
+    this.dataBytesLeft -= piece.length;
+    this.onData(this.dataStream, piece, this.dataIsEnd && this.dataBytesLeft === 0);
+    return chunk.subarray(piece.length);
   }
 
   keep(rest) {

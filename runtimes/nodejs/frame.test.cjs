@@ -103,6 +103,26 @@ describe('frames', () => {
     });
   }
 
+  it('hands on bodies in the pieces in which they come', () => {
+    const bodies = [Buffer.alloc(65_536, 1), Buffer.alloc(9, 2), Buffer.alloc(40_000, 3)];
+    const bytes = Buffer.concat(bodies.flatMap((body, at) => frame.encodeData(3, at === 2, body)));
+    for (const size of [1, 5000, 8192, 65_536, bytes.length]) {
+      const pieces = [];
+      const ends = [];
+      const take = (stream, body, isEnd) => {
+        pieces.push(body);
+        ends.push(stream === 3 && isEnd);
+      };
+      const reader = new FrameReader((type, stream, payload) => {
+        const { body, isEnd } = frame.decodeData(payload);
+        take(stream, body, isEnd);
+      }, take);
+      for (let at = 0; at < bytes.length; at += size) reader.push(bytes.subarray(at, at + size));
+      assert.deepEqual(Buffer.concat(pieces), Buffer.concat(bodies));
+      assert.equal(ends.indexOf(true), ends.length - 1);
+    }
+  });
+
   it('puts a large body behind its head without copying it', () => {
     const body = Buffer.alloc(65_536, 7);
     const parts = frame.encodeData(3, true, body);

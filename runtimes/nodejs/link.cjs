@@ -27,7 +27,8 @@ const sleepCell = new Int32Array(new SharedArrayBuffer(4));
 class Link {
   /**
    * @param path of the unix socket
-   * @param on `connect()`, `frame(type, stream, payload)` (may throw), `close(error)`, once
+   * @param on `connect()`, `frame(type, stream, payload)` (may throw), `data(stream, bytes, isEnd)` for bodies that come
+   * in pieces, `close(error)`, once
    */
   constructor(path, on) {
     this.fd = -1;
@@ -43,7 +44,7 @@ class Link {
       this.isFlushDue = false;
       this.flush();
     };
-    const reader = new FrameReader(on.frame);
+    const reader = new FrameReader(on.frame, on.data);
     this.socket = net.connect(path);
     this.socket.on('connect', () => {
       this.fd = this.socket._handle.fd;
@@ -55,6 +56,8 @@ class Link {
       } catch (error) {
         this.close(error);
       }
+      // A daemon that sends has read too: what the kernel did not take may fit now.
+      if (this.retryTimer !== null) this.writePending();
     });
     this.socket.on('error', (error) => this.close(error));
     this.socket.on('close', () => this.close(undefined));

@@ -37,7 +37,7 @@ delete process.env.THAW_LINK;
 delete process.env.THAW_STEM;
 if (linkPath === undefined) throw new Error('THAW_LINK is not set: this program is started by thawd');
 
-const link = new Link(linkPath, { connect: sayHello, frame: onFrame, close: onClose });
+const link = new Link(linkPath, { connect: sayHello, frame: onFrame, data: onData, close: onClose });
 const invocations = new Invocations(link);
 const logs = new LogCapture(link, () => invocations.current());
 invocations.logs = logs;
@@ -73,7 +73,7 @@ function onFrame(type, stream, payload) {
       return onHook(stream, decodeJson(payload).hook);
     case TYPE.DATA: {
       const { isEnd, body } = decodeData(payload);
-      return invocations.get(stream)?.invocation?.onBody(body, isEnd);
+      return onData(stream, body, isEnd);
     }
     case TYPE.CREDIT: {
       const bytes = decodeCredit(payload);
@@ -87,6 +87,10 @@ function onFrame(type, stream, payload) {
     default:
       throw new ProtocolError(`frame type ${type} never comes from the daemon`);
   }
+}
+
+function onData(stream, body, isEnd) {
+  invocations.get(stream)?.invocation?.onBody(body, isEnd);
 }
 
 function expectState(expected, frame) {
