@@ -15,6 +15,7 @@ const CPU_PERIOD_US = 100_000;
 const CPU_QUOTA_US_MIN = 1000;
 const CPU_SHARES_MIN = 2;
 const CPU_SHARES_MAX = 262_144;
+const CPU_WEIGHT_MAX = 10_000;
 /** A sandbox with 512 MB has the kernel's default of 1024. */
 const CPU_SHARES_PER_MB = 2;
 
@@ -31,7 +32,7 @@ export class Cgroup {
   readonly #unified: string | undefined;
   readonly #memory: { readonly directory: string; readonly version: 1 | 2 } | undefined;
   readonly #pids: string | undefined;
-  readonly #processesMax: number | undefined;
+  readonly #limits: CgroupLimits | undefined;
   readonly #groups: readonly Group[];
 
   /** Without `limits` it opens the groups that exist under this id; with them it makes them. */
@@ -49,13 +50,13 @@ export class Cgroup {
     this.#unified = groups.find(({ version }) => version === 2)?.directory;
     this.#memory = groups.find(({ controllers }) => controllers.includes('memory'));
     this.#pids = groups.find(({ controllers }) => controllers.includes('pids'))?.directory;
-    this.#processesMax = limits?.processesMax;
+    this.#limits = limits;
     if (limits === undefined) return;
     try {
       for (const { version, directory, controllers } of groups) {
         mkdirSync(directory);
         if (controllers.includes('memory')) limitMemory(directory, version, limits.memoryBytesMax);
-        if (controllers.includes('cpu')) limitCpu(directory, version, limits);
+        if (controllers.includes('cpu')) favour(directory, version);
       }
     } catch (error) {
       this.tryRemove();
@@ -64,12 +65,18 @@ export class Cgroup {
   }
 
   /**
-   * Comes after the fork: the launcher enters the group with all its threads to fork, and would be refused one
-   * process more. The child needs milliseconds to set its sandbox up before user code runs; this write is next.
+   * Comes after the fork: the launcher enters the group with all its threads to fork, would be refused one process more,
+   * and would wait for its turn behind every sandbox that works. The child needs milliseconds to set its sandbox up before
+   * user code runs; these writes are next.
    */
-  limitProcesses(extra: number): void {
-    if (this.#pids === undefined || this.#processesMax === undefined) return;
-    writeFileSync(join(this.#pids, 'pids.max'), String(this.#processesMax + extra));
+  limitProcessor(extraProcesses: number): void {
+    const limits = this.#limits;
+    if (limits === undefined) return;
+    for (const { version, directory, controllers } of this.#groups) {
+      if (controllers.includes('cpu')) limitCpu(directory, version, limits);
+    }
+    if (this.#pids === undefined) return;
+    writeFileSync(join(this.#pids, 'pids.max'), String(limits.processesMax + extraProcesses));
   }
 
   /** New limits for what runs. The memory may only grow: what is in use might not fit into less. */
@@ -158,6 +165,12 @@ function limitMemory(directory: string, version: 1 | 2, bytes: number): void {
 function raiseMemory(directory: string, version: 1 | 2, bytes: number): void {
   if (version === 1) writeIfThere(join(directory, 'memory.memsw.limit_in_bytes'), String(bytes));
   writeFileSync(join(directory, version === 2 ? 'memory.max' : 'memory.limit_in_bytes'), String(bytes));
+}
+
+/** As much of the processor as there is, while the launcher is in it. */
+function favour(directory: string, version: 1 | 2): void {
+  if (version === 2) writeFileSync(join(directory, 'cpu.weight'), String(CPU_WEIGHT_MAX));
+  else writeFileSync(join(directory, 'cpu.shares'), String(CPU_SHARES_MAX));
 }
 
 /** The cap only where one was asked for; the share always. */

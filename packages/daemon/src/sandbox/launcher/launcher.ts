@@ -9,6 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import type { Server } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { openBubblewrapDriver } from '../bubblewrap/bubblewrap-launch.ts';
 import { PROCESSES_UNLIMITED, CgroupTree } from '../cgroup/cgroup-tree.ts';
@@ -25,8 +26,8 @@ import { RunningSandbox } from './running-sandbox.ts';
 import { StartGate } from './start-gate.ts';
 import { until } from './until.ts';
 
-/** More at once only wait for the same kernel locks. */
-const STARTS_AT_ONCE_MAX = 4;
+/** More at once only wait for processors and the same kernel locks. */
+const STARTS_AT_ONCE_MAX = Math.max(4, 2 * availableParallelism());
 const STARTS_WAITING_MAX = 1024;
 const LEFTOVER_TIMEOUT_MS = 5000;
 

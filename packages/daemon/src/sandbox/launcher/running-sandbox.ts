@@ -72,7 +72,7 @@ export class RunningSandbox {
     try {
       if (launch.fork !== undefined) {
         cgroup = cgroups.create(spec.id, spec);
-        cgroup.limitProcesses(launch.ownProcesses);
+        cgroup.limitProcessor(launch.ownProcesses);
         return new RunningSandbox(spec, launch, await launch.fork(cgroup.directories), cgroup);
       }
       const connected = async (connecting: Promise<Socket>): Promise<Socket> => {
@@ -97,7 +97,7 @@ export class RunningSandbox {
           stdio: [stdin, stdout, stderr, ...launch.files, ...pipes],
         }),
       );
-      cgroup.limitProcesses(launch.ownProcesses);
+      cgroup.limitProcessor(launch.ownProcesses);
       return new RunningSandbox(spec, launch, child, cgroup);
     } catch (error) {
       cgroup?.kill();
