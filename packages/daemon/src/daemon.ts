@@ -73,13 +73,13 @@ import {
 } from './scheduler/scheduler.ts';
 import { FileBlobs } from './store/file-blobs.ts';
 import { SqliteKnownFiles } from './store/sqlite/sqlite-known-files.ts';
-import { SqliteMessageQueues } from './store/sqlite/sqlite-message-queues.ts';
 import { SqliteQueue } from './store/sqlite/sqlite-queue.ts';
 import { SqliteRecords } from './store/sqlite/sqlite-records.ts';
 import { SqliteObjects } from './store/sqlite/objects/sqlite-objects.ts';
 import { SqliteUsage } from './store/sqlite/sqlite-usage.ts';
 import { ThreadedInvocations } from './store/sqlite/threaded-invocations.ts';
 import { ThreadedKeptCalls } from './store/sqlite/threaded-kept-calls.ts';
+import { ThreadedMessageQueues } from './store/sqlite/threaded-message-queues.ts';
 import { UsageRecorder } from './store/usage-recorder.ts';
 import type { LogLine } from './telemetry/log-store/log-line.ts';
 import { LogStore } from './telemetry/log-store/log-store.ts';
@@ -215,10 +215,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   );
 
   const knownFiles = open.adopt(new SqliteKnownFiles(data.path), (opened) => opened.close());
-  const openQueues = (file: string): SqliteMessageQueues =>
-    open.adopt(new SqliteMessageQueues(data.path, file, clock), (opened) => opened.close());
-  const queues = openQueues('messages.db');
-  const outbox = openQueues('events.db');
+  const openQueues = async (file: string): Promise<ThreadedMessageQueues> => {
+    const onLost = (error: ThawError): void => log('error', `${file} is closed until the next start`, error);
+    return open.adopt(await ThreadedMessageQueues.open(data.path, file, clock, onLost), (opened) =>
+      opened.close(),
+    );
+  };
+  const queues = await openQueues('messages.db');
+  const outbox = await openQueues('events.db');
 
   const objects = open.adopt(new SqliteObjects(join(data.path, 'objects'), clock), (opened) =>
     opened.close(),

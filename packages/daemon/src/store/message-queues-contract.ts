@@ -7,7 +7,7 @@ import type { MessageQueues, QueueAttributes, Received } from './message-queues.
 
 /** One store, fresh when made; opened again it holds what was written. */
 export interface MessageQueuesStore {
-  open(clock: ManualClock): MessageQueues;
+  open(clock: ManualClock): MessageQueues | Promise<MessageQueues>;
   /** The program and arguments of a process that opens the store and runs `sendForever` from message `first`. */
   writer(first: number): readonly [string, ...string[]];
   [Symbol.asyncDispose](): Promise<void>;
@@ -32,7 +32,7 @@ export async function sendForever(
   first: number,
   tell: (line: string) => void,
 ): Promise<never> {
-  if (queues.get(CRASH_QUEUE) === undefined) await queues.create(CRASH_QUEUE, ATTRIBUTES);
+  if (queues.attributesOf(CRASH_QUEUE) === undefined) await queues.create(CRASH_QUEUE, ATTRIBUTES);
   for (let n = first; ; n += 1) {
     await queues.send(CRASH_QUEUE, [{ body: `${n} left` }, { body: `${n} right` }]);
     tell(`sent ${n}`);
@@ -56,12 +56,12 @@ export function testMessageQueuesContract(name: string, makeStore: () => Promise
   const withQueues = async (work: (rig: Rig) => Promise<void>): Promise<void> => {
     await using store = await makeStore();
     const clock = new ManualClock(START_MS);
-    const queues = store.open(clock);
+    const queues = await store.open(clock);
     try {
       await queues.create('q', ATTRIBUTES);
       await work({ queues, clock, store });
     } finally {
-      queues.close();
+      await queues.close();
     }
   };
 
@@ -83,7 +83,7 @@ export function testMessageQueuesContract(name: string, makeStore: () => Promise
         first += 1;
       }
       const clock = new ManualClock(Date.now() + 2 * ATTRIBUTES.visibilityTimeoutMs);
-      const queues = store.open(clock);
+      const queues = await store.open(clock);
       try {
         const found = new Set<string>();
         for (;;) {
@@ -104,18 +104,18 @@ export function testMessageQueuesContract(name: string, makeStore: () => Promise
           assert(isWhole, `half of what was sent together: ${body}`);
         }
       } finally {
-        queues.close();
+        await queues.close();
       }
     });
 
     it('1: what was written is there after a close', async () => {
       await withQueues(async ({ queues, clock, store }) => {
         await queues.send('q', [{ body: 'one', attributes: { kind: 'first' } }]);
-        const described = queues.get('q');
-        queues.close();
-        const again = store.open(clock);
+        const described = await queues.get('q');
+        await queues.close();
+        const again = await store.open(clock);
         try {
-          assert.deepEqual(again.get('q'), described);
+          assert.deepEqual(await again.get('q'), described);
           const { messages } = await again.receive('q', { limit: 10 });
           assert.deepEqual(
             messages.map(({ messageId: _id, receipt: _receipt, ...message }) => message),
@@ -130,7 +130,7 @@ export function testMessageQueuesContract(name: string, makeStore: () => Promise
             ],
           );
         } finally {
-          again.close();
+          await again.close();
         }
       });
     });
@@ -158,6 +158,30 @@ export function testMessageQueuesContract(name: string, makeStore: () => Promise
       });
     });
 
+    it('2: many calls at once are each answered, and no message goes to two', async () => {
+      await withQueues(async ({ queues }) => {
+        const numbers = Array.from({ length: 300 }, (_, n) => n);
+        let sent = 0;
+        const sending = numbers.map(async (n) => {
+          // Over many turns: calls come while others are on their way back.
+          for (let turn = 0; turn < n % 7; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+          await queues.send('q', [{ body: String(n) }]);
+          sent += 1;
+        });
+        const received: string[] = [];
+        const receiving = async (): Promise<void> => {
+          while (received.length < numbers.length) {
+            const { messages } = await queues.receive('q', { limit: 7 });
+            received.push(...messages.map(({ body }) => body));
+          }
+        };
+        await Promise.all([...sending, receiving(), receiving(), receiving()]);
+        assert.equal(sent, numbers.length);
+        assert.equal(new Set(received).size, numbers.length);
+        assert.equal(received.length, numbers.length);
+      });
+    });
+
     it('3: only the newest receipt counts; what is gone is acknowledged', async () => {
       await withQueues(async ({ queues, clock }) => {
         await queues.send('q', [{ body: 'a' }]);
@@ -172,7 +196,7 @@ export function testMessageQueuesContract(name: string, makeStore: () => Promise
         const third = receiptOf(await queues.receive('q', { limit: 1 }));
         assert.deepEqual(await queues.acknowledge('q', [third]), [true]);
         assert.deepEqual(await queues.acknowledge('q', [third]), [true]);
-        assert.equal(queues.get('q')?.messages, 0);
+        assert.equal((await queues.get('q'))?.messages, 0);
         await rejectsWith(queues.acknowledge('q', [third, 'nonsense']), 'INVALID_ARGUMENT');
       });
     });
@@ -193,7 +217,8 @@ export function testMessageQueuesContract(name: string, makeStore: () => Promise
       await withQueues(async ({ queues, clock }) => {
         await queues.create('slow', { ...ATTRIBUTES, delayMs: 2_000 });
         await queues.send('slow', [{ body: 'queue' }, { body: 'own', delayMs: 1_000 }]);
-        const { delayed, visible, inFlight } = queues.get('slow') ?? assert.fail('the queue is there');
+        const { delayed, visible, inFlight } =
+          (await queues.get('slow')) ?? assert.fail('the queue is there');
         assert.deepEqual({ delayed, visible, inFlight }, { delayed: 2, visible: 0, inFlight: 0 });
         clock.advance(999);
         const early = await queues.receive('slow', { limit: 10 });
@@ -214,7 +239,7 @@ export function testMessageQueuesContract(name: string, makeStore: () => Promise
           clock.advance(30_000);
         }
         assert.deepEqual(bodies(await queues.receive('work', { limit: 1 })), []);
-        assert.equal(queues.get('work')?.messages, 0);
+        assert.equal((await queues.get('work'))?.messages, 0);
         const [dead] = (await queues.receive('q', { limit: 1, visibilityTimeoutMs: 0 })).messages;
         assert.deepEqual(
           [dead?.messageId, dead?.body, dead?.attributes, dead?.receiveCount, dead?.deadLetterSource],
@@ -244,7 +269,7 @@ export function testMessageQueuesContract(name: string, makeStore: () => Promise
         await queues.send('q', [{ body: 'old' }]);
         clock.advance(ATTRIBUTES.retentionMs);
         assert.equal(await queues.expire(), 1);
-        assert.deepEqual([queues.get('q')?.messages, queues.get('q')?.bytes], [0, 0]);
+        assert.deepEqual([(await queues.get('q'))?.messages, (await queues.get('q'))?.bytes], [0, 0]);
       });
     });
 
@@ -268,7 +293,7 @@ export function testMessageQueuesContract(name: string, makeStore: () => Promise
         await rejectsWith(queues.update('q', toQ), 'INVALID_ARGUMENT');
         await rejectsWith(queues.update('work', { ...toQ, deadLetterQueue: 'nowhere' }), 'QUEUE_NOT_FOUND');
         await queues.update('work', { ...ATTRIBUTES, delayMs: 7 });
-        assert.equal(queues.get('work')?.attributes.delayMs, 7);
+        assert.equal((await queues.get('work'))?.attributes.delayMs, 7);
         await queues.delete('q');
       });
     });
@@ -281,7 +306,7 @@ export function testMessageQueuesContract(name: string, makeStore: () => Promise
         assert.deepEqual(await queues.acknowledge('q', [receipt]), [true]);
         await queues.send('q', [{ body: 'c' }]);
         await queues.delete('q');
-        assert.deepEqual(queues.list(), []);
+        assert.deepEqual([await queues.list(), queues.names()], [[], []]);
         await queues.create('q', ATTRIBUTES);
         assert.deepEqual(bodies(await queues.receive('q', { limit: 1 })), []);
       });
@@ -302,8 +327,8 @@ export function testMessageQueuesContract(name: string, makeStore: () => Promise
           { receipt: kept?.receipt ?? '', visibilityTimeoutMs: 90_000, isKept: true },
           { receipt: putBack?.receipt ?? '', visibilityTimeoutMs: 20_000 },
         ]);
-        queues.close();
-        const again = store.open(clock);
+        await queues.close();
+        const again = await store.open(clock);
         try {
           const found = await again.receive('q', { limit: 10 });
           assert.deepEqual(bodies(found), ['held', 'kept']);
@@ -314,7 +339,7 @@ export function testMessageQueuesContract(name: string, makeStore: () => Promise
           clock.advance(20_000);
           assert.deepEqual(bodies(await again.receive('q', { limit: 10 })), ['put back']);
         } finally {
-          again.close();
+          await again.close();
         }
       });
     });

@@ -24,11 +24,13 @@ export interface MessageQueues {
   /** Replaces the attributes; those of messages that are there stay as they were. */
   update(name: string, attributes: QueueAttributes): Promise<void>;
   delete(name: string): Promise<void>;
-  get(name: string): QueueDescription | undefined;
+  get(name: string): Promise<QueueDescription | undefined>;
   /** From memory, where `get` counts. */
   attributesOf(name: string): QueueAttributes | undefined;
+  /** From memory, sorted. */
+  names(): readonly string[];
   /** Sorted by name. */
-  list(): readonly QueueDescription[];
+  list(): Promise<readonly QueueDescription[]>;
   /** Gives the messages' ids in their order. */
   send(name: string, messages: readonly NewMessage[]): Promise<readonly string[]>;
   receive(name: string, request: ReceiveRequest): Promise<Received>;
@@ -42,7 +44,8 @@ export interface MessageQueues {
   /** How many it removed. */
   expire(): Promise<number>;
   watch(name: string, onVisible: () => void): () => void;
-  close(): void;
+  /** Ends what was asked for. */
+  close(): Promise<void>;
 }
 
 export interface QueueAttributes {

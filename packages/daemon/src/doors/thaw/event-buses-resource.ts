@@ -31,7 +31,7 @@ export class EventBusesResource implements ThawResource {
       if (call.segments.length > 1)
         throw new ThawError('PATH_NOT_SUPPORTED', `there is nothing at ${call.path}`);
       if (call.method !== 'GET') throw noSuchMethod(call);
-      return { json: { eventBuses: this.#buses.list() } };
+      return { json: { eventBuses: await this.#buses.list() } };
     }
     if (call.method !== 'POST') throw noSuchMethod(call);
     await this.#buses.publish(busName, await parseCloudEvents(call.headers, call.body));

@@ -65,22 +65,22 @@ export class QueuesResource implements ThawResource {
   }
 
   async #collection(call: ThawCall): Promise<ThawAnswer> {
-    if (call.method === 'GET') return { json: { queues: this.#queues.list().map(queueBody) } };
+    if (call.method === 'GET') return { json: { queues: (await this.#queues.list()).map(queueBody) } };
     if (call.method !== 'POST') throw noSuchMethod(call);
     const input = parseFc(createQueueInput, jsonBody(call.body));
     await this.#queues.create(input.queueName, attributesOf(input));
-    return { status: 201, json: this.#described(input.queueName) };
+    return { status: 201, json: await this.#described(input.queueName) };
   }
 
   async #queue(call: ThawCall, name: string): Promise<ThawAnswer> {
     switch (call.method) {
       case 'GET':
-        return { json: this.#described(name) };
+        return { json: await this.#described(name) };
       case 'PUT': {
         const input = parseFc(updateQueueInput, jsonBody(call.body));
-        const before = inputOf(name, this.#require(name).attributes);
+        const before = inputOf(name, (await this.#require(name)).attributes);
         await this.#queues.update(name, attributesOf(changed(before, input)));
-        return { json: this.#described(name) };
+        return { json: await this.#described(name) };
       }
       case 'DELETE':
         await this.#queues.delete(name);
@@ -161,12 +161,12 @@ export class QueuesResource implements ThawResource {
     return messages.map(messageBody);
   }
 
-  #described(name: string): object {
-    return queueBody(this.#require(name));
+  async #described(name: string): Promise<object> {
+    return queueBody(await this.#require(name));
   }
 
-  #require(name: string): QueueDescription {
-    const queue = this.#queues.get(name);
+  async #require(name: string): Promise<QueueDescription> {
+    const queue = await this.#queues.get(name);
     if (queue !== undefined) return queue;
     throw new ThawError('QUEUE_NOT_FOUND', `queue '${name}' does not exist`, { details: { queue: name } });
   }

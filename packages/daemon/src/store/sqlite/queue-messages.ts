@@ -1,5 +1,5 @@
-import type { ErrorCode } from '@thaw/protocol/error-code.ts';
 import type { QueueDatabase, QueueDatabaseOptions } from './queue-database.ts';
+import type { ToldError } from './told-error.ts';
 
 /** What `SqliteQueue` and the thread that owns its database say to each other. */
 
@@ -18,16 +18,6 @@ export interface QueueCall<M extends QueueMethod = QueueMethod> {
 
 /** Calls of one commit, or the end. */
 export type ToQueueThread = { readonly calls: readonly QueueCall[] } | { readonly close: true };
-
-/** An error without its class, which does not survive the way between threads. */
-export interface ToldError {
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly retryAfterS?: number | undefined;
-  /** What SQLite or the system said: text and number. */
-  readonly causeText?: string | undefined;
-  readonly causeNumber?: number | undefined;
-}
 
 export type QueueReply = { readonly value: unknown } | { readonly error: ToldError };
 

@@ -6,10 +6,11 @@ import type {
   QueueCall,
   QueueReply,
   QueueThreadData,
-  ToldError,
   ToQueueThread,
 } from './queue-messages.ts';
-import { storeFailure } from './sqlite-database.ts';
+import { toldError } from './told-error.ts';
+
+const DOING = 'use the queue of asynchronous invocations';
 
 /**
  * The thread that owns the queue's database: only it waits for the disk. All calls of a message are one commit, so that
@@ -33,7 +34,7 @@ try {
   });
   tell({ kind: 'opened' });
 } catch (error) {
-  tell({ kind: 'refused', error: toldError(error) });
+  tell({ kind: 'refused', error: toldError(DOING, error) });
   port.close();
 }
 
@@ -45,7 +46,7 @@ function commit(database: QueueDatabase, calls: readonly QueueCall[]): readonly 
     });
     return replies;
   } catch (error) {
-    if (calls.length === 1) return [{ error: toldError(error) }];
+    if (calls.length === 1) return [{ error: toldError(DOING, error) }];
     return calls.flatMap((call) => commit(database, [call]));
   }
 }
@@ -57,22 +58,7 @@ function answer(database: QueueDatabase, { method, args }: QueueCall): QueueRepl
     const call = database[method] as (...given: unknown[]) => unknown;
     return { value: call.apply(database, [...args]) };
   } catch (error) {
-    if (error instanceof ThawError) return { error: toldError(error) };
+    if (error instanceof ThawError) return { error: toldError(DOING, error) };
     throw error;
   }
-}
-
-function toldError(thrown: unknown): ToldError {
-  const { code, message, retryAfterS, cause } = storeFailure(
-    'use the queue of asynchronous invocations',
-    thrown,
-  );
-  const number = cause instanceof Error && 'errcode' in cause ? Number(cause.errcode) : undefined;
-  return {
-    code,
-    message,
-    retryAfterS,
-    causeText: cause instanceof Error ? cause.message : undefined,
-    causeNumber: number,
-  };
 }

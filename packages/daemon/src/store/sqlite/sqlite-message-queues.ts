@@ -72,9 +72,12 @@ export class SqliteMessageQueues implements MessageQueues {
   readonly #statements: ReturnType<typeof prepare>;
   readonly #queues = new Map<string, QueueState>();
   readonly #watchers = new Map<string, Set<() => void>>();
+  /** Told of every queue that a watcher of it would be told of. */
+  readonly #onVisible: ((name: string) => void) | undefined;
 
   /** Opens a file such as `messages.db` in the directory. Throws STORE_FAILED. */
-  constructor(directory: string, file: string, clock: Clock) {
+  constructor(directory: string, file: string, clock: Clock, onVisible?: (name: string) => void) {
+    this.#onVisible = onVisible;
     this.#database = openSqliteDatabase(join(directory, file), MIGRATIONS, 'full');
     this.#clock = clock;
     this.#statements = prepare(this.#database);
@@ -117,7 +120,7 @@ export class SqliteMessageQueues implements MessageQueues {
     });
   }
 
-  get(name: string): QueueDescription | undefined {
+  async get(name: string): Promise<QueueDescription | undefined> {
     const queue = this.#queues.get(name);
     return queue === undefined ? undefined : this.#guarded('count messages', () => this.#describe(queue));
   }
@@ -126,7 +129,11 @@ export class SqliteMessageQueues implements MessageQueues {
     return this.#queues.get(name)?.attributes;
   }
 
-  list(): readonly QueueDescription[] {
+  names(): readonly string[] {
+    return [...this.#queues.keys()].toSorted();
+  }
+
+  async list(): Promise<readonly QueueDescription[]> {
     const sorted = [...this.#queues.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
     return this.#guarded('count messages', () => sorted.map((queue) => this.#describe(queue)));
   }
@@ -271,7 +278,7 @@ export class SqliteMessageQueues implements MessageQueues {
     };
   }
 
-  close(): void {
+  async close(): Promise<void> {
     if (!this.#database.isOpen) return;
     this.#commit.close();
     this.#watchers.clear();
@@ -362,8 +369,9 @@ export class SqliteMessageQueues implements MessageQueues {
 
   /** On a later turn, when the commit is through. */
   #tell(name: string): void {
-    if (!this.#watchers.has(name)) return;
+    if (!this.#watchers.has(name) && this.#onVisible === undefined) return;
     setImmediate(() => {
+      this.#onVisible?.(name);
       for (const onVisible of this.#watchers.get(name) ?? []) onVisible();
     });
   }

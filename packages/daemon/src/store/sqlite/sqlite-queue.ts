@@ -28,9 +28,9 @@ import type {
   QueueMethod,
   QueueReply,
   QueueThreadData,
-  ToldError,
   ToQueueThread,
 } from './queue-messages.ts';
+import { errorOf } from './told-error.ts';
 
 /** Calls of one commit: more would make the first of them wait for long. */
 const COMMIT_CALLS_MAX = 1024;
@@ -315,14 +315,4 @@ function sizeOf(given: GivenBytes): number {
 
 function lost(cause: unknown): ThawError {
   return new ThawError('STORE_FAILED', 'the thread that writes the queue is gone', { cause });
-}
-
-function errorOf({ code, message, retryAfterS, causeText, causeNumber }: ToldError): ThawError {
-  const cause = causeText === undefined ? undefined : new Error(causeText);
-  // `diskProblem` knows a full disk by SQLite's number.
-  if (cause !== undefined && causeNumber !== undefined) Object.assign(cause, { errcode: causeNumber });
-  return new ThawError(code, message, {
-    ...(cause === undefined ? {} : { cause }),
-    ...(retryAfterS === undefined ? {} : { retryAfterS }),
-  });
 }

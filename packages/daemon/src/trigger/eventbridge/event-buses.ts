@@ -61,7 +61,7 @@ export class EventBuses {
   /** Begins to hand on what was published, also in a former life. Every stored trigger must be known by now. */
   open(triggers: BusTriggers): void {
     this.#triggers = triggers;
-    for (const { name } of this.#outbox.list()) this.#dispatch(name);
+    for (const name of this.#outbox.names()) this.#dispatch(name);
   }
 
   /**
@@ -99,13 +99,14 @@ export class EventBuses {
     return busName === DEFAULT_BUS || this.#stored().some(({ config }) => config.eventBusName === busName);
   }
 
-  list(): readonly BusDescription[] {
+  async list(): Promise<readonly BusDescription[]> {
     const names = new Set([DEFAULT_BUS, ...this.#stored().map(({ config }) => config.eventBusName)]);
-    for (const { name } of this.#outbox.list()) names.add(name);
+    const waiting = new Map((await this.#outbox.list()).map(({ name, messages }) => [name, messages]));
+    for (const name of waiting.keys()) names.add(name);
     return [...names].toSorted().map((name) => ({
       eventBusName: name,
       triggers: this.#stored().filter(({ config }) => config.eventBusName === name).length,
-      waiting: this.#outbox.get(name)?.messages ?? 0,
+      waiting: waiting.get(name) ?? 0,
     }));
   }
 
