@@ -87,6 +87,7 @@ export class ImageNode {
   async startEmpty(): Promise<void> {
     await this.stop();
     await rm(join(this.#directory, 'data', 'images'), { recursive: true, force: true, maxRetries: 3 });
+    dropCaches();
     await this.start();
   }
 
@@ -204,13 +205,12 @@ export class ImageNode {
     path: string,
     call: { readonly method: string; readonly body?: Buffer },
   ): Promise<Buffer> {
-    const answer = await fetch(`${this.#running.url}/http/${name}/web${path}`, {
-      method: call.method,
-      ...(call.body === undefined ? {} : { body: new Uint8Array(call.body) }),
-      signal: AbortSignal.timeout(RESPONSE_MS_MAX),
+    const { status, body } = await send(this.#running.url, {
+      ...call,
+      path: `/http/${name}/web${path}`,
+      answerMsMax: RESPONSE_MS_MAX,
     });
-    const body = Buffer.from(await answer.arrayBuffer());
-    if (answer.status !== 200) throw new Error(`${name}${path} answers ${answer.status}: ${shown(body)}`);
+    if (status !== 200) throw new Error(`${name}${path} answers ${status}: ${shown(body)}`);
     return body;
   }
 

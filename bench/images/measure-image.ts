@@ -24,6 +24,7 @@ export const MODES = {
 
 /** These take long and differ little from round to round. */
 const LONG_ROUNDS_MAX = 2;
+const LOCAL_ROUNDS_MAX = 4;
 const REPLAYS_MAX = 3;
 const COLD_FACTOR = 1.25;
 const COLD_MARGIN_MS = 300;
@@ -55,7 +56,7 @@ async function measureLocal(
   await node.deploy({ name: 'whole', image: name, accelerationType: 'None' });
   await node.untilActive('whole');
   const request = await image.request(node, 'whole');
-  for (let round = 0; round < context.rounds; round += 1) {
+  for (let round = 0; round < Math.min(LOCAL_ROUNDS_MAX, context.rounds); round += 1) {
     await node.restart();
     await node.untilActive('whole');
     dropCaches();
@@ -66,7 +67,6 @@ async function measureLocal(
   }
   for (let round = 0; round < Math.min(LONG_ROUNDS_MAX, context.rounds); round += 1) {
     await node.startEmpty();
-    dropCaches();
     const pullMs = await node.untilActive('whole');
     figures.add(MODES.pull, 'ms', pullMs + (await node.responseMs('whole', request)));
   }
@@ -84,9 +84,8 @@ async function measureLazy(
   await node.deploy({ name: 'lazy', image: name, accelerationType: 'Default' });
   await node.untilActive('lazy');
   const start = async (mode: string): Promise<ImageStart> => {
-    await node.startEmpty();
-    dropCaches();
     const bytesBefore = await link.bytes();
+    await node.startEmpty();
     const indexMs = await node.untilActive('lazy');
     const bytesOfIndex = (await link.bytes()) - bytesBefore;
     dropCaches();

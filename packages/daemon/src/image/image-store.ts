@@ -3,7 +3,7 @@ import type { CustomContainerConfig, RegistryConfig, ResolvedImage } from '../mo
 import type { Image } from '../model/image.ts';
 import { accelerationOf, type Acceleration } from './acceleration.ts';
 import type { RegistrySetting } from './blob-source.ts';
-import { readImageFacts } from './image-facts.ts';
+import { readImageFacts, type ImageFacts } from './image-facts.ts';
 import type { ImageMounter, MountedImage, RootFileSystem } from './image-mounter.ts';
 import { formatImageReference, parseImageReference, withDigest } from './image-reference.ts';
 import { readImage } from './oci/read-image.ts';
@@ -24,6 +24,15 @@ export interface ImageListing {
   readonly mounts: number;
 }
 
+interface Known {
+  readonly uri: string;
+  readonly image: Image;
+  state: ImageState;
+  mounts: number;
+  /** Once it was mounted. */
+  facts: ImageFacts | undefined;
+}
+
 export interface ImageStoreOptions {
   readonly mounter: ImageMounter;
   /** Registries that may be asked over plain HTTP. */
@@ -41,7 +50,7 @@ const RESOLVE_MS_MAX = 60_000;
  */
 export class ImageStore {
   readonly #options: ImageStoreOptions;
-  readonly #known = new Map<string, { uri: string; image: Image; state: ImageState; mounts: number }>();
+  readonly #known = new Map<string, Known>();
 
   constructor(options: ImageStoreOptions) {
     this.#options = options;
@@ -87,7 +96,13 @@ export class ImageStore {
     acceleration: Acceleration = 'lazy',
   ): Promise<MountedImage> {
     const { image, uri } = resolved;
-    const known = this.#known.get(image.digest) ?? { uri, image, state: { state: 'pending' }, mounts: 0 };
+    const known: Known = this.#known.get(image.digest) ?? {
+      uri,
+      image,
+      state: { state: 'pending' },
+      mounts: 0,
+      facts: undefined,
+    };
     this.#known.set(image.digest, known);
     if (known.state.state === 'failed') known.state = { state: 'pending' };
     try {
@@ -100,10 +115,14 @@ export class ImageStore {
         versionKey,
         acceleration,
       });
-      const facts = await readImageFacts(root.path, image.config.workingDirectory).catch((error: unknown) => {
-        root.release();
-        throw error;
-      });
+      // A digest means the same files for ever; reading them again could mean another way to the registry.
+      known.facts ??= await readImageFacts(root.path, image.config.workingDirectory).catch(
+        (error: unknown) => {
+          root.release();
+          throw error;
+        },
+      );
+      const { facts } = known;
       known.state = { state: 'ready', mode: root.mode, reason: root.reason };
       known.mounts += 1;
       let isReleased = false;
@@ -129,7 +148,7 @@ export class ImageStore {
 
   list(): ImageListing[] {
     return [...this.#known.values()]
-      .map((known) => ({ ...known }))
+      .map(({ uri, image, state, mounts }) => ({ uri, image, state, mounts }))
       .toSorted((one, other) => (one.uri < other.uri ? -1 : 1));
   }
 

@@ -232,6 +232,10 @@ export class LazyMounter implements ImageMounter {
     const similar =
       versionKey === '' ? undefined : (trace ?? this.#options.traces.similar(versionKey, image.digest));
     const planned = similar === undefined ? undefined : replayOrder(similar);
+    const reason = lazyReason(derived, acceleration, isRecorded, planned);
+    const mountMs = this.#options.clock.monotonicMs() - startedMs;
+    const start: WatchedStart = { node: node.node, isRecorded, planned, reason, mountMs, shared };
+    const watch = versionKey === '' ? undefined : this.#watch(opened, request, start);
     // Nobody waits for what is fetched ahead: the start goes on beside it.
     const ahead =
       acceleration === 'eager'
@@ -240,19 +244,6 @@ export class LazyMounter implements ImageMounter {
           ? Promise.resolve()
           : opened.call({ type: 'prefetch', node: node.node, chunks: planned });
     ahead.catch((error: unknown) => this.#options.log('warning', 'fetching ahead did not begin', error));
-    const reason = lazyReason(derived, acceleration, isRecorded, planned);
-    const mountMs = this.#options.clock.monotonicMs() - startedMs;
-    const watch =
-      versionKey === ''
-        ? undefined
-        : await this.#watch(opened, request, {
-            node: node.node,
-            isRecorded,
-            planned,
-            reason,
-            mountMs,
-            shared,
-          });
     let isReleased = false;
     /** From now on others may have the mount of a recorded instance too, unless they have made one meanwhile. */
     const offer = (): void => {
@@ -352,24 +343,26 @@ export class LazyMounter implements ImageMounter {
     else this.#uses.set(digest, uses);
   }
 
-  /** Watches a start from its mount to a while after its first answer; then keeps what was seen. */
-  async #watch(opened: ImagedProcess, request: MountRequest, start: WatchedStart): Promise<Watch> {
+  /**
+   * Watches a start from its mount to a while after its first answer; then keeps what was seen. Calls are answered in
+   * their order: what was read before is known before anything else is asked, and the start need not wait for it.
+   */
+  #watch(opened: ImagedProcess, request: MountRequest, start: WatchedStart): Watch {
     const { node } = start;
-    const before = await opened.call({ type: 'measure', node });
-    const known = start.isRecorded
-      ? new Set<number>()
-      : new Set((await opened.call({ type: 'touches', node })).chunks);
+    const measured = opened.call({ type: 'measure', node });
+    const touched = start.isRecorded ? undefined : opened.call({ type: 'touches', node });
+    // Their failures are told when the watch ends.
+    measured.catch(() => undefined);
+    touched?.catch(() => undefined);
     const startedMs = this.#options.clock.monotonicMs();
     const atMs = this.#options.clock.now();
     const watch = new Watch(async () => {
       this.#watches.delete(watch);
       try {
-        await this.#keep(opened, request, start, {
-          before,
-          known,
-          atMs,
-          windowMs: this.#options.clock.monotonicMs() - startedMs,
-        });
+        const windowMs = this.#options.clock.monotonicMs() - startedMs;
+        const before = await measured;
+        const known = new Set((await touched)?.chunks);
+        await this.#keep(opened, request, start, { before, known, atMs, windowMs });
       } catch (error) {
         if (!this.#isClosed) this.#options.log('warning', 'what a start read could not be kept', error);
       } finally {
