@@ -39,7 +39,11 @@ export const scenario: Scenario = {
     const lacking = missingHere();
     if (lacking !== undefined) notes.push(lacking);
     for (const note of notes) context.say(note);
-    if (lacking !== undefined || images.length === 0) return { measurements, verdicts, notes };
+    if (lacking !== undefined || images.length === 0) {
+      // A run that measures nothing is no reason to forget what was published.
+      if (!context.quick) throw new Error(notes.join('; '));
+      return { measurements, verdicts, notes };
+    }
     const registry = await startBenchRegistry(context, join(IMAGES_DIRECTORY, 'bench'));
     const link = await startShapedLink(context, { ...LINK, targetPort: registry.port });
     notes.push(

@@ -1,6 +1,6 @@
 import { hash, randomBytes } from 'node:crypto';
 import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
-import { read, write } from 'node:fs';
+import { read, write, writev } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
@@ -21,6 +21,7 @@ const READER_WAIT_MS = 2;
 const NOTHING = Buffer.alloc(PLACE_UNIT);
 const readAsync = promisify(read);
 const writeAsync = promisify(write);
+const writevAsync = promisify(writev);
 
 export interface SegmentStoreOptions {
   readonly directory: string;
@@ -242,7 +243,7 @@ export class SegmentStore implements ChunkTier {
     const records: Buffer[] = [];
     for (const { digest, bytes, offset } of chunks)
       records.push(encodeRecord({ digest, offset, size: bytes.length }));
-    for (const { start, bytes } of runsOf(chunks)) await writeAll(segment.descriptor, bytes, start);
+    for (const { start, parts } of runsOf(chunks)) await writeAll(segment.descriptor, parts, start);
     await writeAsync(index, Buffer.concat(records));
     if (this.#segments.get(segment.slot) !== segment) return;
     for (const { digest, bytes, offset } of chunks) {
@@ -374,10 +375,10 @@ export class SegmentStore implements ChunkTier {
   }
 }
 
-/** Neighbours in one piece, with what lies between places. Others may have reserved places between two of these. */
+/** Neighbours together, with what lies between places. Others may have reserved places between two of these. */
 function runsOf(
   chunks: readonly { readonly bytes: Buffer; readonly offset: number }[],
-): { readonly start: number; readonly bytes: Buffer }[] {
+): { readonly start: number; readonly parts: readonly Buffer[] }[] {
   const runs: { start: number; end: number; parts: Buffer[] }[] = [];
   for (const { bytes, offset } of chunks) {
     const last = runs.at(-1);
@@ -388,19 +389,28 @@ function runsOf(
       runs.push({ start: offset, end: offset + bytes.length, parts: [bytes] });
     }
   }
-  return runs.map(({ start, parts: [only, ...more] }) => ({
-    start,
-    bytes: only !== undefined && more.length === 0 ? only : Buffer.concat([only ?? NOTHING, ...more]),
-  }));
+  return runs;
 }
 
 function sha256(bytes: Buffer): string {
   return hash('sha256', bytes, 'hex');
 }
 
-async function writeAll(descriptor: number, bytes: Buffer, offset: number): Promise<void> {
-  for (let at = 0; at < bytes.length;) {
-    const { bytesWritten } = await writeAsync(descriptor, bytes, at, bytes.length - at, offset + at);
+async function writeAll(descriptor: number, parts: readonly Buffer[], offset: number): Promise<void> {
+  let left = parts.filter(({ length }) => length > 0);
+  for (let at = offset; left.length > 0;) {
+    const { bytesWritten } = await writevAsync(descriptor, left, at);
     at += bytesWritten;
+    left = behind(left, bytesWritten);
   }
+}
+
+/** What is left of these when so many bytes of them are gone. */
+function behind(parts: readonly Buffer[], bytes: number): Buffer[] {
+  let gone = bytes;
+  return parts.flatMap((part) => {
+    const here = Math.min(gone, part.length);
+    gone -= here;
+    return here === part.length ? [] : [part.subarray(here)];
+  });
 }
