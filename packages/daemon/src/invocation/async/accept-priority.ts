@@ -28,7 +28,7 @@ export class AcceptPriority {
   }
 
   mayBegin(nowMs: number): boolean {
-    return this.#credit >= 1 || nowMs >= this.#manyUntilMs;
+    return this.#credit >= 1 || (this.#accepting <= ACCEPTING_FEW && nowMs >= this.#manyUntilMs);
   }
 
   noteBegun(): void {
