@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { startPlatform, temporaryDirectory, type Platform } from '@thaw/testkit/platform.ts';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
 import { CloudEvent, emitterFor, HTTP, httpTransport, Mode, type EmitterFunction } from 'cloudevents';
@@ -86,8 +86,19 @@ test('the official library sends events in every mode to whoever wants them', as
   });
 });
 
-test('what cannot be taken is refused with its reason', async (t) => {
-  const platform = await startPlatform(t);
+test('event buses', async (all) => {
+  const platform = await startPlatform(all);
+  await all.test('what cannot be taken is refused with its reason', () => whatIsRefused(platform));
+  await all.test(
+    'a function publishes on the buses and sends to the queues that it was granted, and on no others',
+    (t) => fromFunctions(t, platform),
+  );
+  await all.test('an unmodified function of the functions framework gets events', (t) =>
+    onTheFramework(t, platform),
+  );
+});
+
+async function whatIsRefused(platform: Platform): Promise<void> {
   await createFunction(platform, 'f', { code: 'exports.handler = async () => 1;' });
   const event = JSON.stringify({ specversion: '1.0', id: '1', source: '/x', type: 'x' });
   const structured = 'application/cloudevents+json';
@@ -116,7 +127,7 @@ test('what cannot be taken is refused with its reason', async (t) => {
     }),
     /pattern\.type must be an object/,
   );
-});
+}
 
 test('an event that was accepted is delivered although the platform is killed', async (t) => {
   const dataDir = await temporaryDirectory(t, 'thaw data ');
@@ -146,8 +157,7 @@ test('an event that was accepted is delivered although the platform is killed', 
   );
 });
 
-test('a function publishes on the buses and sends to the queues that it was granted, and on no others', async (t) => {
-  const platform = await startPlatform(t);
+async function fromFunctions(t: TestContext, platform: Platform): Promise<void> {
   const noSandbox = await missingSandbox(platform);
   if (noSandbox !== undefined) return t.skip(noSandbox);
   const queue = { method: 'POST', path: '/thaw/v1/queues', body: '{"queueName":"jobs"}' };
@@ -195,12 +205,11 @@ test('a function publishes on the buses and sends to the queues that it was gran
   await waitFor('the other function to hear it', async () =>
     (await platform.thaw(['logs', 'hearer'])).stdout.toString().includes('HEARD from-inside'),
   );
-});
+}
 
-test('an unmodified function of the functions framework gets events', async (t) => {
+async function onTheFramework(t: TestContext, platform: Platform): Promise<void> {
   const noIndex = await missingNpmIndex();
   if (noIndex !== undefined) return t.skip(noIndex);
-  const platform = await startPlatform(t);
   const packages = await installedPackages(t, FRAMEWORK);
   await createFunction(platform, 'framework', {
     code: {
@@ -251,7 +260,7 @@ test('an unmodified function of the functions framework gets events', async (t) 
   });
   const tried = await platform.thaw(['trigger', 'test', 'framework', 'bus']);
   assert.equal(tried.code, 0, tried.stderr);
-});
+}
 
 /** Sends as the library does, with the platform's key by Basic authentication. */
 function emitter(platform: Platform, path: string, mode: Mode): EmitterFunction {

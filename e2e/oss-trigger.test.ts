@@ -12,7 +12,7 @@ import {
   type S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
-import { startPlatform, temporaryDirectory } from '@thaw/testkit/platform.ts';
+import { startPlatform, temporaryDirectory, type Platform } from '@thaw/testkit/platform.ts';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
 import { createFunction, invoke } from './support/functions.ts';
 import { createOssTrigger, s3Client, textOf } from './support/object-store.ts';
@@ -23,9 +23,16 @@ const UPLOADS_BEFORE_KILL_MAX = 15;
 /** A function starts within this, also where the machine has much else to do. */
 const DELIVERY_MS_MAX = 60_000;
 
-test('an upload calls the function, which reads the object with its own credentials', async (t) => {
-  const platform = await startPlatform(t);
-  const s3 = s3Client(t, platform);
+test('objects', async (all) => {
+  const platform = await startPlatform(all);
+  const s3 = s3Client(all, platform);
+  await all.test('an upload calls the function, which reads the object with its own credentials', () =>
+    ofUploads(platform, s3),
+  );
+  await all.test('a removal is told too, to whoever asked for it', () => ofRemovals(platform, s3));
+});
+
+async function ofUploads(platform: Platform, s3: S3Client): Promise<void> {
   await s3.send(new CreateBucketCommand({ Bucket: 'pictures' }));
   await createFunction(platform, 'reader', { code: FUNCTION });
   // An instance from before the grant has no way to the bucket, and makes room for one that has.
@@ -55,19 +62,16 @@ test('an upload calls the function, which reads the object with its own credenti
     Contents.map(({ Key }) => Key),
     ['out/in_one.txt', 'out/in_parts.txt'],
   );
-});
+}
 
-test('a removal is told too, to whoever asked for it', async (t) => {
-  const platform = await startPlatform(t);
-  const s3 = s3Client(t, platform);
-  await s3.send(new CreateBucketCommand({ Bucket: 'pictures' }));
+async function ofRemovals(platform: Platform, s3: S3Client): Promise<void> {
   await createFunction(platform, 'remover', { code: FUNCTION });
   const events = ['oss:ObjectRemoved:DeleteObject'];
   await createOssTrigger(platform, 'remover', { events, bucketName: 'pictures' });
   await s3.send(new PutObjectCommand({ Bucket: 'pictures', Key: 'short-lived', Body: 'x' }));
   await s3.send(new DeleteObjectCommand({ Bucket: 'pictures', Key: 'short-lived' }));
   assert.match(await outcomeOf(s3, 'short-lived'), /^404 .*NoSuchKey/su);
-});
+}
 
 test('every acknowledged upload calls the function, whenever the platform is killed', async (t) => {
   const dataDir = await temporaryDirectory(t, 'thaw data ');

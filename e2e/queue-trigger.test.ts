@@ -30,8 +30,17 @@ interface BatchEvent {
   }[];
 }
 
-test('messages are sent, received, acknowledged and given back over HTTP', async (t) => {
-  const platform = await startPlatform(t);
+test('queues', async (all) => {
+  const platform = await startPlatform(all);
+  await all.test('messages are sent, received, acknowledged and given back over HTTP', () =>
+    overHttp(platform),
+  );
+  await all.test('batches go to a function; what fails comes again and then goes to the dead letters', () =>
+    inBatches(platform),
+  );
+});
+
+async function overHttp(platform: Platform): Promise<void> {
   const created = await call(platform, 'POST', QUEUES, { queueName: 'jobs', visibilityTimeoutSeconds: 60 });
   assert.equal(created.status, 201);
   const one = await call(platform, 'POST', `${QUEUES}/jobs/messages`, {
@@ -119,10 +128,9 @@ test('messages are sent, received, acknowledged and given back over HTTP', async
       `${method} ${path}`,
     );
   }
-});
+}
 
-test('batches go to a function; what fails comes again and then goes to the dead letters', async (t) => {
-  const platform = await startPlatform(t);
+async function inBatches(platform: Platform): Promise<void> {
   const thaw = async (...args: string[]): Promise<string> => {
     const { code, stdout, stderr } = await platform.thaw(args);
     assert.equal(code, 0, stderr);
@@ -138,24 +146,24 @@ test('batches go to a function; what fails comes again and then goes to the dead
   await createEventTrigger(platform, 'worker', {
     triggerName: 'jobs',
     triggerType: 'queue',
-    config: { queueName: 'jobs', batchSize: 5, batchWindowMs: 500 },
+    config: { queueName: 'batches', batchSize: 5, batchWindowMs: 100 },
   });
   await waitFor('the trigger to say that there is no queue', async () => {
     const { status, problem } = await triggerStatus(platform, 'worker', 'jobs');
     return status === 'failing' && problem?.code === 'QUEUE_NOT_FOUND';
   });
   await thaw('queue', 'create', 'dead', '--visibility', '1s');
-  await thaw('queue', 'create', 'jobs', '--dead-letter', 'dead', '--max-receives', '2');
+  await thaw('queue', 'create', 'batches', '--dead-letter', 'dead', '--max-receives', '2');
   const texts = ['a', 'b', 'poison', 'c', 'd', 'e'];
   const messages = texts.map((body) => ({ body, attributes: { of: 'test' } }));
-  assert.equal((await call(platform, 'POST', `${QUEUES}/jobs/messages`, { messages })).status, 201);
+  assert.equal((await call(platform, 'POST', `${QUEUES}/batches/messages`, { messages })).status, 201);
   await waitFor(
     'the poison to be among the dead letters',
     async () => (await queue(platform, 'dead')).messages === 1,
     60_000,
   );
   assert.match(await thaw('queue', 'list'), /dead +1/);
-  await waitFor('the queue to be empty', async () => (await queue(platform, 'jobs')).messages === 0);
+  await waitFor('the queue to be empty', async () => (await queue(platform, 'batches')).messages === 0);
   const batches = await batchesOf(platform, 'worker');
   const bodies = batches.flatMap(({ Records }) => Records.map(({ body }) => body));
   assert.deepEqual(bodies.toSorted(), [...texts, 'poison'].toSorted());
@@ -169,7 +177,7 @@ test('batches go to a function; what fails comes again and then goes to the dead
     ],
     ['thaw:queue', '1', 'test'],
   );
-  assert.match(record?.eventSourceARN ?? '', /:queues\/jobs$/);
+  assert.match(record?.eventSourceARN ?? '', /:queues\/batches$/);
   assert.match(await thaw('queue', 'receive', 'dead'), /poison/);
   await thaw('trigger', 'pause', 'worker', 'jobs');
   // The look at it made it invisible for a while.
@@ -178,10 +186,10 @@ test('batches go to a function; what fails comes again and then goes to the dead
     async () => /sent 1/.test(await thaw('queue', 'redrive', 'dead')),
     60_000,
   );
-  assert.equal((await queue(platform, 'jobs')).visible, 1, 'a paused trigger leaves it');
-  assert.match(await thaw('queue', 'purge', 'jobs'), /removed 1/);
+  assert.equal((await queue(platform, 'batches')).visible, 1, 'a paused trigger leaves it');
+  assert.match(await thaw('queue', 'purge', 'batches'), /removed 1/);
   assert.match(await thaw('trigger', 'test', 'worker', 'jobs'), /batchItemFailures/);
-});
+}
 
 test('a function that fails as a whole gets its batch again, and no message is lost when the platform is killed', async (t) => {
   const dataDir = await temporaryDirectory(t, 'thaw data ');
