@@ -1,12 +1,15 @@
 import { createHash, randomBytes } from 'node:crypto';
 import {
+  accessSync,
   chmodSync,
+  constants,
   lstatSync,
   mkdirSync,
   readFileSync,
   realpathSync,
   renameSync,
   rmSync,
+  statfsSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,6 +21,10 @@ export interface Credentials {
   readonly accessKeyId: string;
   readonly accessKeySecret: string;
 }
+
+const MEMORY_DIRECTORIES = ['/run', '/dev/shm'];
+/** `TMPFS_MAGIC` of Linux's `magic.h`. */
+const TMPFS = 0x01021994;
 
 /**
  * The directory with everything that a platform keeps. One daemon at a time: the lock is the operating system's, so a
@@ -85,10 +92,26 @@ function lock(directory: string): DatabaseSync {
   }
 }
 
+/**
+ * Where root keeps small things in memory. Every start makes and removes some files and directories, and a file system on a
+ * disk takes longer for one than the rest of the daemon takes for the whole start.
+ */
+function memoryDirectory(): string | undefined {
+  if (process.getuid?.() !== 0) return undefined;
+  return MEMORY_DIRECTORIES.find((directory) => {
+    try {
+      accessSync(directory, constants.W_OK);
+      return statfsSync(directory).type === TMPFS;
+    } catch {
+      return false;
+    }
+  });
+}
+
 /** In `/tmp` or its like, where others may write too: it must be ours and closed to them. */
 function runDirectoryOf(dataDirectory: string): string {
   const name = `thaw-${createHash('sha256').update(dataDirectory).digest('hex').slice(0, 12)}`;
-  const path = join(process.env['XDG_RUNTIME_DIR'] ?? tmpdir(), name);
+  const path = join(process.env['XDG_RUNTIME_DIR'] ?? memoryDirectory() ?? tmpdir(), name);
   mkdirSync(path, { recursive: true, mode: 0o700 });
   const found = lstatSync(path);
   if (!found.isDirectory() || found.uid !== process.getuid?.()) {
