@@ -4,7 +4,9 @@
  *  2. to sandboxes of this or another Thaw: nothing;
  *  3. to link-local addresses (a cloud's metadata service gives out the machine's credentials): nothing;
  *  4. to the rest of the world: everything, behind the host's address;
- *  5. from the world: answers only.
+ *  5. from the world: answers only;
+ *  6. from the host to a sandbox that is gone: nothing. Its address has no interface any more, and whoever the host's
+ *     default route leads to would be asked, and might answer, in its place.
  */
 export interface RuleNames {
   /** Table or chain name of this platform. */
@@ -34,6 +36,10 @@ export function nftRules({ table, interfacePrefix, anyInterfacePrefix, range }: 
     oifname ${own} ct state established,related accept
     oifname ${own} drop
   }
+  chain output {
+    type filter hook output priority -10; policy accept;
+    ip daddr ${range} oifname != "lo" oifname != ${any} reject
+  }
   chain postrouting {
     type nat hook postrouting priority 100; policy accept;
     ip saddr ${range} oifname != ${any} masquerade
@@ -48,6 +54,7 @@ export function iptablesRules({ table, interfacePrefix, anyInterfacePrefix, rang
   return `*filter
 :${table}-in - [0:0]
 :${table}-fw - [0:0]
+:${table}-out - [0:0]
 -A ${table}-in -i ${own} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
 -A ${table}-in -i ${own} -j DROP
 -A ${table}-fw -i ${own} -o ${any} -j DROP
@@ -56,7 +63,11 @@ export function iptablesRules({ table, interfacePrefix, anyInterfacePrefix, rang
 -A ${table}-fw -i ${own} -j ACCEPT
 -A ${table}-fw -o ${own} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
 -A ${table}-fw -o ${own} -j DROP
+-A ${table}-out -o lo -j RETURN
+-A ${table}-out -o ${any} -j RETURN
+-A ${table}-out -d ${range} -j REJECT
 -I INPUT 1 -j ${table}-in
+-I OUTPUT 1 -j ${table}-out
 -I FORWARD 1 -j ${table}-fw
 COMMIT
 *nat
@@ -72,6 +83,9 @@ export function iptablesRemovals(table: string): string[][] {
   return [
     ['-D', 'INPUT', '-j', `${table}-in`],
     ['-D', 'FORWARD', '-j', `${table}-fw`],
+    ['-D', 'OUTPUT', '-j', `${table}-out`],
+    ['-F', `${table}-out`],
+    ['-X', `${table}-out`],
     ['-F', `${table}-in`],
     ['-X', `${table}-in`],
     ['-F', `${table}-fw`],

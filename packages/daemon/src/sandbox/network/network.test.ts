@@ -115,6 +115,12 @@ async function leadsOut(context: TestContext, kernelThread: boolean): Promise<vo
   assert.equal(await program('low-port', 'listen(80)'), 0, 'every port is free');
   assert.equal(await program('no-ipv6', 'sys.exit(len(open("/proc/net/if_inet6").read()))'), 0);
 
+  await run('ip', ['-n', host, 'route', 'add', 'default', 'via', OUTSIDE]);
+  const gone = served[0]?.replace(/\d+$/u, '251');
+  const ask = `import errno, socket; print(errno.errorcode[socket.socket().connect_ex(("${gone}", 9000))])`;
+  const { stdout: answer } = await run('nsenter', [`--net=/run/netns/${host}`, 'python3', '-c', ask]);
+  assert.equal(answer, 'ECONNREFUSED\n', 'nobody answers for a sandbox that is not there');
+
   await sandboxes.close();
   const hash = platformHash(runDirectory);
   const { stdout: namespaces } = await run('ip', ['netns']);
