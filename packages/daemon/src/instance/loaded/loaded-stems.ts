@@ -163,7 +163,7 @@ export class LoadedStems {
     const { clock, stems } = this.#options;
     const nowMs = clock.monotonicMs();
     const isWanted = !version.hasFailed && isWorthLoading({ nowMs, ...version });
-    if (this.#isClosed || version.stem !== undefined || !isWanted) return;
+    if (this.#isClosed || version.stem !== undefined || !isWanted || !this.#isAmongLast(version)) return;
     const ready = this.#options.prepared(version.runnable);
     const stem = this.#isLoading ? undefined : stems.spare(ready);
     if (stem === undefined) {
@@ -177,6 +177,11 @@ export class LoadedStems {
       version.isLoading = false;
       this.#isLoading = false;
     });
+  }
+
+  /** Whoever is not would have to go as soon as it is loaded: thousands of deployments in a row load nearly nothing. */
+  #isAmongLast(version: Version): boolean {
+    return [...this.#versions.values()].slice(-this.#options.max).includes(version);
   }
 
   async #loadInto(version: Version, ready: RunnableVersion, stem: Stem): Promise<void> {
