@@ -13,7 +13,7 @@ const BUILD_MS_MAX = 480_000;
 const BUILDERS = ['mmdebstrap', 'umoci', 'skopeo', 'bwrap', 'curl'];
 /** What apt, mmdebstrap, pip and curl say where there is no way to the packages. */
 const NO_NETWORK =
-  /Could not resolve|Could not connect|Temporary failure|Failed to (?:fetch|establish)|No matching distribution|timed out|Connection (?:refused|reset)|Network is unreachable/iu;
+  /Could(?: not|n't) (?:resolve|connect|fetch)|Temporary failure|Failed to (?:fetch|establish|connect)|No matching distribution|timed out|Connection (?:refused|reset|broken)|Network is unreachable|returned error: 5\d\d|Hash Sum mismatch/iu;
 
 /** A directory that `build.sh` has filled. */
 export const IMAGES = process.env['THAW_IMAGES'];

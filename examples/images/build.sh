@@ -12,6 +12,7 @@
 # --slim: Python on the bare libraries it needs, as they are in Debian's packages, without apt, shell or bytecode. It takes a
 # third of the time, for tests.
 set -euo pipefail
+shopt -s inherit_errexit
 export LC_ALL=C.UTF-8 TZ=UTC
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -181,14 +182,15 @@ python_layer() {
     umoci unpack --image "$layout:$parent" "$work/bundle" >&2
     # Bytecode that is taken as it is: the times of its sources are not looked at.
     inside "$work/bundle/rootfs" --bind "$work/pip/$site" "/$site" -- \
-      python3 -m compileall -q --invalidation-mode unchecked-hash "/$site" >&2 || true
+      python3 -m compileall -q --invalidation-mode unchecked-hash "/$site" >&2 ||
+      echo "some files have no bytecode and are read as they are" >&2
     add_layer "$parent" "$tag" "$work/pip" "pip install --requirement requirements.txt" >&2
     rm -rf "$work/bundle" "$work/pip"
   fi
   echo "$tag"
 }
 
-# What the recipe of an image may say.
+# Builds one image by its recipe, which says some of: packages, command, environment, user, and `prepare`, a last step.
 build() {
   local name=$1 directory=$here/$1 tag packages=() command=() environment=() user='' digest
   prepare() { :; }
