@@ -25,7 +25,7 @@ export interface Interpreter {
 
 /** Where Linux distributions put their JDKs. */
 const JVM_DIRECTORY = '/usr/lib/jvm';
-const PROBE_TIMEOUT_MS = 10_000;
+const PROBE_TIMEOUT_MS = 30_000;
 const run = promisify(execFile);
 /** Full version, executable, and what it needs beside it. */
 const probeSchema = z.tuple([z.string(), z.string(), z.string()]);
