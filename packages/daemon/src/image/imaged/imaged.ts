@@ -24,7 +24,7 @@ import { PeerTier } from '../tiers/peer-tier.ts';
 import { newSegmentPlaces } from '../tiers/segment-places.ts';
 import { SegmentStore } from '../tiers/segment-store.ts';
 import { newTierCounters, type TierCounters, type TierName } from '../tiers/tier-counters.ts';
-import { GIVE_UP_MS, TierStack } from '../tiers/tier-stack.ts';
+import { GIVE_UP_MS, TierStack, type Arrival } from '../tiers/tier-stack.ts';
 import { Unpackers } from '../tiers/unpackers.ts';
 import { isQuick } from './convert-image.ts';
 import { Converter } from './converter.ts';
@@ -73,6 +73,8 @@ interface Mounted extends MountedNode {
   readonly servedNode: ServedNode;
   readonly demanded: Map<TierName, { chunks: number; bytes: number }>;
   readonly prefetched: Map<TierName, { chunks: number; bytes: number }>;
+  /** Chunks on their way to reads of this mount: a large one has several at once and is counted for the first. */
+  readonly arriving: Map<number, Promise<Arrival>>;
   prefetch: Prefetch | undefined;
   isUnmounted: boolean;
 }
@@ -391,6 +393,7 @@ export class Imaged {
       servedNode,
       demanded: new Map(),
       prefetched: new Map(),
+      arriving: new Map(),
       prefetch: undefined,
       isUnmounted: false,
     };
@@ -457,10 +460,18 @@ export class Imaged {
   }
 
   async #requireChunk({ node }: ServedNode, chunk: number): Promise<Buffer> {
-    const mounted = this.#require(node);
-    const arrival = await this.#stack.require(mounted.served.image.table.ref(chunk, mounted.served.blobs));
-    count(mounted.demanded, arrival.from, arrival.bytes.length);
-    return arrival.bytes;
+    const { arriving, demanded, served } = this.#require(node);
+    const running = arriving.get(chunk);
+    if (running !== undefined) return (await running).bytes;
+    const arrival = this.#stack.require(served.image.table.ref(chunk, served.blobs));
+    arriving.set(chunk, arrival);
+    try {
+      const { from, bytes } = await arrival;
+      count(demanded, from, bytes.length);
+      return bytes;
+    } finally {
+      arriving.delete(chunk);
+    }
   }
 
   #setPlaces(digest: string, place: number): void {
