@@ -3,7 +3,8 @@ import { Worker } from 'node:worker_threads';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Urgency } from './chunk-tier.ts';
 import { unpackChunks, type PackedChunk, type UnpackedChunks } from './unpack-chunks.ts';
-import type { UnpackAnswer, UnpackRequest } from './unpack-thread.ts';
+import { unpackRequest } from './unpack-request.ts';
+import type { UnpackAnswer } from './unpack-thread.ts';
 
 /**
  * Inflates the chunks of a piece of a blob and compares them. `packed` is given away: its memory may be gone afterwards.
@@ -23,7 +24,9 @@ const PIECES_AT_ONCE = 2;
 /** In the calling thread: for little, and for whoever has thousands of tiers. */
 export const unpackHere: Unpack = (packed, chunks) => Promise.resolve(unpackChunks(packed, chunks));
 
-interface Piece extends UnpackRequest {
+interface Piece {
+  readonly packed: Uint8Array<ArrayBuffer>;
+  readonly chunks: readonly PackedChunk[];
   readonly resolve: (answer: UnpackedChunks) => void;
   readonly reject: (error: ThawError) => void;
 }
@@ -94,8 +97,8 @@ export class Unpackers {
       if (piece === undefined) return;
       if (thread.pieces.length === 0) thread.worker.ref();
       thread.pieces.push(piece);
-      const { packed, chunks } = piece;
-      thread.worker.postMessage({ packed, chunks } satisfies UnpackRequest, [packed.buffer]);
+      const request = unpackRequest(piece.packed, piece.chunks);
+      thread.worker.postMessage(request, [request.packed.buffer, request.places.buffer]);
     }
   }
 }

@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { afterTest } from '@thaw/testkit/after-test.ts';
+import { sampleBlob } from './sample-blobs.ts';
+import { Unpackers, unpackHere } from './unpackers.ts';
+
+const blob = sampleBlob(40, (index) => 1 + index * 300);
+const chunks = blob.chunks.map(({ digest, size, blobOffset, blobLength }) => ({
+  digest,
+  size,
+  at: blobOffset,
+  length: blobLength,
+}));
+
+test('threads unpack what a caller would, and say of each chunk whether it is right', async (t) => {
+  const unpackers = new Unpackers();
+  afterTest(t, () => unpackers.close());
+  const wrong = chunks.map((chunk, index) =>
+    index === 3
+      ? { ...chunk, digest: chunk.digest.replace(/^./u, (first) => (first === '0' ? '1' : '0')) }
+      : chunk,
+  );
+  const here = await unpackHere(new Uint8Array(blob.bytes), wrong, 'demand');
+  const there = await Promise.all(
+    Array.from({ length: 20 }, (_, index) =>
+      unpackers.unpack(new Uint8Array(blob.bytes), wrong, index % 2 === 0 ? 'demand' : 'prefetch'),
+    ),
+  );
+  assert.deepEqual(
+    here.isRight,
+    chunks.map((_, index) => index !== 3),
+  );
+  for (const each of there) assert.deepEqual(each, here);
+});
+
+test('a bomb is stopped at the size of its chunk, and what is no gzip is wrong', async (t) => {
+  const unpackers = new Unpackers();
+  afterTest(t, () => unpackers.close());
+  const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024));
+  const packed = new Uint8Array(Buffer.concat([bomb, Buffer.from('no gzip at all')]));
+  const digest = '0'.repeat(64);
+  const { plain, isRight } = await unpackers.unpack(
+    packed,
+    [
+      { digest, size: 10, at: 0, length: bomb.length },
+      { digest, size: 10, at: bomb.length, length: 14 },
+    ],
+    'demand',
+  );
+  assert.deepEqual([plain.byteLength, isRight], [20, [false, false]]);
+});
+
+test('whoever waits for threads that end is told', async () => {
+  const unpackers = new Unpackers();
+  const waiting = Array.from({ length: 50 }, () =>
+    unpackers.unpack(new Uint8Array(blob.bytes), chunks, 'prefetch'),
+  );
+  const settled = Promise.allSettled(waiting);
+  await unpackers.close();
+  for (const each of await settled)
+    assert.ok(each.status === 'fulfilled' || /ended/u.test(String(each.reason)));
+  await assert.rejects(unpackers.unpack(new Uint8Array(blob.bytes), chunks, 'demand'), /ended/u);
+});
