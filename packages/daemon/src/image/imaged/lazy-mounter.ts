@@ -63,6 +63,8 @@ export class LazyMounter implements ImageMounter {
   readonly #shared = new Map<string, Shared>();
   readonly #uses = new Map<string, number>();
   readonly #failed = new Map<string, ThawError>();
+  /** Images whose conversion is told of when it ends, once for all the starts that have asked for it. */
+  readonly #converting = new Set<string>();
   readonly #recording = new Set<string>();
   readonly #watches = new Set<Watch>();
   #process: Promise<ImagedProcess | Hindrance> | undefined;
@@ -190,17 +192,25 @@ export class LazyMounter implements ImageMounter {
     const source: ImageSource = { image, reference, setting };
     const isQuick = await opened.call({ type: 'isQuick', source });
     const conversion = opened.call({ type: 'convert', source });
+    const isFirst = !this.#converting.has(image.digest);
+    this.#converting.add(image.digest);
+    const ended = (): void => {
+      if (isFirst) this.#converting.delete(image.digest);
+    };
     const settled = conversion.then(
       (derived) => {
-        if (!isQuick)
+        ended();
+        if (!isQuick && isFirst)
           this.#options.log('info', `image ${image.digest} was converted; later starts mount it lazily`);
         return derived;
       },
       (thrown: unknown) => {
+        ended();
         const error = ThawError.from(thrown, `converting image ${image.digest}`);
         // What may go away by itself is tried again with the next start.
         if (!error.isRetryable) this.#failed.set(image.digest, error);
-        if (!this.#isClosed) this.#options.log('warning', `image ${image.digest} was not converted`, error);
+        if (!this.#isClosed && isFirst)
+          this.#options.log('warning', `image ${image.digest} was not converted`, error);
         return { reason: `it could not be converted: ${error.message}` };
       },
     );
