@@ -1,5 +1,5 @@
 /** Spans that are under way at once, at the beginning, at the least and at the most. */
-const FIRST = 6;
+const FIRST = 10;
 const LEAST = 4;
 const MOST = 16;
 /** A span that takes so much longer than the fastest one has waited behind others most of its time. */
