@@ -60,8 +60,8 @@ import { InvocationRecorder } from './invocation/invocation-recorder.ts';
 import type { Invocation, InvocationDeps } from './invocation/invocation.ts';
 import { Replays } from './invocation/replays.ts';
 import { grantsNothing } from './model/function-grant.ts';
-import { openSandboxes } from './sandbox/sandboxes.ts';
 import type { RunnableVersion } from './model/runnable.ts';
+import { openSandboxes } from './sandbox/sandboxes.ts';
 import {
   DEFAULT_IDLE_MS_MAX,
   DEFAULT_INSTANCES_MAX,
@@ -339,12 +339,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       max: options.loadAhead ?? LOAD_AHEAD_DEFAULT,
       memoryBytesMax: totalmem() * LOADED_MEMORY_SHARE,
       prepared: (runnable) => prepared.apply(runnable),
+      // The first call then takes the code as it is.
+      onFailed: (runnable) => prepared.drop(runnable),
     }),
     (opened) => opened.close(),
   );
 
-      // The first call then takes the code as it is.
-      onFailed: (runnable) => prepared.drop(runnable),
   const insecureRegistries = options.insecureRegistries ?? [];
   const imagesDirectory = join(data.path, 'images');
   const mounter = new LazyMounter({
