@@ -87,7 +87,7 @@ export const command: Command = {
     },
     {
       flags: '--prepare <when>',
-      summary: 'compile code ahead, after a deployment (Node and Python)',
+      summary: 'compile code ahead, after a deployment (Node, Python, Java)',
       default: 'on',
       choices: ['on', 'off'],
     },

@@ -100,6 +100,7 @@ function placesOf(
       shim: join(files.shims, directory),
       link: files.linkSocket,
       interpreter: interpreter.path,
+      cache: undefined,
     };
   }
   return {
@@ -108,6 +109,7 @@ function placesOf(
     shim: '/run/thaw/runtime',
     link: '/run/thaw/link/s',
     interpreter: interpreterMount(interpreter)?.command ?? interpreter.path,
+    cache: runnable.compileCacheDirectory === undefined ? undefined : COMPILE_CACHE,
   };
 }
 

@@ -5,13 +5,14 @@ import type { PlatformLog } from '../base/platform-log.ts';
 import type { SandboxSpec } from '../sandbox/sandbox.ts';
 import type { InstanceFiles } from './instance-layout.ts';
 import { interpreterMount, type Interpreter } from './interpreters.ts';
-import { JAVA_BUILD } from './java-build.ts';
 import {
   JAVA_ARCHIVES,
   javaArchiveName,
   javaArchiveOptions,
   javaFlags,
   javaOptionsFile,
+  JAVA_TRAINED,
+  javaTraining,
 } from './java-options.ts';
 import { runTraining, type TrainingContext } from './prepared/training.ts';
 
@@ -26,14 +27,6 @@ const PROCESSES_MAX = 1024;
 const CPU_SHARE = 64;
 /** Where instances see the shim: before JDK 25 an archive is for that path alone. */
 const SHIM = '/run/thaw/runtime';
-const MADE = 'cache/archive';
-/** Becomes the java of the arguments, and writes what that has left behind. */
-const SCRIPT = [
-  `"$0" "$@" >&2 && [ -s /tmp/archive ]`,
-  `printf '{"path":"${MADE}","size":%d}\\n' "$(wc -c </tmp/archive)" && cat /tmp/archive`,
-  `printf '{"end":true}\\n'`,
-].join(' && ');
-
 export interface JavaArchivesOptions extends Omit<TrainingContext, 'shims' | 'signal'> {
   readonly isEnabled: boolean;
   readonly log: PlatformLog;
@@ -134,7 +127,7 @@ export class JavaArchives {
       const specOf = (id: string, files: InstanceFiles): SandboxSpec =>
         trainingSpec(jdk, runtime, join(this.#shims, 'java'), id, files.outputSocket);
       await runTraining(training, specOf, temporary, LIMITS);
-      const made = join(temporary, MADE);
+      const made = join(temporary, JAVA_TRAINED);
       const digest = await digestOf(made);
       if (digest === undefined) throw new Error('the training has written something else');
       await rename(made, path);
@@ -168,11 +161,10 @@ function trainingSpec(
   const mounts = [{ source: shim, target: SHIM, readOnly: true }];
   if (mounted !== undefined) mounts.push({ source: mounted.source, target: mounted.target, readOnly: true });
   const program = mounted?.command ?? jdk.path;
-  const create = `${javaArchiveOptions(jdk).create}=/tmp/archive`;
-  const java = [program, ...javaFlags(runtime), create, '-cp', `${SHIM}/shim.jar`];
+  const flags = [...javaFlags(runtime), '-cp', `${SHIM}/shim.jar`];
   return {
     id,
-    command: ['/bin/sh', '-c', SCRIPT, ...java, JAVA_BUILD.trainingClass, '/tmp/socket'],
+    command: javaTraining(jdk, program, flags, []),
     environment: { PATH: '/usr/bin:/bin', HOME: '/tmp', LANG: 'C.UTF-8' },
     workingDirectory: '/tmp',
     mounts,

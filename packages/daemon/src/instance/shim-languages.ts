@@ -1,7 +1,15 @@
+import { basename } from 'node:path';
 import type { RunnableVersion, ShimFamily } from '../model/runnable.ts';
 import type { Interpreter } from './interpreters.ts';
 import { JAVA_BUILD } from './java-build.ts';
-import { javaFlags, javaOptionsFile } from './java-options.ts';
+import {
+  javaArchivedClassPath,
+  javaArchiveOptions,
+  javaClassPath,
+  javaFlags,
+  javaOptionsFile,
+  JAVA_TRAINED,
+} from './java-options.ts';
 
 /** Where things are inside the sandbox, or on the host without one. */
 export interface ShimPlaces {
@@ -11,6 +19,8 @@ export interface ShimPlaces {
   readonly code: string;
   readonly layers: string;
   readonly link: string;
+  /** What was prepared of the code and lies in no other place; undefined: nothing. */
+  readonly cache: string | undefined;
 }
 
 /** What tells one language with a shim from another. */
@@ -57,16 +67,17 @@ export const SHIM_LANGUAGES: Record<ShimFamily, ShimLanguage> = {
     directory: 'java',
     release: ({ version }) => version[0],
     releaseNamed: (runtime) => Number.parseInt(runtime.slice('java'.length), 10) || 0,
-    command: ({ interpreter, shim, code, layers, link }, { memoryMb, runtime }, jdk) => {
+    command: ({ interpreter, shim, code, layers, link, cache }, { memoryMb, runtime }, jdk) => {
       const otherMb = Math.max(JAVA_OTHER_MB_MIN, Math.ceil(memoryMb * JAVA_OTHER_SHARE));
       return [
         interpreter,
-        `@${shim}/${javaOptionsFile(jdk, runtime)}`,
+        cache === undefined
+          ? `@${shim}/${javaOptionsFile(jdk, runtime)}`
+          : `${javaArchiveOptions(jdk).use}=${cache}/${basename(JAVA_TRAINED)}`,
         ...javaFlags(runtime),
         `-Xmx${Math.max(JAVA_HEAP_MB_MIN, memoryMb - otherMb)}m`,
         '-cp',
-        // The shim first; `java` itself expands the stars.
-        `${shim}/shim.jar:${code}/:${code}/*:${code}/lib/*:${layers}/java/lib/*`,
+        cache === undefined ? javaClassPath(shim, code, layers) : javaArchivedClassPath(shim, code, layers),
         JAVA_BUILD.mainClass,
         link,
       ];

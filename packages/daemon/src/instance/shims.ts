@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
@@ -9,6 +9,7 @@ import type { PlatformLog } from '../base/platform-log.ts';
 import type { Interpreter } from './interpreters.ts';
 import { JavaArchives, type JavaArchivesOptions } from './java-archives.ts';
 import { JAVA_BUILD } from './java-build.ts';
+import { CODE_REFERENCE } from './java-options.ts';
 import { SHIM_LANGUAGES } from './shim-languages.ts';
 
 /** The shims as this installation has them. */
@@ -118,6 +119,10 @@ export class Shims {
       const options = [...JAVA_BUILD.compile, '-sourcepath', join(directory, JAVA_BUILD.names)];
       const bin = join(jdk.root, 'bin');
       await run(join(bin, 'javac'), [...options, '-d', classes, ...files], { timeout: COMPILE_MS_MAX });
+      const manifest = join(directory, 'code.manifest');
+      await writeFile(manifest, 'Manifest-Version: 1.0\nClass-Path: file:/code/\n');
+      const reference = ['--create', '--file', join(directory, CODE_REFERENCE), '--manifest', manifest];
+      await run(join(bin, 'jar'), reference, { timeout: COMPILE_MS_MAX });
       const beside = `${jar}.new`;
       await run(join(bin, 'jar'), ['--create', '--file', beside, '-C', classes, '.'], {
         timeout: COMPILE_MS_MAX,

@@ -86,7 +86,7 @@ export interface RunnableVersion {
   readonly codeDirectory: string;
   /** Directory with the merged layers, or undefined when there are none; immutable. */
   readonly layerDirectory: string | undefined;
-  /** Directory with V8's compile cache for the code, where one was prepared; immutable. */
+  /** Directory with V8's compile cache for the code, or Java's archive of it, where one was prepared; immutable. */
   readonly compileCacheDirectory?: string | undefined;
   readonly codeChecksum: string;
   readonly logProject: string;

@@ -33,7 +33,8 @@ export interface PreparedCodeOptions extends TrainingContext {
 type State = 'waiting' | 'ready' | 'none';
 
 /**
- * What can be made of a version's code before it is called: V8's compile cache for Node, bytecode for Python. It is made
+ * What can be made of a version's code before it is called: V8's compile cache for Node, bytecode for Python, an archive of
+ * the classes for Java. It is made
  * once after a deployment, one version after the other in the background, and shared read-only by all instances of the
  * function. An instance that starts earlier runs the code as it is.
  *
@@ -58,7 +59,7 @@ export class PreparedCode {
     const key = this.#keyOf(runnable);
     if (key === undefined || this.#states.get(key) !== 'ready') return runnable;
     const place = this.#placeOf(runnable, key);
-    if (runnable.family === 'nodejs') return { ...runnable, compileCacheDirectory: join(place, 'cache') };
+    if (runnable.family !== 'python3') return { ...runnable, compileCacheDirectory: join(place, 'cache') };
     const { layerDirectory } = runnable;
     return {
       ...runnable,
@@ -125,17 +126,17 @@ export class PreparedCode {
     const place = this.#placeOf(runnable, key);
     if (await isWhole(place)) return true;
     await rm(place, { recursive: true, force: true });
-    const isPython = runnable.family === 'python3';
+    const interpreter = requireInterpreter(this.#options.interpreters, runnable.runtime);
+    const isPython = interpreter.family === 'python3';
     const { codeDirectory, layerDirectory } = runnable;
     const roots = [codeDirectory, ...(layerDirectory === undefined ? [] : [layerDirectory])];
-    if (!(await isWorthPreparing(roots, isPython ? /\.py$/u : /\.[cm]?js$/u))) return false;
+    if (!(await isWorthPreparing(roots, interpreter.family))) return false;
     const temporary = `${place}.tmp`;
     await rm(temporary, { recursive: true, force: true });
     try {
       await mkdir(temporary, { recursive: true, mode: 0o755 });
       // Instances run as other users and must get through.
       for (const path of [this.#options.directory, dirname(place), temporary]) await chmod(path, 0o755);
-      const interpreter = requireInterpreter(this.#options.interpreters, runnable.runtime);
       if (isPython) {
         await linkTree(codeDirectory, join(temporary, 'code'));
         if (layerDirectory !== undefined) await linkTree(layerDirectory, join(temporary, 'layers'));
@@ -161,7 +162,7 @@ export class PreparedCode {
     if (!this.#options.isEnabled) return undefined;
     // Without sandboxes instances share what the cache's place would be in; a developer's directory changes.
     if (this.#options.driver.name === 'process' || !DIGEST.test(basename(codeDirectory))) return undefined;
-    if (family !== 'nodejs' && family !== 'python3') return undefined;
+    if (family !== 'nodejs' && family !== 'python3' && family !== 'java') return undefined;
     const interpreter = requireInterpreter(this.#options.interpreters, runtime);
     const hooks = [runnable.initializer, ...Object.values(runnable.hooks)].map((hook) => hook?.handler ?? '');
     const what = [
@@ -173,6 +174,8 @@ export class PreparedCode {
       runnable.handler,
       ...hooks,
       runnable.environment['NODE_OPTIONS'] ?? '',
+      // An archive is for one build, its flags, and the very file of the shim.
+      ...(family === 'java' ? [runtime, interpreter.build, this.#options.shims] : []),
     ];
     return createHash('sha256').update(JSON.stringify(what)).digest('hex').slice(0, 32);
   }

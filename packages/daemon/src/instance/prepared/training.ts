@@ -8,6 +8,7 @@ import type { SandboxDriver, SandboxSpec } from '../../sandbox/sandbox.ts';
 import { InstanceOutput } from '../instance-output.ts';
 import { instanceFiles, sandboxSpec, type InstanceFiles } from '../instance-layout.ts';
 import type { Interpreter } from '../interpreters.ts';
+import { javaArchivedClassPath, javaFlags, javaTraining } from '../java-options.ts';
 import { listenOn } from '../listen-on.ts';
 import { receiveArchive, type ArchiveLimits } from './prepared-archive.ts';
 
@@ -16,6 +17,8 @@ const TRAINING_MS_MAX = 120_000;
 /** Against functions that serve, a preparation takes what is left of the CPU. */
 const CPU_SHARE = 2;
 const MEMORY_MB_MIN = 512;
+/** A newer JDK writes its archive in a process of its own beside the training. */
+const JAVA_MEMORY_MB_MIN = 1024;
 
 export interface TrainingContext {
   readonly driver: SandboxDriver;
@@ -40,10 +43,14 @@ export async function train(
 ): Promise<string[]> {
   const specOf = (id: string, files: InstanceFiles): SandboxSpec => {
     const spec = sandboxSpec(runnable, id, interpreter, files, context.driver.name);
+    const isJava = interpreter.family === 'java';
+    const memoryMbMin = isJava ? JAVA_MEMORY_MB_MIN : MEMORY_MB_MIN;
     return {
       ...spec,
-      command: prepareCommand(spec.command, runnable),
-      memoryBytesMax: Math.max(spec.memoryBytesMax, MEMORY_MB_MIN * 1024 * 1024),
+      command: isJava
+        ? javaCommand(spec.command, runnable, interpreter)
+        : prepareCommand(spec.command, runnable),
+      memoryBytesMax: Math.max(spec.memoryBytesMax, memoryMbMin * 1024 * 1024),
       cpuShare: CPU_SHARE,
       network: 'none',
     };
@@ -115,4 +122,16 @@ function prepareCommand(
     handlers: [runnable.handler, ...hooks],
   });
   return [program, ...args.map((arg) => arg.replace(/shim\.(cjs|py)$/u, 'prepare.$1')), what];
+}
+
+/** The shim's own flags, and what has the handler's class and all that it needs to be made loaded. */
+function javaCommand(
+  [program, ...args]: readonly [string, ...string[]],
+  { runtime, handler, handlerType }: RunnableVersion,
+  jdk: Interpreter,
+): [string, ...string[]] {
+  const heap = args.filter((arg) => arg.startsWith('-Xmx'));
+  const classPath = javaArchivedClassPath('/run/thaw/runtime', '/code', '/opt');
+  const flags = [...javaFlags(runtime), ...heap, '-cp', classPath];
+  return javaTraining(jdk, program, flags, [handler, handlerType]);
 }

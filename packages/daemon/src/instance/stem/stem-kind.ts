@@ -54,7 +54,11 @@ export function stemKindOf(runnable: RunnableVersion, places: StemPlaces): StemK
     const { environment } = sandboxSpec(runnable, 'stem', interpreter, files, 'bubblewrap');
     if (!fitsJavaStem(environment)) return 'its variables are too many';
   }
-  const nobodys = { ...runnable, environment: {} };
+  const nobodys = {
+    ...runnable,
+    environment: {},
+    ...(family === 'java' && { compileCacheDirectory: undefined }),
+  };
   const own = sandboxSpec(nobodys, 'stem', interpreter, files, 'bubblewrap');
   const odd = own.mounts.find(({ target, readOnly }) => !readOnly || !isKnownTarget(target));
   if (odd !== undefined) return `${odd.target} cannot come into a running sandbox`;

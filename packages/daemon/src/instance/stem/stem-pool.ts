@@ -87,6 +87,9 @@ export class StemPool {
   /** A waiting one, or one that will wait sooner than a new sandbox could. It is the caller's from now on. */
   take(runnable: RunnableVersion): StemOffer {
     if (this.#deps.base === 0 || this.#isClosed) return { reason: 'stems are switched off' };
+    // What is archived of it takes longer to load than a virtual machine to boot.
+    if (runnable.family === 'java' && runnable.compileCacheDirectory !== undefined)
+      return { reason: 'the archive of its classes is quicker' };
     const pool = this.#poolOf(runnable);
     if (typeof pool === 'string') return { reason: pool };
     const nowMs = this.#deps.clock.monotonicMs();
