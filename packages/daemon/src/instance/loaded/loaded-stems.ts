@@ -23,7 +23,7 @@ const RETRY_MS = 200;
 /** Nobody waits for it. */
 const LOAD_MS_MAX = 120_000;
 /** Whose shims know `hold` (docs/RUNTIMES.md, "Loaded ahead"). */
-const CAN_HOLD: ReadonlySet<RuntimeFamily> = new Set<RuntimeFamily>(['nodejs', 'python3']);
+const CAN_HOLD: ReadonlySet<RuntimeFamily> = new Set<RuntimeFamily>(['nodejs', 'python3', 'java']);
 /** A variable of the function: `off` where its modules must not be loaded before they are needed. */
 const OPT_OUT = 'THAW_LOAD_AHEAD';
 
