@@ -171,7 +171,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { log } = options;
   const clock = systemClock;
   if (!collectBufferGarbage(options.collectsBuffers ?? true))
-    log('info', 'buffers of bodies go with the whole heap only: this engine does not collect young ones alone');
+    log(
+      'info',
+      'buffers of bodies go with the whole heap only: this engine does not collect young ones alone',
+    );
   const data = open.adopt(new DataDirectory(options.dataDir), (directory) => directory.close());
   const credentials = data.credentials();
   const wheel = open.adopt(new DeadlineWheel(clock), (running) => running.close());
