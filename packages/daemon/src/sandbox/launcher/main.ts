@@ -13,17 +13,29 @@ let launcher: Launcher | undefined;
 /** Settles when it is open, or never will be. */
 let opening: Promise<void> = Promise.resolve();
 let ending: Promise<void> | undefined;
+/** Settles each socket that is on its way to the daemon. */
+const underWay = new Set<() => void>();
+/** Taking everything away takes a moment; a launcher that nobody can reach must not stay for ever. */
+const END_MS_MAX = 10_000;
 
 function send(event: LauncherEvent): void {
   if (process.connected) process.send?.(event, () => undefined);
 }
 
-/** Resolves when the daemon has the socket, or is gone. */
+/** Resolves when the daemon has the socket, or is gone: what was on its way then is never told of again. */
 function sendListener(id: string, listener: Server): Promise<void> {
   const event: LauncherEvent = { type: 'listener', id };
   return new Promise((resolve) => {
-    if (process.connected) process.send?.(event, listener, {}, () => resolve());
-    else resolve();
+    if (!process.connected) {
+      resolve();
+      return;
+    }
+    const settle = (): void => {
+      underWay.delete(settle);
+      resolve();
+    };
+    underWay.add(settle);
+    process.send?.(event, listener, {}, settle);
   });
 }
 
@@ -74,13 +86,19 @@ async function confirm(request: number, work: () => Promise<void>): Promise<void
 
 /** Once, whoever asks first and how often. What is being made when the end comes is to be taken away, too. */
 function end(exitCode: number): Promise<void> {
-  ending ??= opening.then(() => launcher?.close()).finally(() => process.exit(exitCode));
+  if (ending !== undefined) return ending;
+  // What it leaves then, the next start of the platform takes away.
+  setTimeout(() => process.exit(1), END_MS_MAX).unref();
+  ending = opening.then(() => launcher?.close()).finally(() => process.exit(exitCode));
   return ending;
 }
 
 process.on('message', (message: LauncherRequest) => void answer(message));
 // The daemon is gone, whatever it died of: nothing of it may live on.
-process.on('disconnect', () => void end(0));
+process.on('disconnect', () => {
+  for (const settle of underWay) settle();
+  void end(0);
+});
 // A mistake of ours must not leave the machine full of things that nobody knows any more.
 process.on('uncaughtException', (error) => {
   send({ type: 'note', text: `the launcher process gives up: ${error.stack ?? String(error)}` });
