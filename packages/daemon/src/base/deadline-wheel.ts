@@ -50,6 +50,10 @@ export class DeadlineWheel {
     if (deadline.previous === undefined) this.#buckets[deadline.bucket] = deadline.next;
     else deadline.previous.next = deadline.next;
     if (deadline.next !== undefined) deadline.next.previous = deadline.previous;
+    // One that is dead but not collected yet would keep its younger neighbour alive, that one the next, and so on: with
+    // them all requests would grow old.
+    deadline.previous = undefined;
+    deadline.next = undefined;
   }
 
   /** Fires what is due. The timer calls this; tests with a manual clock do so themselves. */

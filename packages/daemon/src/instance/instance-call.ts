@@ -1,5 +1,6 @@
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Deadline } from '../base/deadline-wheel.ts';
+import type { Member } from '../base/member-set.ts';
 import type {
   Exchange,
   ExchangeFailure,
@@ -35,9 +36,10 @@ export interface CallOwner {
  * One invocation on one instance. The answer may be settled before the handler is (a timeout), so the caller's side and
  * the slot's side end separately.
  */
-export class InstanceCall implements ResponseSink {
+export class InstanceCall implements ResponseSink, Member {
   readonly requestId: string;
   deadline: Deadline | undefined;
+  place = -1;
   /** Monotonic milliseconds at which the runtime got it; undefined while it waits for a thaw. */
   startedMs: number | undefined;
   /** Milliseconds that it waited for the thaw. */

@@ -2,6 +2,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../base/clock.ts';
 import type { DeadlineWheel } from '../base/deadline-wheel.ts';
+import { MemberSet } from '../base/member-set.ts';
 import type { ImageStore } from '../image/image-store.ts';
 import type { RunnableVersion } from '../model/runnable.ts';
 import type { Sandbox, SandboxDriver, SandboxExit } from '../sandbox/sandbox.ts';
@@ -93,7 +94,7 @@ export class Instance {
   readonly #offer: StemOffer;
   readonly #events: InstanceEvents;
   readonly #files: InstanceFiles;
-  readonly #calls = new Set<InstanceCall>();
+  readonly #calls = new MemberSet<InstanceCall>();
   readonly #callOwner: CallOwner = {
     onLog: (call, source, text) => this.#log(call.requestId, source, text),
     onSettled: (call, isLastOfProcess) => this.#onSettled(call, isLastOfProcess),
@@ -344,7 +345,7 @@ export class Instance {
     this.#killed = true;
     if (reason !== undefined) {
       this.#failStart(reason);
-      for (const call of this.#calls) call.fail(reason);
+      for (const call of this.#calls.values()) call.fail(reason);
     }
     this.drain();
     this.#handBack();
@@ -545,15 +546,15 @@ export class Instance {
     this.#failStart(error);
     // The end of the processes may be told before the end of the link.
     if (!this.#isEnding) this.#beExiting();
-    for (const call of this.#calls) {
+    for (const call of this.#calls.values()) {
       if (call.deadline !== undefined) this.#deps.wheel.clear(call.deadline);
       call.fail(error);
     }
   }
 
   #onOutput(source: LogSource, text: string): void {
-    const [only] = this.#calls;
-    if (this.#calls.size === 1 && only !== undefined) {
+    const { only } = this.#calls;
+    if (only !== undefined) {
       only.onLog(source, text);
       return;
     }

@@ -1,3 +1,4 @@
+import { MemberSet } from '../../base/member-set.ts';
 import type { RunnableVersion } from '../../model/runnable.ts';
 import type { ServerAddress } from '../../sandbox/sandbox.ts';
 import type { HookName, RuntimeConnection } from '../runtime-connection.ts';
@@ -28,7 +29,7 @@ export class HttpConnection implements RuntimeConnection {
   readonly clients: HttpClients;
   readonly host: string;
   readonly platformLines: string;
-  readonly #exchanges = new Set<HttpExchange>();
+  readonly #exchanges = new MemberSet<HttpExchange>();
   readonly #lost = new Map<HttpExchange, NodeJS.Timeout>();
   /** Hooks that lost their connection; told when it is known whether the server has ended. */
   readonly #lostHooks = new Map<() => void, NodeJS.Timeout>();
@@ -120,7 +121,7 @@ export class HttpConnection implements RuntimeConnection {
   break(cause: unknown): void {
     if (this.#broken !== undefined) return;
     this.#broken = { cause };
-    for (const exchange of this.#exchanges) exchange.fail({ kind: 'broken', cause });
+    for (const exchange of this.#exchanges.values()) exchange.fail({ kind: 'broken', cause });
     for (const [end, timer] of this.#lostHooks) {
       clearTimeout(timer);
       end();

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { Member } from '../../base/member-set.ts';
 import type { Exchange, ExchangeFailure, HttpRequest, ResponseSink } from '../transport.ts';
 import { AnswerError } from './answer-error.ts';
 import type { AnswerHead } from './answer-head.ts';
@@ -29,7 +30,8 @@ export interface HttpExchangeOwner {
  * One request to a user's server and its answer. A kept connection that dies before a byte of the answer has come is
  * replaced once, where the request may be sent twice; any other request may have run, and its caller is told.
  */
-export class HttpExchange implements Exchange, AnswerReader {
+export class HttpExchange implements Exchange, AnswerReader, Member {
+  place = -1;
   readonly #owner: HttpExchangeOwner;
   readonly #request: HttpRequest;
   readonly #sink: ResponseSink;

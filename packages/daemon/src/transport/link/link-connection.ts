@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { usedBuffer } from '../../base/buffer-garbage.ts';
+import { NumberedTable } from '../../base/numbered-table.ts';
 import type { HookName, RuntimeConnection, RuntimeEvents } from '../runtime-connection.ts';
 import type {
   Exchange,
@@ -60,12 +61,12 @@ export class LinkConnection implements RuntimeConnection, ExchangeChannel {
   readonly #socket: Socket;
   readonly #outbox: LinkOutbox;
   readonly #events: LinkEvents;
-  readonly #exchanges = new Map<number, LinkExchange>();
+  /** Hooks take their numbers from it too. */
+  readonly #exchanges = new NumberedTable<LinkExchange>();
   readonly #hooks = new Map<number, (error: ReportedError | undefined) => void>();
   #stage: Stage = 'connected';
   #isToBeHeld = false;
   #handlerKind: HandlerKind = 'event';
-  #lastStream = 0;
 
   constructor(socket: Socket, events: LinkEvents) {
     this.#socket = socket;
@@ -108,7 +109,7 @@ export class LinkConnection implements RuntimeConnection, ExchangeChannel {
 
   exchange(request: InstanceRequest, sink: ResponseSink): Exchange {
     if (this.#stage !== 'ready') throw new Error(`a link that is ${this.#stage} was asked to serve`);
-    const stream = this.#nextStream();
+    const stream = this.#exchanges.nextNumber();
     const exchange = new LinkExchange(this, stream, request, sink);
     this.#exchanges.set(stream, exchange);
     return exchange;
@@ -116,7 +117,7 @@ export class LinkConnection implements RuntimeConnection, ExchangeChannel {
 
   runHook(hook: HookName, onEnd: (error: ReportedError | undefined) => void): void {
     if (this.#stage !== 'ready') throw new Error(`a link that is ${this.#stage} was asked to run a hook`);
-    const stream = this.#nextStream();
+    const stream = this.#exchanges.nextNumber();
     this.#hooks.set(stream, onEnd);
     this.#outbox.sendNow(encodeJsonFrame(FRAME.hook, stream, { hook }));
   }
@@ -147,11 +148,6 @@ export class LinkConnection implements RuntimeConnection, ExchangeChannel {
 
   forget(stream: number): void {
     this.#exchanges.delete(stream);
-  }
-
-  #nextStream(): number {
-    this.#lastStream += 1;
-    return this.#lastStream;
   }
 
   readonly #onFrame = (type: number, stream: number, payload: Buffer): void => {
