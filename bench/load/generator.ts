@@ -11,6 +11,11 @@ export interface LoadPlan {
   readonly target: Target;
   readonly connections: number;
   readonly seconds: number;
+  /**
+   * So many seconds come before those, whose requests are sent and not counted: a generator that is still being compiled
+   * keeps more requests waiting in its first tenth of a second than make a tail. Only with a rate.
+   */
+  readonly warmUpSeconds?: number;
   /** Requests a second; absent: each connection sends its next one when it has the answer to the last. */
   readonly rate?: number;
   /** At most so many requests; absent: as many as the time allows. */
@@ -23,7 +28,7 @@ export interface LoadOutcome {
   readonly requests: number;
   /** Answers other than 2xx, and connections that broke. */
   readonly failed: number;
-  /** From the first request to the last answer. */
+  /** From the first request that counts to the last answer. */
   readonly seconds: number;
   /** Milliseconds. */
   readonly p50: number;
@@ -42,6 +47,7 @@ class Run {
   readonly #histogram = new LatencyHistogram();
   readonly #idle: HttpLine[] = [];
   readonly #onDone: (outcome: LoadOutcome) => void;
+  readonly #countedFromMs: number;
   readonly #startMs = performance.now();
   /** Times at which requests were due that no connection was free for. */
   readonly #due: number[] = [];
@@ -55,6 +61,7 @@ class Run {
   constructor(plan: LoadPlan, onDone: (outcome: LoadOutcome) => void) {
     this.#plan = plan;
     this.#onDone = onDone;
+    this.#countedFromMs = this.#startMs + (plan.warmUpSeconds ?? 0) * 1000;
     this.#requests = plan.requests.map((request) =>
       requestBytes({ ...request, body: Buffer.from(request.body, 'base64') }),
     );
@@ -64,8 +71,12 @@ class Run {
   }
 
   get #isOver(): boolean {
-    const { count = Infinity, seconds } = this.#plan;
-    return this.#planned >= count || performance.now() - this.#startMs >= seconds * 1000;
+    const { count = Infinity } = this.#plan;
+    return this.#planned >= count || performance.now() - this.#startMs >= this.#secondsInAll * 1000;
+  }
+
+  get #secondsInAll(): number {
+    return this.#plan.seconds + (this.#plan.warmUpSeconds ?? 0);
   }
 
   #fill(): void {
@@ -77,7 +88,7 @@ class Run {
   }
 
   readonly #tick = (rate: number): void => {
-    const elapsedS = Math.min(this.#plan.seconds, (performance.now() - this.#startMs) / 1000);
+    const elapsedS = Math.min(this.#secondsInAll, (performance.now() - this.#startMs) / 1000);
     const wanted = Math.min(this.#plan.count ?? Infinity, Math.floor(elapsedS * rate));
     for (; this.#planned < wanted; this.#planned += 1) {
       this.#due.push(this.#startMs + (this.#planned / rate) * 1000);
@@ -108,7 +119,7 @@ class Run {
     this.#open += 1;
     line.send(request, (status, error) => {
       this.#open -= 1;
-      this.#histogram.add(performance.now() - sinceMs);
+      if (sinceMs >= this.#countedFromMs) this.#histogram.add(performance.now() - sinceMs);
       if (status < 200 || status > 299) this.#failed += 1;
       if (error === undefined) this.#idle.push(line);
       else this.#idle.push(new HttpLine(this.#plan.target));
@@ -129,7 +140,7 @@ class Run {
     this.#onDone({
       requests: histogram.total,
       failed: this.#failed + this.#open,
-      seconds: (performance.now() - this.#startMs) / 1000,
+      seconds: (performance.now() - this.#countedFromMs) / 1000,
       p50: histogram.quantile(0.5),
       p90: histogram.quantile(0.9),
       p99: histogram.quantile(0.99),

@@ -18,6 +18,8 @@ export const HELLO_EVENT = '{"name":"thaw"}';
 export interface LoadOptions {
   readonly connections: number;
   readonly seconds: number;
+  /** As in `LoadPlan`. */
+  readonly warmUpSeconds?: number;
   readonly rate?: number;
   readonly count?: number;
 }

@@ -43,6 +43,7 @@ export const scenario: Scenario = {
       const open = await generate([{ url, body: HELLO_EVENT }], {
         connections: OPEN_LOOP_CONNECTIONS,
         seconds: context.pick(10, 0.5),
+        warmUpSeconds: context.pick(2, 0.1),
         rate,
       });
       rates.push(perSecond(open));
