@@ -1,5 +1,5 @@
 import { fork, spawn, type ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { Server } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
@@ -217,12 +217,13 @@ export class LaunchedSandbox implements Sandbox {
   readonly listener: LoopbackListener | undefined;
   readonly #launcher: LauncherClient;
   readonly #memoryPeakFile: string | undefined;
+  readonly #freezeFile: string | undefined;
   #settle: (exit: SandboxExit) => void = () => undefined;
   #memoryBytesPeak: number | undefined;
 
   constructor(
     launcher: LauncherClient,
-    { id, pid, memoryPeakFile, serverAddress }: Extract<LauncherEvent, { type: 'started' }>,
+    { id, pid, memoryPeakFile, freezeFile, serverAddress }: Extract<LauncherEvent, { type: 'started' }>,
     listener: LoopbackListener | undefined,
   ) {
     this.listener = listener;
@@ -230,6 +231,7 @@ export class LaunchedSandbox implements Sandbox {
     this.pid = pid;
     this.#launcher = launcher;
     this.#memoryPeakFile = memoryPeakFile;
+    this.#freezeFile = freezeFile;
     this.serverAddress = serverAddress;
     this.exited = new Promise((resolve) => {
       this.#settle = resolve;
@@ -240,8 +242,18 @@ export class LaunchedSandbox implements Sandbox {
     return this.#launcher.signal('freeze', this.id);
   }
 
+  /** A request waits for it, so the way through the launcher, which may be busy, is not waited for where a file will do. */
   thaw(): Promise<void> {
-    return this.#launcher.signal('thaw', this.id);
+    if (this.#freezeFile === undefined) return this.#launcher.signal('thaw', this.id);
+    try {
+      writeFileSync(this.#freezeFile, '0');
+    } catch {
+      // It has ended, or may not be written from here.
+      return this.#launcher.signal('thaw', this.id);
+    }
+    // The launcher looks after frozen ones. Nothing freezes it again within this turn, so it is told in the right order.
+    process.nextTick(() => this.#launcher.signal('thaw', this.id).catch(() => undefined));
+    return Promise.resolve();
   }
 
   specialize(change: SandboxChange): Promise<void> {

@@ -95,6 +95,11 @@ export class Cgroup {
     return existsSync(file) ? file : undefined;
   }
 
+  /** Where a write of 0 lets a frozen group go on; undefined where signals do. */
+  get freezeFile(): string | undefined {
+    return this.#unified === undefined ? undefined : join(this.#unified, 'cgroup.freeze');
+  }
+
   /** Whether the kernel has killed a process of the group for lack of memory. */
   hasRunOutOfMemory(): boolean {
     if (this.#memory === undefined) return false;

@@ -178,9 +178,9 @@ export class Launcher {
     await this.#passListener(sandbox);
     sandbox.go();
     await sandbox.waitUntilRunning();
-    const { pid, memoryPeakFile } = sandbox;
+    const { pid, memoryPeakFile, freezeFile } = sandbox;
     const serverAddress = sandbox.reachServer();
-    this.#send({ type: 'started', id: spec.id, pid, memoryPeakFile, serverAddress });
+    this.#send({ type: 'started', id: spec.id, pid, memoryPeakFile, freezeFile, serverAddress });
     void sandbox.exited.then((exit) => {
       this.#send({ type: 'exited', id: spec.id, exit });
     });

@@ -30,6 +30,7 @@ export type LauncherEvent =
       readonly id: string;
       readonly pid: number;
       readonly memoryPeakFile: string | undefined;
+      readonly freezeFile: string | undefined;
       readonly serverAddress: ServerAddress | undefined;
     }
   /** Comes with the listening socket itself, before the sandbox's `started`. */

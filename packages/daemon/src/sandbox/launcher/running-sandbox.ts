@@ -133,6 +133,10 @@ export class RunningSandbox {
     return this.#cgroup.memoryPeakFile;
   }
 
+  get freezeFile(): string | undefined {
+    return this.#cgroup.freezeFile;
+  }
+
   /** Makes the way out, where one is needed, while the command waits for `go`. Rejects after everything is gone. */
   async connectNetwork(): Promise<void> {
     const { connectNetwork } = this.#launch;
