@@ -12,7 +12,8 @@ const EMPTY = '[]';
 
 export type Row = Readonly<Record<string, unknown>>;
 
-export const TASK_COLUMNS = [
+/** What is read when a task is leased. */
+const DUE = [
   'seq',
   'function_name',
   'task_id',
@@ -20,42 +21,30 @@ export const TASK_COLUMNS = [
   'request_id',
   'source',
   'http',
-  'status',
-  'token',
   'enqueued_at',
   'due_at',
-  'started_at',
-  'ended_at',
   'tries',
   'deferrals',
-  'instance_id',
-  'version_id',
-  'error',
   'events',
   'payload_size',
   'payload_blob',
+];
+
+export const DUE_COLUMNS = DUE.join(', ');
+
+export const TASK_COLUMNS = [
+  ...DUE,
+  'status',
+  'token',
+  'started_at',
+  'ended_at',
+  'instance_id',
+  'version_id',
+  'error',
   'result_size',
   'result_blob',
   'result_head',
   'destination_status',
-].join(', ');
-
-/** Of those, what is read when a task is leased. */
-export const DUE_COLUMNS = [
-  'seq',
-  'function_name',
-  'task_id',
-  'qualifier',
-  'request_id',
-  'source',
-  'http',
-  'enqueued_at',
-  'due_at',
-  'tries',
-  'deferrals',
-  'events',
-  'payload_size',
-  'payload_blob',
 ].join(', ');
 
 export function dueTaskOf(row: Row): DueTask {
@@ -78,25 +67,15 @@ export function taskOf(row: Row): AsyncTask {
   const error = taskErrorOf(row['error']);
   const result = keptBytes(row['result_size'], row['result_blob']);
   return {
-    seq: Number(row['seq']),
-    functionName: String(row['function_name']),
-    taskId: String(row['task_id']),
-    qualifier: String(row['qualifier']),
-    requestId: String(row['request_id']),
-    trigger: triggerKindOf(row['source']),
-    ...(typeof row['http'] === 'string' ? { http: row['http'] } : {}),
+    ...dueTaskOf(row),
     status: statusOf(row['status']),
-    enqueuedAt: Number(row['enqueued_at']),
     dueAt: Number(row['due_at']),
     ...(row['started_at'] === null ? {} : { startedAt: Number(row['started_at']) }),
     ...(row['ended_at'] === null ? {} : { endedAt: Number(row['ended_at']) }),
-    tries: Number(row['tries']),
-    deferrals: Number(row['deferrals']),
     instanceId: String(row['instance_id']),
     versionId: String(row['version_id']),
     ...(error === undefined ? {} : { error }),
     events: eventsOf(row['events']),
-    payload: keptBytes(row['payload_size'], row['payload_blob']) ?? { size: 0 },
     ...(result === undefined ? {} : { result }),
     ...(typeof row['result_head'] === 'string' ? { resultHead: row['result_head'] } : {}),
     destinationStatus: String(row['destination_status']),
