@@ -87,6 +87,15 @@ export function storeFailure(doing: string, error: unknown): ThawError {
   return new ThawError('STORE_FAILED', `could not ${doing}`, { cause: error });
 }
 
+/** What `work` gives; what it throws, as `storeFailure` tells it. */
+export function guarded<T>(doing: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw storeFailure(doing, error);
+  }
+}
+
 /** Of a new file that another thread opens too, the switch waits for nobody, whatever the timeout says. */
 function useWriteAheadLog(database: DatabaseSync): void {
   const untilMs = performance.now() + BUSY_TIMEOUT_MS;

@@ -4,7 +4,7 @@ import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Timeline } from '@thaw/protocol/timeline.ts';
 import { triggerKindOf } from '../../model/trigger-kind.ts';
 import type { InvocationLog, InvocationPage, InvocationQuery, InvocationRecord } from '../invocation-log.ts';
-import { inTransaction, openInvocationDatabase, storeFailure } from './sqlite-database.ts';
+import { guarded, inTransaction, openInvocationDatabase } from './sqlite-database.ts';
 
 const RECORDS_MAX_DEFAULT = 200_000;
 
@@ -72,7 +72,7 @@ export class SqliteInvocations implements InvocationLog {
 
   append(records: readonly InvocationRecord[]): void {
     if (records.length === 0) return;
-    this.#guarded('write the invocation records', () =>
+    guarded('write the invocation records', () =>
       inTransaction(this.#database, () => {
         let last = 0;
         for (const record of records) last = Number(this.#insert.get(...valuesOf(record))?.['seq']);
@@ -88,7 +88,7 @@ export class SqliteInvocations implements InvocationLog {
   }
 
   get(requestId: string): InvocationRecord | undefined {
-    return this.#guarded(`read the invocation ${requestId}`, () => {
+    return guarded(`read the invocation ${requestId}`, () => {
       const row = this.#selectOne.get(requestId);
       return row === undefined ? undefined : recordOf(row);
     });
@@ -97,7 +97,7 @@ export class SqliteInvocations implements InvocationLog {
   list(query: InvocationQuery): InvocationPage {
     const limit = Math.max(1, Math.min(query.limit, LIST_LIMIT_MAX));
     const position = query.before === undefined ? FIRST_PAGE : positionOf(query.before);
-    return this.#guarded('list invocations', () => {
+    return guarded('list invocations', () => {
       const rows =
         query.functionName === undefined
           ? this.#selectAll.all(...position, limit + 1)
@@ -111,14 +111,6 @@ export class SqliteInvocations implements InvocationLog {
 
   close(): void {
     if (this.#database.isOpen) this.#database.close();
-  }
-
-  #guarded<T>(doing: string, work: () => T): T {
-    try {
-      return work();
-    } catch (error) {
-      throw storeFailure(doing, error);
-    }
   }
 }
 

@@ -9,7 +9,7 @@ import {
   type KeptInput,
   type KeptLimits,
 } from '../kept-calls.ts';
-import { inTransaction, openSqliteDatabase, storeFailure } from './sqlite-database.ts';
+import { guarded, inTransaction, openSqliteDatabase } from './sqlite-database.ts';
 
 export const CALLS_FILE = 'calls.db';
 
@@ -87,7 +87,7 @@ export class SqliteKeptCalls {
 
   /** All or nothing, on disk when it returns. Throws STORE_FAILED. */
   write(writes: readonly KeptWrite[]): void {
-    this.#guarded('keep calls', () => {
+    guarded('keep calls', () => {
       try {
         inTransaction(this.#database, () => {
           this.#taken ??= new Map(TABLES.map((each) => [each, this.#countRows(each)]));
@@ -138,7 +138,7 @@ export class SqliteKeptCalls {
   }
 
   #find(table: Table, id: string): Record<string, unknown> | undefined {
-    return this.#guarded('read kept calls', () =>
+    return guarded('read kept calls', () =>
       this.#database
         .prepare(`SELECT * FROM ${table} WHERE id = ? AND kept_at > ?`)
         .get(id, Math.floor(this.#now()) - this.#limits[table].ageMsMax),
@@ -263,14 +263,6 @@ export class SqliteKeptCalls {
         { count: Number(row['count']), bytes: Number(row['bytes']) },
       ]),
     );
-  }
-
-  #guarded<T>(doing: string, work: () => T): T {
-    try {
-      return work();
-    } catch (error) {
-      throw storeFailure(doing, error);
-    }
   }
 }
 

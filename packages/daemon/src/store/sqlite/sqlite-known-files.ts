@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import type { FileMark, KnownFiles } from '../known-files.ts';
-import { inTransaction, openSqliteDatabase, storeFailure } from './sqlite-database.ts';
+import { guarded, inTransaction, openSqliteDatabase } from './sqlite-database.ts';
 
 const MIGRATIONS = [
   `
@@ -70,10 +70,6 @@ export class SqliteKnownFiles implements KnownFiles {
   }
 
   #guarded<T>(work: () => T): T {
-    try {
-      return work();
-    } catch (error) {
-      throw storeFailure('read or write what is known of watched files', error);
-    }
+    return guarded('read or write what is known of watched files', work);
   }
 }

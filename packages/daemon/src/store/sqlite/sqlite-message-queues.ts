@@ -16,8 +16,9 @@ import {
   type ReceiveRequest,
   type VisibilityChange,
 } from '../message-queues.ts';
+import { Watchers } from '../watchers.ts';
 import { GroupCommit } from './group-commit.ts';
-import { openSqliteDatabase, storeFailure } from './sqlite-database.ts';
+import { guarded, openSqliteDatabase } from './sqlite-database.ts';
 
 const MIGRATIONS: readonly string[] = [
   `
@@ -71,7 +72,7 @@ export class SqliteMessageQueues implements MessageQueues {
   readonly #commit: GroupCommit;
   readonly #statements: ReturnType<typeof prepare>;
   readonly #queues = new Map<string, QueueState>();
-  readonly #watchers = new Map<string, Set<() => void>>();
+  readonly #watchers = new Watchers();
   /** Told of every queue that a watcher of it would be told of. */
   readonly #onVisible: ((name: string) => void) | undefined;
 
@@ -82,7 +83,7 @@ export class SqliteMessageQueues implements MessageQueues {
     this.#clock = clock;
     this.#statements = prepare(this.#database);
     this.#commit = new GroupCommit(this.#database, () => this.#load());
-    this.#guarded('give back what was being worked on', () => this.#statements.releaseHeld.run(clock.now()));
+    guarded('give back what was being worked on', () => this.#statements.releaseHeld.run(clock.now()));
     this.#load();
   }
 
@@ -122,7 +123,7 @@ export class SqliteMessageQueues implements MessageQueues {
 
   async get(name: string): Promise<QueueDescription | undefined> {
     const queue = this.#queues.get(name);
-    return queue === undefined ? undefined : this.#guarded('count messages', () => this.#describe(queue));
+    return queue === undefined ? undefined : guarded('count messages', () => this.#describe(queue));
   }
 
   attributesOf(name: string): QueueAttributes | undefined {
@@ -135,7 +136,7 @@ export class SqliteMessageQueues implements MessageQueues {
 
   async list(): Promise<readonly QueueDescription[]> {
     const sorted = [...this.#queues.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
-    return this.#guarded('count messages', () => sorted.map((queue) => this.#describe(queue)));
+    return guarded('count messages', () => sorted.map((queue) => this.#describe(queue)));
   }
 
   send(name: string, messages: readonly NewMessage[]): Promise<readonly string[]> {
@@ -269,13 +270,7 @@ export class SqliteMessageQueues implements MessageQueues {
   }
 
   watch(name: string, onVisible: () => void): () => void {
-    const watchers = this.#watchers.get(name) ?? new Set();
-    this.#watchers.set(name, watchers);
-    watchers.add(onVisible);
-    return () => {
-      watchers.delete(onVisible);
-      if (watchers.size === 0 && this.#watchers.get(name) === watchers) this.#watchers.delete(name);
-    };
+    return this.#watchers.add(name, onVisible);
   }
 
   async close(): Promise<void> {
@@ -287,7 +282,7 @@ export class SqliteMessageQueues implements MessageQueues {
 
   /** Also after a commit that failed: then the file knows better than the memory. */
   #load(): void {
-    this.#guarded('read the queues', () => {
+    guarded('read the queues', () => {
       this.#queues.clear();
       for (const row of this.#statements.selectQueues.all()) {
         const name = String(row['name']);
@@ -372,16 +367,8 @@ export class SqliteMessageQueues implements MessageQueues {
     if (!this.#watchers.has(name) && this.#onVisible === undefined) return;
     setImmediate(() => {
       this.#onVisible?.(name);
-      for (const onVisible of this.#watchers.get(name) ?? []) onVisible();
+      this.#watchers.tell(name);
     });
-  }
-
-  #guarded<T>(doing: string, work: () => T): T {
-    try {
-      return work();
-    } catch (error) {
-      throw storeFailure(doing, error);
-    }
   }
 }
 

@@ -9,7 +9,7 @@ import {
   type UsageLog,
   type UsageQuery,
 } from '../usage-log.ts';
-import { inTransaction, openUsageDatabase, storeFailure } from './sqlite-database.ts';
+import { guarded, inTransaction, openUsageDatabase } from './sqlite-database.ts';
 
 const DAY_MS = 86_400_000;
 const FIGURES = ['requests', 'billed_us', 'mb_us'] as const;
@@ -54,7 +54,7 @@ export class SqliteUsage implements UsageLog {
 
   add(entries: readonly UsageEntry[]): void {
     if (entries.length === 0) return;
-    this.#guarded('write what functions used', () =>
+    guarded('write what functions used', () =>
       inTransaction(this.#database, () => {
         for (const entry of entries) {
           const { day, functionName, instanceId, versionId, memoryMb, requests, billedUs, mbUs } = entry;
@@ -67,7 +67,7 @@ export class SqliteUsage implements UsageLog {
   }
 
   byDay(query: UsageQuery): readonly DayUsage[] {
-    return this.#guarded('read what functions used', () =>
+    return guarded('read what functions used', () =>
       this.#days.all(...within(query), query.limit).map((row) => ({
         day: String(row['day']),
         functionName: String(row['function_name']),
@@ -77,7 +77,7 @@ export class SqliteUsage implements UsageLog {
   }
 
   byInstance(query: UsageQuery): readonly UsageEntry[] {
-    return this.#guarded('read what instances used', () =>
+    return guarded('read what instances used', () =>
       this.#instances.all(...within(query), query.limit).map((row) => ({
         day: String(row['day']),
         functionName: String(row['function_name']),
@@ -90,9 +90,7 @@ export class SqliteUsage implements UsageLog {
   }
 
   total(query: UsageQuery): UsageFigures {
-    return this.#guarded('add up what functions used', () =>
-      figuresOf(this.#total.get(...within(query)) ?? {}),
-    );
+    return guarded('add up what functions used', () => figuresOf(this.#total.get(...within(query)) ?? {}));
   }
 
   close(): void {
@@ -106,14 +104,6 @@ export class SqliteUsage implements UsageLog {
     const dayMs = Date.parse(day);
     this.#trimDays.run(utcDay(dayMs - (DAYS_KEPT - 1) * DAY_MS));
     this.#trimInstances.run(utcDay(dayMs - (INSTANCE_DAYS_KEPT - 1) * DAY_MS));
-  }
-
-  #guarded<T>(doing: string, work: () => T): T {
-    try {
-      return work();
-    } catch (error) {
-      throw storeFailure(doing, error);
-    }
   }
 }
 

@@ -12,6 +12,7 @@ import type {
   ReceiveRequest,
   VisibilityChange,
 } from '../message-queues.ts';
+import { Watchers } from '../watchers.ts';
 import type {
   FromMessageQueuesThread,
   MessageQueuesCall,
@@ -43,7 +44,7 @@ export class ThreadedMessageQueues implements MessageQueues {
   readonly #onLost: ((error: ThawError) => void) | undefined;
   readonly #opened = Promise.withResolvers<void>();
   readonly #attributes = new Map<string, QueueAttributes>();
-  readonly #watchers = new Map<string, Set<() => void>>();
+  readonly #watchers = new Watchers();
   readonly #pending = new Map<number, Pending>();
   #worker: Worker | undefined;
   #exited: Promise<void> = Promise.resolve();
@@ -147,13 +148,7 @@ export class ThreadedMessageQueues implements MessageQueues {
   }
 
   watch(name: string, onVisible: () => void): () => void {
-    const watchers = this.#watchers.get(name) ?? new Set();
-    this.#watchers.set(name, watchers);
-    watchers.add(onVisible);
-    return () => {
-      watchers.delete(onVisible);
-      if (watchers.size === 0 && this.#watchers.get(name) === watchers) this.#watchers.delete(name);
-    };
+    return this.#watchers.add(name, onVisible);
   }
 
   async close(): Promise<void> {
@@ -205,7 +200,7 @@ export class ThreadedMessageQueues implements MessageQueues {
         if (this.#pending.size === 0) this.#onIdle?.();
         break;
       case 'visible':
-        for (const name of message.names) for (const onVisible of this.#watchers.get(name) ?? []) onVisible();
+        for (const name of message.names) this.#watchers.tell(name);
         break;
     }
   }

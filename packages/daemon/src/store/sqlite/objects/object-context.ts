@@ -4,7 +4,7 @@ import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../../../base/clock.ts';
 import type { ObjectFiles } from '../../object-files.ts';
 import type { ObjectInfo, ObjectName } from '../../objects.ts';
-import { inTransaction, storeFailure } from '../sqlite-database.ts';
+import { guarded, inTransaction, storeFailure } from '../sqlite-database.ts';
 import { objectOf, type Piece, type StoredObject } from './object-rows.ts';
 
 /** Changes that share one transaction; more wait for the next, which comes at once. */
@@ -30,11 +30,7 @@ export class ObjectContext {
   }
 
   read<T>(doing: string, work: () => T): T {
-    try {
-      return work();
-    } catch (error) {
-      throw storeFailure(doing, error);
-    }
+    return guarded(doing, work);
   }
 
   /**

@@ -8,6 +8,7 @@ import {
   type ObjectWatch,
   type ObjectWatches,
 } from '../../objects.ts';
+import { Watchers } from '../../watchers.ts';
 import type { ObjectContext, ObjectTransaction } from './object-context.ts';
 
 type ChangeKind = 'ObjectCreated' | 'ObjectRemoved';
@@ -19,7 +20,7 @@ export class SqliteWatches implements ObjectWatches {
   readonly #watches = new Map<string, ObjectWatch>();
   /** Changes that each watch holds. */
   readonly #counts = new Map<string, number>();
-  readonly #listeners = new Map<string, Set<() => void>>();
+  readonly #listeners = new Watchers();
   readonly #changesMax: number;
 
   constructor(context: ObjectContext, changesMax = WATCH_CHANGES_MAX) {
@@ -87,17 +88,12 @@ export class SqliteWatches implements ObjectWatches {
   }
 
   listen(watchId: string, onChange: () => void): () => void {
-    const listeners = this.#listeners.get(watchId) ?? new Set();
-    this.#listeners.set(watchId, listeners);
-    listeners.add(onChange);
-    return () => {
-      listeners.delete(onChange);
-      if (listeners.size === 0) this.#listeners.delete(watchId);
-    };
+    return this.#listeners.add(watchId, onChange);
   }
 
   tellOfBucket(bucket: string): void {
-    for (const watch of this.#watches.values()) if (watch.bucket === bucket) this.#tell(watch.watchId);
+    for (const watch of this.#watches.values())
+      if (watch.bucket === bucket) this.#listeners.tell(watch.watchId);
   }
 
   /** Part of the transaction that changes the object. Throws QUEUE_FULL. */
@@ -136,13 +132,9 @@ export class SqliteWatches implements ObjectWatches {
         .run(watch.watchId, JSON.stringify(change));
       transaction.afterCommit(() => {
         this.#counts.set(watch.watchId, (this.#counts.get(watch.watchId) ?? 0) + 1);
-        this.#tell(watch.watchId);
+        this.#listeners.tell(watch.watchId);
       });
     }
-  }
-
-  #tell(watchId: string): void {
-    for (const listener of this.#listeners.get(watchId) ?? []) listener();
   }
 }
 
