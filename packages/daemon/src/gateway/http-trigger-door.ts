@@ -21,6 +21,7 @@ import {
 } from './idempotent-calls.ts';
 import { IdempotentResponse } from './idempotent-response.ts';
 import { InvocationResponse, type AnswerForm } from './invocation-response.ts';
+import { invocationTypeOf } from './invocation-type.ts';
 import type { FunctionHosts } from './listener.ts';
 import { plainHeaders } from './plain-headers.ts';
 import type { RoutingTable } from '../catalog/routing-table.ts';
@@ -348,14 +349,7 @@ const EMPTY = Buffer.alloc(0);
 
 /** Throws INVALID_ARGUMENT for what FC has no name for. */
 function isAsync(request: IncomingMessage, socket: Socket | undefined): boolean {
-  const type = request.headers['x-fc-invocation-type'];
-  if (type === undefined || type === 'Sync') return false;
-  if (type !== 'Async') {
-    throw new ThawError(
-      'INVALID_ARGUMENT',
-      `x-fc-invocation-type must be Sync or Async, not '${String(type)}'`,
-    );
-  }
+  if (invocationTypeOf(request) === 'Sync') return false;
   if (socket === undefined) return true;
   throw new ThawError('INVALID_ARGUMENT', 'a connection that is to be upgraded cannot be served later');
 }

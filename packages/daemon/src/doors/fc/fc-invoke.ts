@@ -12,6 +12,7 @@ import {
 } from '../../gateway/idempotent-calls.ts';
 import { IdempotentResponse } from '../../gateway/idempotent-response.ts';
 import { InvocationResponse } from '../../gateway/invocation-response.ts';
+import { invocationTypeOf } from '../../gateway/invocation-type.ts';
 import { plainHeaders } from '../../gateway/plain-headers.ts';
 import type { SmallAnswer } from '../../gateway/small/small-answer.ts';
 import { isMoreThanACall, type SmallRequest } from '../../gateway/small/small-request.ts';
@@ -24,6 +25,7 @@ import { Invocation, type InvocationDeps, type InvocationRequest } from '../../i
 import type { RunnableVersion } from '../../model/runnable.ts';
 import { fcAnswerForm } from './fc-answer-form.ts';
 import { fcErrorResponse } from './fc-error.ts';
+import { wantsLogTail } from './log-type.ts';
 
 const PREFIX = '/2023-03-30/functions/';
 const SUFFIX = '/invocations';
@@ -82,17 +84,10 @@ export class FcInvokeDoor implements Door {
 
   #invoke(request: IncomingMessage, response: ServerResponse, arrival: Arrival, head: VerifiedHead): void {
     const { functionName, qualifier } = calledIn(arrival);
-    const type = request.headers['x-fc-invocation-type'] ?? 'Sync';
-    if (type === 'Async') {
+    if (invocationTypeOf(request) === 'Async') {
       requireNoIdempotencyKey(request, 'an asynchronous one runs once by its x-fc-async-task-id');
       this.#submit(request, response, arrival, head, functionName, qualifier);
       return;
-    }
-    if (type !== 'Sync') {
-      throw new ThawError(
-        'INVALID_ARGUMENT',
-        `x-fc-invocation-type must be Sync or Async, not '${String(type)}'`,
-      );
     }
     if (Number(request.headers['content-length'] ?? 0) > LIMITS.syncPayloadBytesMax) {
       throw new ThawError(
@@ -133,10 +128,7 @@ export class FcInvokeDoor implements Door {
     functionName: string,
     qualifier: string | undefined,
   ): Omit<InvocationRequest, 'payload'> {
-    const logType = request.headers['x-fc-log-type'] ?? 'None';
-    if (logType !== 'None' && logType !== 'Tail') {
-      throw new ThawError('INVALID_ARGUMENT', `x-fc-log-type must be None or Tail, not '${String(logType)}'`);
-    }
+    const isLogWanted = wantsLogTail(request);
     const runnable = this.#deps.routes.resolve(functionName, qualifier, Math.random());
     return {
       requestId,
@@ -145,7 +137,7 @@ export class FcInvokeDoor implements Door {
       trigger: 'api',
       acceptedMs,
       sessionId: sessionNamedBy(request, runnable),
-      wantsLogTail: logType === 'Tail',
+      wantsLogTail: isLogWanted,
     };
   }
 

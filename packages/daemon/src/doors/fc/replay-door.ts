@@ -5,6 +5,7 @@ import type { RoutingTable } from '../../catalog/routing-table.ts';
 import { sendAccepted } from '../../gateway/accepted-answer.ts';
 import type { Arrival, Door } from '../../gateway/door.ts';
 import { InvocationResponse } from '../../gateway/invocation-response.ts';
+import { invocationTypeOf } from '../../gateway/invocation-type.ts';
 import { plainHeaders } from '../../gateway/plain-headers.ts';
 import type { RequestVerifier, VerifiedHead } from '../../gateway/signature/request-verifier.ts';
 import type { AsyncSubmitter } from '../../invocation/async/async-request.ts';
@@ -15,6 +16,7 @@ import { payloadOf, type Replays } from '../../invocation/replays.ts';
 import { fcAnswerForm } from './fc-answer-form.ts';
 import { sendControlResponse } from './fc-control-door.ts';
 import { fcErrorResponse } from './fc-error.ts';
+import { wantsLogTail } from './log-type.ts';
 
 const PREFIX = '/thaw/v1/invocations/';
 const SUFFIX = '/replay';
@@ -74,13 +76,8 @@ export class ReplayDoor implements Door {
     verifier.requireBody(head, given);
     if (given.length > 0)
       throw new ThawError('INVALID_ARGUMENT', 'a replay has no body: its input is stored');
-    const type = request.headers['x-fc-invocation-type'] ?? 'Sync';
-    if (type !== 'Sync' && type !== 'Async') {
-      throw new ThawError(
-        'INVALID_ARGUMENT',
-        `x-fc-invocation-type must be Sync or Async, not '${String(type)}'`,
-      );
-    }
+    const type = invocationTypeOf(request);
+    const isLogWanted = wantsLogTail(request);
     const origin = path.slice(PREFIX.length, -SUFFIX.length);
     const input = await replays.require(origin);
     const { functionName, http, body, trigger } = input;
@@ -94,7 +91,6 @@ export class ReplayDoor implements Door {
     const runnable = routes.resolve(functionName, qualifier, Math.random());
     if (response.destroyed) return;
     const answer = new InvocationResponse(response, fcAnswerForm);
-    const wantsLogTail = request.headers['x-fc-log-type'] === 'Tail';
     const replay = new Invocation(
       invocation,
       {
@@ -105,7 +101,7 @@ export class ReplayDoor implements Door {
         replayOf: origin,
         payload: payloadOf(input),
         acceptedMs,
-        wantsLogTail,
+        wantsLogTail: isLogWanted,
       },
       answer,
     );
