@@ -5,7 +5,7 @@ import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { apiPath, type Client } from '../api/client.ts';
 import type { Command } from '../command.ts';
 import { EXIT_CODES } from '../exit-code.ts';
-import { headerOf, printAnswer } from '../output/invocation-answer.ts';
+import { printAccepted, printAnswer } from '../output/invocation-answer.ts';
 import type { Output } from '../output/output.ts';
 
 interface Options {
@@ -91,13 +91,7 @@ async function submit(
     },
     body,
   });
-  await buffer(response);
-  const accepted = {
-    taskId: headerOf(response, 'x-fc-async-task-id') ?? '',
-    requestId: headerOf(response, 'x-fc-request-id'),
-  };
-  output.result(accepted, () => [accepted.taskId]);
-  output.note(`See it with: thaw task get ${name} ${accepted.taskId}`);
+  await printAccepted(output, name, response);
 }
 
 async function readEvent(options: Options): Promise<Buffer> {

@@ -31,6 +31,17 @@ export async function printAnswer(
   return errorType === undefined ? EXIT_CODES.ok : EXIT_CODES.function;
 }
 
+/** Shows which task an invocation that runs later has become. */
+export async function printAccepted(output: Output, name: string, response: IncomingMessage): Promise<void> {
+  await buffer(response);
+  const accepted = {
+    taskId: headerOf(response, 'x-fc-async-task-id') ?? '',
+    requestId: headerOf(response, 'x-fc-request-id'),
+  };
+  output.result(accepted, () => [accepted.taskId]);
+  output.note(`See it with: thaw task get ${name} ${accepted.taskId}`);
+}
+
 async function printResult(output: Output, response: IncomingMessage, options: AnswerOptions): Promise<void> {
   if (options.output !== undefined) {
     await writeResult(response, options.output);
@@ -119,7 +130,7 @@ function logOf(response: IncomingMessage): string {
   return text === '' || text.endsWith('\n') ? text : `${text}\n`;
 }
 
-export function headerOf(response: IncomingMessage, name: string): string | undefined {
+function headerOf(response: IncomingMessage, name: string): string | undefined {
   const value = response.headers[name];
   return typeof value === 'string' && value !== '' ? value : undefined;
 }

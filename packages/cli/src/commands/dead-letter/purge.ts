@@ -1,36 +1,26 @@
 import { nativePath } from '../../api/client.ts';
 import type { Command } from '../../command.ts';
-import { eachPage, requireChoice, type Failed } from './each-dead-letter.ts';
+import { CHOICE, eachChosen, type ChoiceOptions } from './chosen-dead-letters.ts';
 
 export const command: Command = {
   name: 'dead-letter purge',
   summary: 'remove dead letters',
-  arguments: [
-    { name: 'function', summary: 'whose', optional: true },
-    { name: 'tasks...', summary: 'which of them', optional: true },
-  ],
-  options: [{ flags: '--all', summary: 'all of the function, or of all functions' }],
+  ...CHOICE,
   examples: [{ run: 'thaw dead-letter purge resize --all', does: 'none of this function is left' }],
-  run: async (
-    { output, connect },
-    [functionName, ...taskIds],
-    { all = false }: { readonly all?: boolean },
-  ) => {
-    requireChoice({ functionName, taskIds, all });
-    const client = await connect();
-    let purged = taskIds.length;
-    let failed: readonly Failed[] = [];
-    if (all) {
-      const answer = await eachPage(client, 'purge', functionName);
-      purged = answer.done.length;
-      ({ failed } = answer);
-    }
-    for (const taskId of taskIds) {
-      await client.send({ method: 'DELETE', path: nativePath('dead-letters', functionName ?? '', taskId) });
-    }
-    output.result({ purged, failed }, () => [
+  run: async ({ output, connect }, args, options: ChoiceOptions) => {
+    const { done, failed } = await eachChosen(
+      connect,
+      'purge',
+      args,
+      options,
+      async (client, functionName, taskId) => {
+        await client.send({ method: 'DELETE', path: nativePath('dead-letters', functionName, taskId) });
+        return { functionName, taskId };
+      },
+    );
+    output.result({ purged: done.length, failed }, () => [
       ...failed.map((each) => `${each.functionName} ${each.taskId} stays: ${each.message}`),
-      `removed ${purged} dead letters`,
+      `removed ${done.length} dead letters`,
     ]);
     return failed.length === 0 ? 0 : 1;
   },

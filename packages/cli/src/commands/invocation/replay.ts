@@ -1,10 +1,9 @@
-import { buffer } from 'node:stream/consumers';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { nativePath } from '../../api/client.ts';
 import { requireInvocation } from '../../api/find-invocation.ts';
 import type { Command } from '../../command.ts';
 import { EXIT_CODES } from '../../exit-code.ts';
-import { headerOf, printAnswer, type AnswerOptions } from '../../output/invocation-answer.ts';
+import { printAccepted, printAnswer, type AnswerOptions } from '../../output/invocation-answer.ts';
 
 interface Options extends AnswerOptions {
   readonly qualifier?: string;
@@ -52,13 +51,7 @@ export const command: Command = {
       },
     });
     if (!isAsync) return printAnswer(output, functionName, response, options);
-    await buffer(response);
-    const accepted = {
-      taskId: headerOf(response, 'x-fc-async-task-id') ?? '',
-      requestId: headerOf(response, 'x-fc-request-id'),
-    };
-    output.result(accepted, () => [accepted.taskId]);
-    output.note(`See it with: thaw task get ${functionName} ${accepted.taskId}`);
+    await printAccepted(output, functionName, response);
     return EXIT_CODES.ok;
   },
 };
