@@ -18,8 +18,8 @@ interface Known {
 const KNOWN_MAX = 10_000;
 
 /**
- * How often and for how long an asynchronous invocation is tried, and who is told of its end, from the settings of its version or alias, else from
- * those of the function. Read once, since every try asks.
+ * How often and for how long an asynchronous invocation is tried, and who is told of its end: from the settings of its
+ * version or alias, else from those of the function. Read once, since every try asks.
  */
 export class AsyncPolicies {
   readonly #records: Records;

@@ -7,7 +7,8 @@ import { InvocationResponse, isReservedHeader, type AnswerForm } from './invocat
 
 /**
  * Answers the first call of an idempotency key: it goes out as it comes, like any other, and what tells the caller that
- * it is whole waits until it is on disk: the end, or with a known length the last bytes. A caller that goes away does not end the run: it is the one that will ask again.
+ * it is whole waits until it is on disk: the end, or with a known length the last bytes. A caller that goes away does not
+ * end the run: it is the one that will ask again.
  */
 export class IdempotentResponse implements InvocationResponder {
   readonly #response: ServerResponse;

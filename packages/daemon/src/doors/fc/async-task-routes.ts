@@ -1,7 +1,8 @@
 import { listAsyncTasksQuery } from '@thaw/protocol/fc/async-task.ts';
 import { parseFc } from '@thaw/protocol/fc/parse.ts';
-import type { AsyncTask } from '../../model/async-task.ts';
+import { textField } from '../../base/text-field.ts';
 import { functionArn } from '../../catalog/arn.ts';
+import type { AsyncTask } from '../../model/async-task.ts';
 import type { FcDeps } from './fc-deps.ts';
 import type { FcCall, FcRoute } from './fc-route.ts';
 import { queryFields } from './query.ts';
@@ -83,14 +84,8 @@ export function asyncTaskRoutes({ catalog, asyncTasks }: FcDeps): readonly FcRou
     };
   }
 
-  /** As text; bytes that are none as base64, which a field of Thaw's own says. */
   async function textOf(task: AsyncTask, which: 'payload' | 'result', field: string): Promise<object> {
     const bytes = await asyncTasks.wholeBytes(task, which, SHOWN_BYTES_MAX);
-    if (bytes === undefined) return {};
-    try {
-      return { [field]: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) };
-    } catch {
-      return { [field]: bytes.toString('base64'), [`${field}Encoding`]: 'base64' };
-    }
+    return bytes === undefined ? {} : textField(field, bytes);
   }
 }

@@ -1,6 +1,7 @@
 import { deadLettersInput } from '@thaw/protocol/dead-letter-api.ts';
 import { parseFc } from '@thaw/protocol/fc/parse.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { textField } from '../../base/text-field.ts';
 import type { AsyncInvocations } from '../../invocation/async/async-invocations.ts';
 import type { AsyncTask } from '../../model/async-task.ts';
 import { jsonBody } from './json-body.ts';
@@ -79,7 +80,11 @@ export class DeadLettersResource implements ThawResource {
   async #shown(functionName: string, taskId: string): Promise<object> {
     const task = await this.#invocations.requireDeadLetter(functionName, taskId);
     const bytes = await this.#invocations.wholeBytes(task, 'payload', SHOWN_BYTES_MAX);
-    return { ...bodyOf(task), ...(bytes === undefined ? {} : payloadOf(bytes)), events: task.events };
+    return {
+      ...bodyOf(task),
+      ...(bytes === undefined ? {} : textField('payload', bytes)),
+      events: task.events,
+    };
   }
 }
 
@@ -102,13 +107,4 @@ function bodyOf(task: AsyncTask): object {
     payloadSize: task.payload.size,
     destinationStatus: task.destinationStatus,
   };
-}
-
-/** As text; bytes that are none as base64. */
-function payloadOf(bytes: Buffer): object {
-  try {
-    return { payload: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) };
-  } catch {
-    return { payload: bytes.toString('base64'), payloadEncoding: 'base64' };
-  }
 }

@@ -1,27 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AsyncTask } from '../../model/async-task.ts';
+import { sampleTask } from '../../model/sample-task.ts';
 import { outcomeHandlers } from './outcome-handlers.ts';
 import type { OutcomeHandler } from './task-outcome.ts';
 
-const TASK: AsyncTask = {
-  seq: 1,
-  functionName: 'f',
-  taskId: 't',
-  qualifier: 'LATEST',
-  requestId: 'r',
-  trigger: 'api',
-  status: 'Succeeded',
-  enqueuedAt: 0,
-  dueAt: 0,
-  tries: 0,
-  deferrals: 0,
-  instanceId: '',
-  versionId: '',
-  events: [],
-  payload: { size: 0 },
-  destinationStatus: '',
-};
+const TASK = sampleTask();
 
 /** Says these one after the other, and keeps count of how often it was asked. */
 function saying(...statuses: (string | undefined)[]): OutcomeHandler & { asked: number } {

@@ -1,28 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AsyncTask } from '../../model/async-task.ts';
+import { sampleTask } from '../../model/sample-task.ts';
 import { destinationEvent } from './destination-event.ts';
 
-const TASK: AsyncTask = {
-  seq: 1,
-  functionName: 'f',
-  taskId: 't',
-  qualifier: 'LATEST',
-  requestId: 'r',
-  trigger: 'api',
-  status: 'Succeeded',
+const TASK = sampleTask({
   enqueuedAt: 1,
   dueAt: 1,
   endedAt: 2,
   tries: 1,
-  deferrals: 0,
-  instanceId: '',
-  versionId: '',
-  events: [],
   payload: { size: 2 },
   result: { size: 3 },
-  destinationStatus: '',
-};
+});
 
 const eventOf = (task: Partial<AsyncTask>, payload?: Buffer, result?: Buffer): unknown =>
   JSON.parse(

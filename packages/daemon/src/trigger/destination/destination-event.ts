@@ -1,3 +1,4 @@
+import { textField } from '../../base/text-field.ts';
 import type { AsyncTask } from '../../model/async-task.ts';
 
 /** Each of payload and answer; what is larger is named instead. */
@@ -80,9 +81,5 @@ function bytesField(
     const path = `/thaw/v1/functions/${functionName}/tasks/${taskId}/${which}`;
     return { [field]: '', [`${field}Reference`]: { size, path } };
   }
-  try {
-    return { [field]: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) };
-  } catch {
-    return { [field]: bytes.toString('base64'), [`${field}Encoding`]: 'base64' };
-  }
+  return textField(field, bytes);
 }

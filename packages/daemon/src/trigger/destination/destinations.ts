@@ -1,5 +1,5 @@
-import { hash } from 'node:crypto';
 import { Readable } from 'node:stream';
+import type { TaskStatus } from '@thaw/protocol/fc/async-task.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { assertNever } from '../../base/assert-never.ts';
 import type { Clock } from '../../base/clock.ts';
@@ -7,9 +7,9 @@ import { functionArn, type AccountPlace } from '../../catalog/arn.ts';
 import type { AsyncDestinations } from '../../catalog/async-policies.ts';
 import type { AsyncSubmitter } from '../../invocation/async/async-request.ts';
 import type { OutcomeHandler } from '../../invocation/async/task-outcome.ts';
-import type { TaskStatus } from '@thaw/protocol/fc/async-task.ts';
 import type { AsyncTask, DueTask } from '../../model/async-task.ts';
 import { parseDestination, type Destination } from '../../model/destination.ts';
+import { taskHash } from '../../model/task-hash.ts';
 import type { MessageQueues } from '../../store/message-queues.ts';
 import type { Objects } from '../../store/objects.ts';
 import { DELIVERY_MS_MAX, DELIVERY_TRIES_MAX, DeliveryBackoff } from './delivery-backoff.ts';
@@ -142,7 +142,7 @@ export class Destinations implements OutcomeHandler {
           allowedHosts: this.#allowedHosts,
           timeoutMs: POST_MS_MAX,
           signal: this.#closing.signal,
-          idempotencyKey: sourceHash(task),
+          idempotencyKey: taskHash(task),
         });
       case 'object':
         await this.#put(task, destination, event);
@@ -164,7 +164,7 @@ export class Destinations implements OutcomeHandler {
         reason: `more than ${HOPS_MAX} functions have passed it on: is it a circle?`,
       };
     }
-    const taskId = `destination-${hops}-${sourceHash(task)}`;
+    const taskId = `destination-${hops}-${taskHash(task)}`;
     const request = { functionName, qualifier, payload: event, taskId, trigger: 'destination' } as const;
     await this.#deps.submitter.submit(request);
     return DELIVERED;
@@ -194,11 +194,6 @@ export class Destinations implements OutcomeHandler {
       throw error;
     }
   }
-}
-
-/** One for each task that was ever accepted: another task of the same id later has another request. */
-function sourceHash({ functionName, taskId, requestId }: AsyncTask): string {
-  return hash('sha256', `${functionName}\n${taskId}\n${requestId}`);
 }
 
 /** Only the platform gives this trigger kind, so nobody else's ids count. */

@@ -1,10 +1,10 @@
-import { hash } from 'node:crypto';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { OutcomeHandler } from '../../invocation/async/task-outcome.ts';
 import type { AsyncTask, DueTask, FinalStatus } from '../../model/async-task.ts';
 import type { CloudEvent } from '../../model/cloud-event.ts';
 import { askedBy, type AskedEvent } from '../../model/event-task-id.ts';
+import { taskHash } from '../../model/task-hash.ts';
 import type { EventBuses } from './event-buses.ts';
 import { mayBeEvents, replyEvents, replyHeadOf } from './reply-events.ts';
 
@@ -14,6 +14,8 @@ export const REPLY_HOPS_MAX = 16;
 const REPLY_BYTES_MAX = 4 * 1024 * 1024;
 /** A bus that has no room, or a disk that refuses, is tried for so long. */
 const PUBLISH_MS_MAX = 60 * 60_000;
+/** Of the hash of the task that is answered: the ids of tasks that it is a part of hold more besides. */
+const KEY_CHARACTERS = 32;
 const REASON_CHARACTERS_MAX = 512;
 
 export interface EventRepliesDeps {
@@ -53,7 +55,7 @@ export class EventReplies implements OutcomeHandler {
       if (hops > REPLY_HOPS_MAX) {
         return failed(`more than ${REPLY_HOPS_MAX} answers have led to it: is it a circle?`);
       }
-      await buses.publish(busName, events, { key: `reply-${hashOf(task)}`, hops });
+      await buses.publish(busName, events, { key: `reply-${taskHash(task).slice(0, KEY_CHARACTERS)}`, hops });
       return 'Succeeded';
     } catch (thrown) {
       const error = ThawError.from(thrown, `publishing the answer of task '${task.taskId}'`);
@@ -76,11 +78,6 @@ export class EventReplies implements OutcomeHandler {
 
 function originOf({ trigger, taskId }: DueTask): AskedEvent | undefined {
   return trigger === 'eventbridge' ? askedBy(taskId) : undefined;
-}
-
-/** One for each task that was ever accepted: another task of the same id later has another request. */
-function hashOf({ functionName, taskId, requestId }: AsyncTask): string {
-  return hash('sha256', `${functionName}\n${taskId}\n${requestId}`).slice(0, 32);
 }
 
 function failed(reason: string): string {
