@@ -1,4 +1,4 @@
-import { fork, spawn, type ChildProcess } from 'node:child_process';
+import { fork, spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Server } from 'node:net';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +10,8 @@ import type { Sandbox, SandboxChange, SandboxExit, SandboxSpec, ServerAddress } 
 const OPEN_TIMEOUT_MS = 60_000;
 const CLOSE_TIMEOUT_MS = 20_000;
 const HEAP_MEGABYTES_MAX = 64;
+/** The end of its standard input is how a launcher learns that the daemon is gone. */
+const LAUNCHER_STDIO: StdioOptions = ['pipe', 'inherit', 'inherit', 'ipc'];
 const LAUNCHER_FILE = fileURLToPath(new URL('launcher/main.ts', import.meta.url));
 
 export type Opened = Extract<LauncherEvent, { type: 'opened' }>;
@@ -43,6 +45,7 @@ export class LauncherClient {
   constructor(options: LauncherClientOptions) {
     this.#options = options;
     this.#child = startLauncher(options.hostNetwork);
+    this.#child.stdin?.on('error', () => undefined);
     this.opened = this.#open();
     // Whoever waits for `opened` learns of a failure; this one must not count as unhandled.
     this.opened.catch(() => undefined);
@@ -293,9 +296,9 @@ function startLauncher(hostNetwork: string | undefined): ChildProcess {
     return fork(LAUNCHER_FILE, {
       execArgv: nodeOptions,
       detached: false,
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      stdio: LAUNCHER_STDIO,
     });
   }
   const args = [`--net=${hostNetwork}`, process.execPath, ...nodeOptions, LAUNCHER_FILE];
-  return spawn('nsenter', args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  return spawn('nsenter', args, { stdio: LAUNCHER_STDIO });
 }

@@ -110,6 +110,16 @@ export interface SandboxSpec {
    * same mounts and environment. A driver that cannot do that starts `command`.
    */
   readonly zygote?: readonly [string, ...string[]] | undefined;
+  /** What makes a sandbox and becomes `command` in it, where that is cheaper than the driver's own program. */
+  readonly maker?: SandboxMaker | undefined;
+}
+
+/** Python with `zygote.py`, which shares nothing with the sandbox that it makes: all of it is replaced by the command. */
+export interface SandboxMaker {
+  /** A Python of the base root. */
+  readonly python: string;
+  /** On the host, with `zygote.py` in it. */
+  readonly directory: string;
 }
 
 /** Runtimes of the Open Container Initiative; `runsc` is gVisor. */

@@ -128,7 +128,7 @@ export function variableArguments({ environment }: SandboxSpec): string[] {
 const depth = ({ target }: SandboxMount): number => target.split('/').length;
 
 /** Shallow targets first, so that a mount below another one's target is not hidden by it. */
-function mountArguments(mounts: readonly SandboxMount[]): string[] {
+export function mountArguments(mounts: readonly SandboxMount[]): string[] {
   const sorted = mounts.toSorted((one, other) => depth(one) - depth(other));
   const made = new Set<string>();
   return sorted.flatMap(({ source, target, readOnly }) => [

@@ -24,6 +24,10 @@ export interface ForkRequest {
   /** Path inside. */
   readonly link: string;
   readonly sharedBytes: number;
+  /** What is executed in the sandbox; absent: the zygote's own shim. */
+  readonly command?: readonly [string, ...string[]] | undefined;
+  /** All variables of that. */
+  readonly environment?: Readonly<Record<string, string>> | undefined;
 }
 
 const newsSchema = z.union([

@@ -3,14 +3,17 @@ import { basename, dirname, join, posix, relative } from 'node:path';
 import type { OuterProcess } from '../launcher/launch.ts';
 import type { SandboxMount, SandboxSpec } from '../sandbox.ts';
 import type { BaseRoot } from './base-root.ts';
-import { ARGUMENTS_FD, sharedBytes } from './bubblewrap-arguments.ts';
-import { Zygote } from './zygote.ts';
+import { ARGUMENTS_FD, mountArguments, sharedBytes } from './bubblewrap-arguments.ts';
+import { Zygote, type ForkRequest } from './zygote.ts';
 
 /** Inside a zygote's root: what it needs of the host until a sandbox is closed. */
 const HOST = '/run/thaw/host';
 const LINK_TARGET = '/run/thaw/link';
-/** After so many sandboxes in a row that could not be forked, all start ordinarily. */
+const MAKER = `${HOST}/maker`;
+/** After so many sandboxes in a row that could not be forked by a program, all that it would fork start ordinarily. */
 const FAILURES_MAX = 3;
+/** Of programs that no user code becomes. */
+const MAKER_ENVIRONMENT = { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8' };
 const SMALL = ['--size', String(1024 * 1024)];
 
 export interface ZygotesOptions {
@@ -41,7 +44,8 @@ export class Zygotes {
   readonly #options: ZygotesOptions;
   readonly #zygotes = new Map<string, Zygote>();
   readonly #proven = new WeakSet<Zygote>();
-  #failures = 0;
+  /** In a row, by program. */
+  readonly #failures = new Map<string, number>();
   #isClosed = false;
 
   constructor(options: ZygotesOptions) {
@@ -54,14 +58,17 @@ export class Zygotes {
     place: ForkPlace,
   ): ((cgroups: readonly string[]) => Promise<OuterProcess>) | undefined {
     const link = spec.mounts.find(({ target }) => target === LINK_TARGET);
-    const isPossible = this.#failures < FAILURES_MAX && !this.#isClosed && link !== undefined;
-    if (spec.zygote === undefined || !isPossible || spec.lateTargets === undefined) return undefined;
-    const { zygote: command, lateTargets: targets } = spec;
+    const forking = forkingOf(spec);
+    const targets = spec.lateTargets;
+    if (link === undefined || forking === undefined || targets === undefined || this.#isClosed)
+      return undefined;
+    const program = forking.command.join(' ');
+    if ((this.#failures.get(program) ?? 0) >= FAILURES_MAX) return undefined;
     const instances = dirname(dirname(spec.outputSocket));
     return async (cgroups) => {
       const parents = cgroups.map((directory) => dirname(directory));
-      const zygote = this.#zygoteOf(spec, command, instances, parents);
-      return await this.#counted(zygote, command, () =>
+      const zygote = this.#zygoteOf(spec, forking, instances, parents);
+      return await this.#counted(zygote, program, () =>
         zygote.fork({
           id: spec.id,
           uid: place.uid,
@@ -72,6 +79,7 @@ export class Zygotes {
           linkDirectory: relative(instances, link.source),
           link: spec.environment['THAW_LINK'] ?? posix.join(LINK_TARGET, 's'),
           sharedBytes: sharedBytes(spec),
+          ...forking.executed,
         }),
       );
     };
@@ -83,32 +91,35 @@ export class Zygotes {
   }
 
   /** The end of one that has worked says nothing of what this machine can do. */
-  async #counted<T>(zygote: Zygote, command: readonly string[], fork: () => Promise<T>): Promise<T> {
+  async #counted<T>(zygote: Zygote, program: string, fork: () => Promise<T>): Promise<T> {
     try {
       const forked = await fork();
-      this.#failures = 0;
+      this.#failures.delete(program);
       this.#proven.add(zygote);
       return forked;
     } catch (error) {
-      if (!this.#proven.has(zygote)) this.#failures += 1;
-      if (!this.#isClosed) this.#options.note(`${command.join(' ')} could not fork: ${String(error)}`);
+      if (!this.#proven.has(zygote)) this.#failures.set(program, (this.#failures.get(program) ?? 0) + 1);
+      if (!this.#isClosed) this.#options.note(`${program} could not fork: ${String(error)}`);
       throw error;
     }
   }
 
   #zygoteOf(
     spec: SandboxSpec,
-    command: readonly [string, ...string[]],
+    { command, environment, directory: own }: Forking,
     instances: string,
     groups: readonly string[],
   ): Zygote {
     const common = spec.mounts.filter(({ target }) => target !== LINK_TARGET);
-    const key = JSON.stringify([command, spec.environment, common, instances, groups]);
+    const key = JSON.stringify([command, own, environment, common, instances, groups]);
     const known = this.#zygotes.get(key);
     if (known !== undefined && !known.isGone) return known;
     const { bwrap, directory } = this.#options;
     const file = join(directory, 'launch', 'zygote');
-    const words = [...this.#rootArguments(spec, common, instances, groups)];
+    const words = [...this.#rootArguments(spec, environment, common, instances, groups)];
+    // Goes with all that is the host's.
+    if (own !== undefined) words.push('--ro-bind', own, MAKER);
+    words.push('--remount-ro', '/', '--chdir', '/');
     writeFileSync(file, words.map((word) => `${word}\0`).join(''), { mode: 0o600 });
     const descriptor = openSync(file, 'r');
     try {
@@ -124,13 +135,13 @@ export class Zygotes {
   /** As `bubblewrapArguments` builds a sandbox, but for what each sandbox has of its own. */
   #rootArguments(
     spec: SandboxSpec,
+    environment: Readonly<Record<string, string>>,
     common: readonly SandboxMount[],
     instances: string,
     groups: readonly string[],
   ): string[] {
     const { baseRoot, seccompFile, lateDirectory, networkDirectory, directory } = this.#options;
     const networks = networkDirectory();
-    const { THAW_LINK: _link, ...environment } = spec.environment;
     const places = [LINK_TARGET, ...(spec.lateTargets ?? [])];
     const host: [string, string][] = [
       [lateDirectory, 'late'],
@@ -148,13 +159,35 @@ export class Zygotes {
       ...['--perms', '1777', ...SMALL, '--tmpfs', '/tmp'],
       ...['--perms', '0755', '--dir', '/run', '--perms', '0755', '--dir', '/var'],
       ...['--symlink', '../tmp', '/var/tmp', '--perms', '0755', '--dir', '/run/thaw'],
-      ...common.flatMap(({ source, target }) => ['--ro-bind', source, target]),
+      ...mountArguments(common.map((mount) => ({ ...mount, readOnly: true }))),
       ...places.flatMap((place) => ['--perms', '0755', '--dir', place]),
       // The loader remembers which directories of LD_LIBRARY_PATH were missing when it first looked.
       ...places.flatMap((place) => ['--perms', '0755', '--dir', posix.join(place, 'lib')]),
       ...['--perms', '0700', ...SMALL, '--tmpfs', HOST, '--ro-bind', seccompFile, `${HOST}/seccomp.bpf`],
       ...host.flatMap(([source, name]) => ['--bind', source, `${HOST}/${name}`]),
-      ...['--remount-ro', '/', '--chdir', '/'],
     ];
   }
+}
+
+/** A program that forks sandboxes, and what is its own. */
+interface Forking {
+  readonly command: readonly [string, ...string[]];
+  readonly environment: Readonly<Record<string, string>>;
+  /** Directory of the host that it is in, where sandboxes do not have it too. */
+  readonly directory: string | undefined;
+  /** Of a request. */
+  readonly executed: Pick<ForkRequest, 'command' | 'environment'>;
+}
+
+function forkingOf({ zygote, maker, command, environment }: SandboxSpec): Forking | undefined {
+  const { THAW_LINK: _link, ...common } = environment;
+  if (zygote !== undefined)
+    return { command: zygote, environment: common, directory: undefined, executed: {} };
+  if (maker === undefined) return undefined;
+  return {
+    command: [maker.python, '-I', '-B', `${MAKER}/zygote.py`, 'execute'],
+    environment: MAKER_ENVIRONMENT,
+    directory: maker.directory,
+    executed: { command, environment },
+  };
 }

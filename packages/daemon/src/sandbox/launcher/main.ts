@@ -1,6 +1,6 @@
 /**
  * The launcher process: a small child of the daemon that forks every sandbox, because a fork costs time in proportion
- * to the memory of the process that forks. It lives exactly as long as the daemon's channel to it.
+ * to the memory of the process that forks. It lives exactly as long as the daemon holds its standard input open.
  */
 import type { Server } from 'node:net';
 import { closeInheritedDescriptors } from './inherited-descriptors.ts';
@@ -94,11 +94,15 @@ function end(exitCode: number): Promise<void> {
 }
 
 process.on('message', (message: LauncherRequest) => void answer(message));
-// The daemon is gone, whatever it died of: nothing of it may live on.
-process.on('disconnect', () => {
+/** The daemon is gone, whatever it died of: nothing of it may live on. */
+function onAlone(): void {
   for (const settle of underWay) settle();
   void end(0);
-});
+}
+
+process.on('disconnect', onAlone);
+// The channel does not always tell: Node puts its end off until a socket that is on its way has been taken.
+process.stdin.on('close', onAlone).on('error', onAlone).resume();
 // A mistake of ours must not leave the machine full of things that nobody knows any more.
 process.on('uncaughtException', (error) => {
   send({ type: 'note', text: `the launcher process gives up: ${error.stack ?? String(error)}` });
