@@ -62,15 +62,14 @@ import { Replays } from './invocation/replays.ts';
 import { grantsNothing } from './model/function-grant.ts';
 import type { RunnableVersion } from './model/runnable.ts';
 import { openSandboxes } from './sandbox/sandboxes.ts';
+import { Scheduler, type KeepAlive } from './scheduler/scheduler.ts';
 import {
   DEFAULT_IDLE_MS_MAX,
   DEFAULT_INSTANCES_MAX,
   DEFAULT_WAIT_MS_MAX,
   DEFAULT_WAITERS_PER_FUNCTION_MAX,
-  Scheduler,
-  type KeepAlive,
   type SchedulerLimits,
-} from './scheduler/scheduler.ts';
+} from './scheduler/scheduler-limits.ts';
 import { FileBlobs } from './store/file-blobs.ts';
 import { SqliteKnownFiles } from './store/sqlite/sqlite-known-files.ts';
 import { SqliteQueue } from './store/sqlite/sqlite-queue.ts';

@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../base/clock.ts';
 import type { DeadlineWheel } from '../base/deadline-wheel.ts';
@@ -8,52 +7,27 @@ import type { RunnableVersion } from '../model/runnable.ts';
 import { FunctionGroup } from './function-group.ts';
 import { FunctionPool } from './function-pool.ts';
 import { IdleSweep } from './idle-sweep.ts';
+import { InstanceRoom } from './instance-room.ts';
 import { plannedStopMs } from './keep-alive-plan.ts';
-import { instancesToEvict } from './keep-alive.ts';
 import {
-  functionRoom,
   instancesToStart,
   instancesWanted,
   provisionRetryMs,
   waitersToFail,
   wantedByWaiters,
 } from './policy.ts';
-import {
-  isLeaving,
-  restingSince,
-  type PooledInstance,
-  type PooledInstanceEvents,
-} from './pooled-instance.ts';
-import { Rhythm } from './rhythm.ts';
+import { restingSince, type PooledInstance, type PooledInstanceEvents } from './pooled-instance.ts';
+import type { Rhythm } from './rhythm.ts';
+import { Rhythms } from './rhythms.ts';
+import type { SchedulerLimits } from './scheduler-limits.ts';
 import type { SessionTable } from './session-table.ts';
 import type { Waiter } from './waiter.ts';
+import { WaitingRequests } from './waiting-requests.ts';
 
-export interface SchedulerLimits {
-  /** Instances of all functions together. */
-  readonly instancesMax: number;
-  readonly instancesPerFunctionMax: number;
-  /** Of a function that is a web server; absent: as of any other. One, where every server has the same host's ports. */
-  readonly instancesPerServerMax?: number;
-  /** Sum of the memory limits of all instances, in MB. */
-  readonly memoryMbMax: number;
-  readonly waitersPerFunctionMax: number;
-  /** Longest wait for a slot while none is starting. */
-  readonly waitMsMax: number;
-  /** An instance that was not used for so long is stopped, where its function says nothing else. */
-  readonly idleMsMax: number;
-}
-
-export const DEFAULT_INSTANCES_MAX = 1000;
-export const DEFAULT_WAITERS_PER_FUNCTION_MAX = 1000;
-export const DEFAULT_WAIT_MS_MAX = 60_000;
-export const DEFAULT_IDLE_MS_MAX = 5 * 60_000;
 /** A provisioned instance that ends sooner than this after its start has failed. */
 const STABLE_MS = 10_000;
-/** How often a request that wants to begin a session looks whether another one is over. */
-const SESSION_ROOM_LOOK_MS = 500;
 /** How often an instance that only sessions hold is looked at again. */
 const SESSION_LOOK_MS = 30_000;
-const RETRY_AFTER_S = 1;
 
 /**
  * How long an idle instance stays, where its function does not say: `fixed`, or by what is known of the function's
@@ -92,25 +66,25 @@ export interface Provision {
 export class Scheduler<I extends PooledInstance = Instance> {
   readonly #deps: SchedulerDeps<I>;
   readonly #groups = new Map<string, FunctionGroup<I>>();
-  /** Of every function that was called and is still there: it outlives the function's instances. */
-  readonly #rhythms = new Map<string, Rhythm>();
+  readonly #rhythms: Rhythms;
   readonly #pools = new Map<string, FunctionPool<I>>();
   /** The pool of the newest revision that was asked for, by function and version. */
   readonly #current = new Map<string, FunctionPool<I>>();
   /** Pools that want to start more instances than the limits allow now. */
   readonly #wanting = new Set<FunctionPool<I>>();
   readonly #idleSweep: IdleSweep;
-  #instances = 0;
-  #memoryMb = 0;
-  /** Of the two above, what will be free in a moment. */
-  #leaving = 0;
-  #leavingMb = 0;
-  #keepAliveClock = 0;
+  readonly #room: InstanceRoom<I>;
+  readonly #requests: WaitingRequests<I>;
   #isClosed = false;
 
   constructor(deps: SchedulerDeps<I>) {
     this.#deps = deps;
-    this.#idleSweep = new IdleSweep(deps.clock, deps.wheel, (nowMs) => this.#stopIdle(nowMs));
+    const { clock, wheel, limits, onThrottled, onEvicted, keepAlive } = deps;
+    const onExpected = (rhythm: Rhythm): void => this.#prewarm(rhythm);
+    this.#rhythms = new Rhythms({ clock, wheel, ...(keepAlive === 'rhythm' ? { onExpected } : {}) });
+    this.#room = new InstanceRoom({ limits, pools: this.#pools, onEvicted });
+    this.#requests = new WaitingRequests({ clock, wheel, limits, onThrottled });
+    this.#idleSweep = new IdleSweep(clock, wheel, (nowMs) => this.#stopIdle(nowMs));
   }
 
   /** Instances by function, for lists and metrics. */
@@ -131,14 +105,15 @@ export class Scheduler<I extends PooledInstance = Instance> {
       return;
     }
     const pool = this.#poolFor(runnable);
-    this.#wake(pool);
+    pool.group.rhythm.runnable = pool.runnable;
+    if (pool.group.inFlight === 0) this.#rhythms.wake(pool.group.rhythm, pool.runnable);
     if (pool.sessions !== undefined && waiter.sessionId !== undefined) {
       this.#acquireInSession(pool, pool.sessions, waiter, waiter.sessionId);
       return;
     }
     const instance = pool.waiters.size === 0 && pool.group.mayRunMore ? pool.takeFree() : undefined;
     if (instance !== undefined) waiter.onSlot(instance);
-    else if (this.#enqueue(pool, waiter)) this.#scale(pool);
+    else if (this.#requests.add(pool, waiter)) this.#scale(pool);
   }
 
   /**
@@ -156,7 +131,7 @@ export class Scheduler<I extends PooledInstance = Instance> {
   /** The caller is gone before it got a slot. */
   withdraw(runnable: RunnableVersion, waiter: Waiter<I>): void {
     const pool = this.#pools.get(runnable.key);
-    if (pool !== undefined && this.#dequeue(pool, waiter)) this.#unwatch(waiter);
+    if (pool !== undefined) this.#requests.withdraw(pool, waiter);
   }
 
   /**
@@ -171,9 +146,11 @@ export class Scheduler<I extends PooledInstance = Instance> {
       for (const instance of pool.resting()) if (this.#isBeyondReserved(pool)) instance.drain();
     }
     for (const pool of group.pools) {
-      if (reserved === 0) this.#refuseAll(pool, () => this.#refusedByReservation(functionName));
+      if (reserved === 0) {
+        this.#requests.refuseAll(pool, () => this.#requests.refusedByReservation(functionName));
+      }
     }
-    this.#serveGroup(group);
+    this.#requests.serveGroup(group);
     for (const pool of group.pools) this.#scale(pool);
     this.#forgetGroupIfEmpty(group);
   }
@@ -215,7 +192,7 @@ export class Scheduler<I extends PooledInstance = Instance> {
 
   /** The function is gone: its idle instances stop, busy ones finish, waiters are still served. */
   retireFunction(functionName: string): void {
-    this.#forgetRhythm(functionName);
+    this.#rhythms.forget(functionName);
     const group = this.#groups.get(functionName);
     if (group === undefined) return;
     group.reserved = undefined;
@@ -230,10 +207,10 @@ export class Scheduler<I extends PooledInstance = Instance> {
   async close(graceMs: number): Promise<void> {
     this.#isClosed = true;
     this.#idleSweep.close();
-    for (const functionName of this.#rhythms.keys()) this.#forgetRhythm(functionName);
+    this.#rhythms.close();
     const stopped: Promise<void>[] = [];
     for (const pool of this.#pools.values()) {
-      this.#refuseAll(pool, shuttingDown);
+      this.#requests.refuseAll(pool, shuttingDown);
       for (const instance of pool.instances.keys()) {
         stopped.push(instance.stopped);
         instance.drain();
@@ -246,46 +223,10 @@ export class Scheduler<I extends PooledInstance = Instance> {
   #groupOf(functionName: string): FunctionGroup<I> {
     let group = this.#groups.get(functionName);
     if (group === undefined) {
-      group = new FunctionGroup(functionName, this.#rhythmOf(functionName));
+      group = new FunctionGroup(functionName, this.#rhythms.of(functionName));
       this.#groups.set(functionName, group);
     }
     return group;
-  }
-
-  #rhythmOf(functionName: string): Rhythm {
-    let rhythm = this.#rhythms.get(functionName);
-    if (rhythm === undefined) {
-      rhythm = new Rhythm();
-      this.#rhythms.set(functionName, rhythm);
-    }
-    return rhythm;
-  }
-
-  #forgetRhythm(functionName: string): void {
-    const prewarm = this.#rhythms.get(functionName)?.prewarm;
-    if (prewarm !== undefined) this.#deps.wheel.clear(prewarm);
-    this.#rhythms.delete(functionName);
-  }
-
-  /** A call has come. */
-  #wake({ group, runnable }: FunctionPool<I>): void {
-    const { rhythm } = group;
-    rhythm.runnable = runnable;
-    if (group.inFlight > 0 || rhythm.quietSinceMs === undefined) return;
-    rhythm.wake(this.#deps.clock.monotonicMs(), runnable.memoryMb);
-    if (rhythm.prewarm !== undefined) this.#deps.wheel.clear(rhythm.prewarm);
-    rhythm.prewarm = undefined;
-  }
-
-  /** The last call of a function has ended. */
-  #rest({ functionName, rhythm }: FunctionGroup<I>): void {
-    rhythm.rest(this.#deps.clock.monotonicMs());
-    const prewarmMs = rhythm.plan?.prewarmMs ?? 0;
-    if (this.#deps.keepAlive !== 'rhythm' || prewarmMs === 0 || this.#isClosed) return;
-    rhythm.prewarm = this.#deps.wheel.set(prewarmMs, () => {
-      rhythm.prewarm = undefined;
-      if (this.#rhythms.get(functionName) === rhythm) this.#prewarm(rhythm);
-    });
   }
 
   /** Starts an instance for the call that is expected, in memory that nobody else has. */
@@ -296,9 +237,9 @@ export class Scheduler<I extends PooledInstance = Instance> {
         : this.#deps.currentOf(runnable);
     if (this.#isClosed || current === undefined || quietSinceMs === undefined) return;
     // Whoever sets the time himself wants no other.
-    if (current.idleMsMax !== undefined || this.#memoryLeft() < current.memoryMb) return;
+    if (current.idleMsMax !== undefined || this.#room.memoryMbLeft < current.memoryMb) return;
     const pool = this.#poolFor(current);
-    if (pool.lasting === 0 && this.#roomFor(pool) > 0 && pool.group.reserved !== 0) {
+    if (pool.lasting === 0 && this.#room.for(pool) > 0 && pool.group.reserved !== 0) {
       this.#start(pool, this.#deps.clock.monotonicMs());
     }
     this.#forgetIfEmpty(pool);
@@ -345,10 +286,10 @@ export class Scheduler<I extends PooledInstance = Instance> {
       if (instance !== undefined) {
         sessions.bind(sessions.open(sessionId, nowMs), instance);
         waiter.onSlot(instance);
-      } else if (this.#enqueue(pool, waiter)) {
+      } else if (this.#requests.add(pool, waiter)) {
         sessions.open(sessionId, nowMs);
         this.#scale(pool);
-        this.#awaitSessionRoom(pool);
+        this.#requests.awaitSessionRoom(pool);
       }
       return;
     }
@@ -356,53 +297,19 @@ export class Scheduler<I extends PooledInstance = Instance> {
     const isFree = instance?.hasFreeSlot() === true && pool.group.mayRunMore;
     if (instance !== undefined && isFree && !sessions.hasWaiting(instance)) {
       waiter.onSlot(instance);
-    } else if (this.#mayWait(pool, waiter)) {
+    } else if (this.#requests.mayWait(pool, waiter)) {
       sessions.wait(session, waiter);
-      this.#watch(pool, waiter);
+      this.#requests.watch(pool, waiter);
     }
-  }
-
-  /** False when it was refused. */
-  #enqueue(pool: FunctionPool<I>, waiter: Waiter<I>): boolean {
-    if (!this.#mayWait(pool, waiter)) return false;
-    assert(pool.waiters.push(waiter), 'the queue of a version takes as many as the function may have');
-    this.#watch(pool, waiter);
-    return true;
-  }
-
-  #mayWait(pool: FunctionPool<I>, waiter: Waiter<I>): boolean {
-    const { functionName, reserved, waiting } = pool.group;
-    if (reserved === 0) {
-      waiter.onRefused(this.#refusedByReservation(functionName));
-      return false;
-    }
-    if (waiting < this.#deps.limits.waitersPerFunctionMax) return true;
-    waiter.onRefused(this.#throttled('QUEUE_FULL', functionName, `${waiting} requests already wait for it`));
-    return false;
-  }
-
-  /** Takes it out of whichever queue it is in. */
-  #dequeue(pool: FunctionPool<I>, waiter: Waiter<I>): boolean {
-    if (pool.sessions?.remove(waiter) === true) return true;
-    if (!pool.waiters.remove(waiter)) return false;
-    this.#promote(pool, waiter);
-    return true;
-  }
-
-  /** The next request of the same session waits in place of the one that left the queue without an instance. */
-  #promote(pool: FunctionPool<I>, { sessionId }: Waiter<I>): void {
-    if (sessionId === undefined) return;
-    const next = pool.sessions?.promote(sessionId);
-    if (next !== undefined) assert(pool.waiters.push(next), 'one has just left the queue');
   }
 
   #scale(pool: FunctionPool<I>): void {
     if (this.#isClosed) return;
     const nowMs = this.#deps.clock.monotonicMs();
-    let counts = pool.counts(this.#roomFor(pool), nowMs);
-    while (instancesToStart(counts) > 0 && this.#memoryLeft() >= pool.runnable.memoryMb) {
+    let counts = pool.counts(this.#room.for(pool), nowMs);
+    while (instancesToStart(counts) > 0 && this.#room.memoryMbLeft >= pool.runnable.memoryMb) {
       this.#start(pool, nowMs);
-      counts = pool.counts(this.#roomFor(pool), nowMs);
+      counts = pool.counts(this.#room.for(pool), nowMs);
     }
     const missing = instancesWanted(counts);
     if (missing === 0) {
@@ -411,92 +318,17 @@ export class Scheduler<I extends PooledInstance = Instance> {
     }
     this.#wanting.add(pool);
     const isUrgent = wantedByWaiters(counts) > 0;
-    if (isUrgent || this.#provisionsFit()) this.#makeRoom(pool, missing);
+    if (isUrgent || this.#room.fitsProvisioned) this.#room.make(pool, missing);
   }
 
   #start(pool: FunctionPool<I>, nowMs: number): void {
-    const { memoryMb } = pool.runnable;
-    this.#memoryMb += memoryMb;
-    this.#instances += 1;
+    this.#room.take(pool);
     const instance = this.#deps.createInstance(pool.runnable, {
       onChange: (changed, from) => this.#onChange(pool, changed, from),
       onStartFailed: (failed, error) => this.#onStartFailed(pool, failed, error),
     });
-    pool.addStarting(instance, { startedMs: nowMs, clock: this.#keepAliveClock, startFailed: false });
+    pool.addStarting(instance, { startedMs: nowMs, clock: this.#room.keepAliveClock, startFailed: false });
     void instance.start();
-  }
-
-  #roomFor(pool: FunctionPool<I>): number {
-    return Math.max(0, Math.min(this.#ownRoomFor(pool), this.#deps.limits.instancesMax - this.#instances));
-  }
-
-  #ownRoomFor({ group, runnable }: FunctionPool<I>): number {
-    return functionRoom({
-      functionInstances: group.instances,
-      functionInstancesMax: Math.min(
-        runnable.instancesMax ?? Infinity,
-        this.#deps.limits.instancesPerFunctionMax,
-        runnable.server === undefined ? Infinity : (this.#deps.limits.instancesPerServerMax ?? Infinity),
-      ),
-      versionInstances: group.instancesOf(runnable.versionId),
-      versionInstancesMax: runnable.instancesMax,
-      functionSlots: group.slots,
-      reserved: group.reserved,
-      slotsPerInstance: runnable.instanceConcurrency,
-    });
-  }
-
-  #memoryLeft(): number {
-    return this.#deps.limits.memoryMbMax - this.#memoryMb;
-  }
-
-  /** Where all that is provisioned does not fit at once, it takes what is free and drives nobody out. */
-  #provisionsFit(): boolean {
-    let memoryMb = 0;
-    for (const pool of this.#pools.values()) memoryMb += pool.provisioned * pool.runnable.memoryMb;
-    return memoryMb <= this.#deps.limits.memoryMbMax;
-  }
-
-  /** Stops idle instances where the pool needs what they hold. What is on its way out already is waited for. */
-  #makeRoom(pool: FunctionPool<I>, missing: number): void {
-    const { group } = pool;
-    const ownRoom = this.#ownRoomFor(pool);
-    const others = [...group.pools].filter((other) => other !== pool);
-    const spare = others.flatMap((other) => other.spare());
-    for (const instance of spare.slice(0, Math.max(0, missing - ownRoom - group.leaving))) instance.drain();
-
-    // Nobody is driven out for instances that the function's own limits would not let start.
-    const possible = Math.min(missing, ownRoom);
-    if (possible === 0) return;
-    const { memoryMbMax, instancesMax } = this.#deps.limits;
-    const shortMb = this.#memoryMb - this.#leavingMb + possible * pool.runnable.memoryMb - memoryMbMax;
-    const short = this.#instances - this.#leaving + possible - instancesMax;
-    if (shortMb <= 0 && short <= 0) return;
-    // Where the number is short, each instance counts the same.
-    if (shortMb > 0) this.#evict(pool, shortMb, (memoryMb) => memoryMb);
-    else this.#evict(pool, short, () => 1);
-  }
-
-  #evict(forPool: FunctionPool<I>, needed: number, sizeOf: (memoryMb: number) => number): void {
-    const candidates = [...this.#pools.values()]
-      .filter((pool) => pool !== forPool)
-      .flatMap((pool) =>
-        pool.spare().map((instance) => ({
-          instance,
-          pool,
-          clock: pool.instances.get(instance)?.clock ?? 0,
-          uses: pool.uses,
-          coldStartMs: pool.coldStartMs,
-          memoryMb: sizeOf(pool.runnable.memoryMb),
-          usedMs: restingSince(instance.state) ?? 0,
-        })),
-      );
-    const { evicted, clock } = instancesToEvict(candidates, needed, this.#keepAliveClock);
-    this.#keepAliveClock = clock;
-    for (const { instance, pool } of evicted) {
-      this.#deps.onEvicted?.(pool.group.functionName);
-      instance.drain();
-    }
   }
 
   #onChange(pool: FunctionPool<I>, instance: I, from: InstanceState): void {
@@ -505,10 +337,12 @@ export class Scheduler<I extends PooledInstance = Instance> {
     const standing = pool.instances.get(instance);
     const taken = inFlightOf(state) - inFlightOf(from);
     pool.group.inFlight += taken;
-    if (taken < 0 && pool.group.inFlight === 0 && pool.group.waiting === 0) this.#rest(pool.group);
+    if (taken < 0 && pool.group.inFlight === 0 && pool.group.waiting === 0) {
+      this.#rhythms.rest(pool.group.functionName, pool.group.rhythm);
+    }
     if (taken > 0) {
       pool.uses += 1;
-      if (standing !== undefined) standing.clock = this.#keepAliveClock;
+      if (standing !== undefined) standing.clock = this.#room.keepAliveClock;
     }
     const wasStarting = from.name === 'starting' || from.name === 'initializing';
     if (wasStarting && to !== 'initializing') {
@@ -522,23 +356,21 @@ export class Scheduler<I extends PooledInstance = Instance> {
     if (to === 'draining' || to === 'stopped') this.#onLeaving(pool, instance, from);
     if (to === 'stopped') this.#onStopped(pool, instance);
     else if (taken <= 0 && instance.hasFreeSlot()) {
-      this.#serveSessions(pool, instance);
-      this.#serveWaiters(pool);
+      this.#requests.serveSessions(pool, instance);
+      this.#requests.serve(pool);
       this.#onIdle(pool, instance);
     }
     // Others may run more now that this one runs less.
-    if (taken < 0 && pool.group.reserved !== undefined) this.#serveGroup(pool.group);
+    if (taken < 0 && pool.group.reserved !== undefined) this.#requests.serveGroup(pool.group);
   }
 
   #onLeaving(pool: FunctionPool<I>, instance: I, from: InstanceState): void {
     pool.countLeaving(instance, from);
-    const change = Number(isLeaving(instance.state)) - Number(isLeaving(from));
-    this.#leaving += change;
-    this.#leavingMb += change * pool.runnable.memoryMb;
+    this.#room.countLeaving(pool, instance, from);
     if (from.name === 'draining' || pool.sessions === undefined) return;
     // Its sessions begin anew on other instances, those that wait for it first.
     for (const waiter of pool.sessions.release(instance)) {
-      this.#unwatch(waiter);
+      this.#requests.unwatch(waiter);
       this.acquire(pool.runnable, waiter);
     }
   }
@@ -546,8 +378,7 @@ export class Scheduler<I extends PooledInstance = Instance> {
   #onStopped(pool: FunctionPool<I>, instance: I): void {
     const standing = pool.instances.get(instance);
     pool.instances.delete(instance);
-    this.#instances -= 1;
-    this.#memoryMb -= pool.runnable.memoryMb;
+    this.#room.giveBack(pool);
     if (standing !== undefined && !standing.startFailed && pool.lasting < pool.provisioned) {
       const livedMs = this.#deps.clock.monotonicMs() - standing.startedMs;
       if (livedMs < STABLE_MS) this.#onProvisionFailed(pool, 'an instance ended soon after its start');
@@ -563,7 +394,8 @@ export class Scheduler<I extends PooledInstance = Instance> {
   #onIdle(pool: FunctionPool<I>, instance: I): void {
     const sinceMs = restingSince(instance.state);
     if (sinceMs === undefined) return;
-    if (pool.isRetired || this.#isBeyondReserved(pool) || this.#isNeededElsewhere(pool)) instance.drain();
+    if (pool.isRetired || this.#isBeyondReserved(pool) || this.#room.isNeeded(pool, this.#wanting))
+      instance.drain();
     else {
       const dueMs = Math.min(this.#idleDueMs(pool, instance, false), this.#idleDueMs(pool, instance, true));
       this.#idleSweep.expect(dueMs);
@@ -592,69 +424,6 @@ export class Scheduler<I extends PooledInstance = Instance> {
     return slots >= reserved;
   }
 
-  /** Whether requests wait for what an idle instance of this pool holds, and nothing else is about to give it. */
-  #isNeededElsewhere(pool: FunctionPool<I>): boolean {
-    if (this.#wanting.size === 0 || pool.lasting <= pool.provisioned) return false;
-    const { memoryMbMax, instancesMax } = this.#deps.limits;
-    for (const other of this.#wanting) {
-      if (other === pool || other.waiters.size === 0) continue;
-      if (this.#ownRoomFor(other) === 0) {
-        if (other.group === pool.group && other.group.leaving === 0) return true;
-        continue;
-      }
-      if (this.#instances - this.#leaving >= instancesMax) return true;
-      if (this.#memoryMb - this.#leavingMb + other.runnable.memoryMb > memoryMbMax) return true;
-    }
-    return false;
-  }
-
-  #serveSessions(pool: FunctionPool<I>, instance: I): void {
-    const { sessions, group } = pool;
-    if (sessions === undefined) return;
-    while (group.mayRunMore && instance.hasFreeSlot()) {
-      const waiter = sessions.shiftWaiting(instance);
-      if (waiter === undefined) return;
-      this.#unwatch(waiter);
-      waiter.onSlot(instance);
-    }
-  }
-
-  #serveWaiters(pool: FunctionPool<I>): void {
-    const { sessions, group, waiters } = pool;
-    while (waiters.size > 0 && group.mayRunMore) {
-      const nowMs = sessions === undefined ? 0 : this.#deps.clock.monotonicMs();
-      const instance = sessions === undefined ? pool.takeFree() : pool.takeFreeForSession(sessions, nowMs);
-      const waiter = instance === undefined ? undefined : waiters.shift();
-      if (instance === undefined || waiter === undefined) return;
-      this.#unwatch(waiter);
-      const session = waiter.sessionId === undefined ? undefined : sessions?.use(waiter.sessionId, nowMs);
-      if (session !== undefined) sessions?.bind(session, instance);
-      waiter.onSlot(instance);
-      if (session !== undefined) this.#serveSessions(pool, instance);
-    }
-  }
-
-  #serveGroup(group: FunctionGroup<I>): void {
-    for (const pool of group.pools) {
-      if (pool.waiting === 0) continue;
-      if (pool.sessions !== undefined) {
-        for (const instance of pool.instances.keys()) this.#serveSessions(pool, instance);
-      }
-      this.#serveWaiters(pool);
-    }
-  }
-
-  /** A session's time passes without any event: while a new one waits, the pool looks whether there is room by now. */
-  #awaitSessionRoom(pool: FunctionPool<I>): void {
-    if (pool.awaitsSessionRoom || pool.waiters.size === 0) return;
-    pool.awaitsSessionRoom = true;
-    this.#deps.wheel.set(SESSION_ROOM_LOOK_MS, () => {
-      pool.awaitsSessionRoom = false;
-      this.#serveWaiters(pool);
-      this.#awaitSessionRoom(pool);
-    });
-  }
-
   #onStartFailed(pool: FunctionPool<I>, instance: I, error: ThawError): void {
     const standing = pool.instances.get(instance);
     if (standing !== undefined) standing.startFailed = true;
@@ -665,7 +434,7 @@ export class Scheduler<I extends PooledInstance = Instance> {
     for (; failing > 0; failing -= 1) {
       const waiter = pool.waiters.shift();
       if (waiter === undefined) return;
-      this.#refuse(pool, waiter, error);
+      this.#requests.refuse(pool, waiter, error);
     }
   }
 
@@ -676,52 +445,6 @@ export class Scheduler<I extends PooledInstance = Instance> {
     const retryMs = provisionRetryMs(pool.failures);
     pool.retryAtMs = this.#deps.clock.monotonicMs() + retryMs;
     this.#deps.wheel.set(retryMs, () => this.#scale(pool));
-  }
-
-  #watch(pool: FunctionPool<I>, waiter: Waiter<I>): void {
-    waiter.deadline = this.#deps.wheel.set(this.#deps.limits.waitMsMax, () => {
-      // A start under way has deadlines of its own and ends with an answer for its waiters.
-      const isBound = waiter.sessionId !== undefined && pool.sessions?.isBound(waiter.sessionId) === true;
-      if (pool.hasStarting && !isBound) {
-        this.#watch(pool, waiter);
-      } else if (this.#dequeue(pool, waiter)) {
-        const waited = `no slot came free in ${this.#deps.limits.waitMsMax / 1000} seconds`;
-        waiter.onRefused(this.#throttled('THROTTLED', pool.group.functionName, waited));
-      }
-    });
-  }
-
-  #unwatch(waiter: Waiter<I>): void {
-    if (waiter.deadline !== undefined) this.#deps.wheel.clear(waiter.deadline);
-    waiter.deadline = undefined;
-  }
-
-  #refuse(pool: FunctionPool<I>, waiter: Waiter<I>, error: ThawError): void {
-    this.#unwatch(waiter);
-    this.#promote(pool, waiter);
-    waiter.onRefused(error);
-  }
-
-  #refuseAll(pool: FunctionPool<I>, error: () => ThawError): void {
-    for (const waiter of pool.sessions?.takeAllWaiting() ?? []) {
-      this.#unwatch(waiter);
-      waiter.onRefused(error());
-    }
-    for (let waiter = pool.waiters.shift(); waiter !== undefined; waiter = pool.waiters.shift()) {
-      this.#refuse(pool, waiter, error());
-    }
-  }
-
-  #throttled(code: 'QUEUE_FULL' | 'THROTTLED', functionName: string, why: string): ThawError {
-    this.#deps.onThrottled?.(functionName);
-    return new ThawError(code, `function '${functionName}' is busy: ${why}`, {
-      details: { function: functionName },
-      retryAfterS: RETRY_AFTER_S,
-    });
-  }
-
-  #refusedByReservation(functionName: string): ThawError {
-    return this.#throttled('THROTTLED', functionName, 'its reserved concurrency is 0');
   }
 
   #forgetIfEmpty(pool: FunctionPool<I>): void {

@@ -3,7 +3,8 @@ import type { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { ManualClock } from '../base/clock.ts';
 import { DeadlineWheel } from '../base/deadline-wheel.ts';
 import type { RunnableVersion } from '../model/runnable.ts';
-import { Scheduler, type KeepAlive, type SchedulerLimits } from './scheduler.ts';
+import type { SchedulerLimits } from './scheduler-limits.ts';
+import { Scheduler, type KeepAlive } from './scheduler.ts';
 import { SimulatedInstance } from './simulated-instance.ts';
 import type { Waiter } from './waiter.ts';
 
