@@ -62,16 +62,14 @@ export class FcInvokeDoor implements Door {
   }
 
   handleSmall(request: SmallRequest, answer: SmallAnswer, arrival: Arrival): boolean {
-    if (isMoreThanACall(request)) return false;
+    const { body } = request;
+    if (isMoreThanACall(request) || !Buffer.isBuffer(body)) return false;
     try {
       const head = this.#verify(request, arrival);
       const { functionName, qualifier } = calledIn(arrival);
       const asked = this.#asked(request, arrival, functionName, qualifier);
-      this.#deps.verifier.requireBody(head, request.body);
-      this.#run(
-        { ...asked, payload: { kind: 'event', body: request.body } },
-        new InvocationResponse(answer, fcAnswerForm),
-      );
+      this.#deps.verifier.requireBody(head, body);
+      this.#run({ ...asked, payload: { kind: 'event', body } }, new InvocationResponse(answer, fcAnswerForm));
     } catch (error) {
       refuse(request, answer, arrival.requestId, ThawError.from(error, 'invoking a function'));
     }

@@ -1,6 +1,8 @@
 import type { Socket } from 'node:net';
+import { usedBuffer } from '../../base/buffer-garbage.ts';
 import { SmallAnswer, type SmallAnswerDeps } from './small-answer.ts';
-import { SmallRequest, smallHeadOf, type SmallHead } from './small-request.ts';
+import { SmallBody } from './small-body.ts';
+import { SMALL_BODY_BYTES_MAX, SmallRequest, smallHeadOf, type SmallHead } from './small-request.ts';
 
 export interface SmallConnectionDeps {
   /** Serves a request; false where it needs more of HTTP than this connection knows. Nothing has been answered then. */
@@ -11,12 +13,23 @@ export interface SmallConnectionDeps {
   readonly onClosed: (connection: SmallConnection) => void;
 }
 
+/** A request whose body has begun to come, into a place of its own: joining pieces would copy the head once more. */
+interface Collected {
+  readonly head: SmallHead;
+  /** As it came, for node:http should it take the request. */
+  readonly headBytes: Buffer;
+  readonly body: Buffer;
+  /** Bytes of the body that are here. */
+  have: number;
+}
+
 /**
- * A caller's connection as long as it sends small requests, one after the other. With the first that is not, node:http
+ * A caller's connection as long as it sends ordinary requests, one after the other. With the first that is not, node:http
  * takes the connection over and never gives it back.
  *
  * ```
- * idle ─▶ (body)* ─▶ serving ─▶ idle          anything else ─▶ handed over
+ * idle ─▶ (collecting) ─▶ serving ─▶ idle          anything else ─▶ handed over
+ *   └──▶ serving while a long body streams ─▶ idle when it is answered and all of the body has come
  * ```
  */
 export class SmallConnection {
@@ -27,8 +40,9 @@ export class SmallConnection {
   /** What has come and is not served yet. */
   #unread: Buffer[] = [];
   #unreadBytes = 0;
-  /** Of the request whose body is on its way. */
-  #head: SmallHead | undefined;
+  #collected: Collected | undefined;
+  /** The long body that is on its way; it may go on when its request is answered. */
+  #body: SmallBody | undefined;
   #answer: SmallAnswer | undefined;
   #isClosing = false;
   #isLooping = false;
@@ -54,11 +68,15 @@ export class SmallConnection {
 
   /** No request has come since the connection was opened. */
   get isFresh(): boolean {
-    return !this.#hasServed && this.#unreadBytes === 0;
+    return !this.#hasServed && this.#isQuiet;
   }
 
   get isIdle(): boolean {
-    return this.#answer === undefined && this.#unreadBytes === 0;
+    return this.#answer === undefined && this.#body === undefined && this.#isQuiet;
+  }
+
+  get #isQuiet(): boolean {
+    return this.#unreadBytes === 0 && this.#collected === undefined;
   }
 
   /** Sweeps in a row that have seen neither a byte come nor one leave. */
@@ -80,6 +98,11 @@ export class SmallConnection {
   /** Hands the socket over as it is, with what has come and is not served. */
   giveUp(): void {
     const socket = this.#socket;
+    const collected = this.#collected;
+    if (collected !== undefined) {
+      this.#collected = undefined;
+      this.#keep(Buffer.concat([collected.headBytes, collected.body.subarray(0, collected.have)]));
+    }
     socket.off('data', this.#onData);
     socket.off('end', this.#onEnd);
     socket.off('drain', this.#onDrain);
@@ -89,18 +112,64 @@ export class SmallConnection {
     socket.pause();
     if (this.#unreadBytes > 0) socket.unshift(Buffer.concat(this.#unread, this.#unreadBytes));
     this.#unread = [];
+    this.#unreadBytes = 0;
     this.#deps.handOver(socket);
     socket.resume();
   }
 
   readonly #onData = (chunk: Buffer): void => {
     this.#quietSweeps = 0;
-    this.#unread.push(chunk);
-    this.#unreadBytes += chunk.length;
+    const rest = this.#body === undefined ? chunk : this.#passOn(this.#body, chunk);
+    if (rest.length === 0) return;
+    // Who reads a long body tells of it.
+    usedBuffer(rest.length);
+    if (this.#collected !== undefined) {
+      this.#collect(this.#collected, rest);
+      return;
+    }
+    this.#unread.push(rest);
+    this.#unreadBytes += rest.length;
     // The next request waits, unread beyond this chunk, until this one is answered.
     if (this.#answer === undefined) this.#serveUnread();
     else this.#socket.pause();
   };
+
+  /** Gives what is left of `chunk` behind the body. */
+  #passOn(body: SmallBody, chunk: Buffer): Buffer {
+    const { leftBytes } = body;
+    const goesOn = body.receive(chunk.length <= leftBytes ? chunk : chunk.subarray(0, leftBytes));
+    if (body.leftBytes > 0) {
+      if (!goesOn) this.#socket.pause();
+      return EMPTY;
+    }
+    this.#body = undefined;
+    if (this.#answer === undefined && this.#isClosing) this.#socket.end();
+    return chunk.length === leftBytes ? EMPTY : chunk.subarray(leftBytes);
+  }
+
+  #collect(collected: Collected, chunk: Buffer): void {
+    const { head, headBytes, body, have } = collected;
+    const missing = body.length - have;
+    chunk.copy(body, have, 0, missing);
+    collected.have = have + Math.min(chunk.length, missing);
+    if (collected.have < body.length) return;
+    this.#collected = undefined;
+    if (chunk.length > missing) this.#keep(chunk.subarray(missing));
+    if (this.#serve(head, body)) this.#serveUnread();
+    else this.#handBack(Buffer.concat([headBytes, body]));
+  }
+
+  /** `bytes` come right before whatever else is unread. */
+  #keep(bytes: Buffer): void {
+    this.#unread.unshift(bytes);
+    this.#unreadBytes += bytes.length;
+  }
+
+  /** Nobody serves the request: it goes to node:http with all that has come. */
+  #handBack(bytes: Buffer): void {
+    this.#keep(bytes);
+    this.giveUp();
+  }
 
   #serveUnread(): void {
     if (this.#isLooping) return;
@@ -111,42 +180,71 @@ export class SmallConnection {
 
   /** False when more has to come first, or the connection is no longer ours. */
   #serveNext(): boolean {
-    if (this.#socket.destroyed || this.#socket.writableEnded) return false;
-    let head = this.#head;
-    if (head !== undefined && this.#unreadBytes < head.headBytes + head.bodyBytes) return false;
+    if (this.#body !== undefined || this.#socket.destroyed || this.#socket.writableEnded) return false;
     const [first] = this.#unread;
     const bytes = this.#unread.length === 1 && first !== undefined ? first : Buffer.concat(this.#unread);
-    head ??= smallHeadOf(bytes);
+    const head = smallHeadOf(bytes);
     if (head === undefined) {
       this.giveUp();
       return false;
     }
+    this.#unread = [];
+    this.#unreadBytes = 0;
+    if (head.bodyBytes > SMALL_BODY_BYTES_MAX) return this.#serveLong(head, bytes);
     const end = head.headBytes + head.bodyBytes;
     if (bytes.length < end) {
-      this.#head = head;
-      this.#unread = [bytes];
+      const body = Buffer.allocUnsafe(head.bodyBytes);
+      usedBuffer(body.length);
+      const have = bytes.copy(body, 0, head.headBytes);
+      this.#collected = { head, headBytes: bytes.subarray(0, head.headBytes), body, have };
       return false;
     }
-    const request = new SmallRequest(head, this.#remoteAddress, bytes.subarray(head.headBytes, end));
+    if (bytes.length > end) this.#keep(bytes.subarray(end));
+    if (this.#serve(head, bytes.subarray(head.headBytes, end))) return true;
+    this.#handBack(bytes.subarray(0, end));
+    return false;
+  }
+
+  /** A body of more than `SMALL_BODY_BYTES_MAX`: its request is served with what has come of it. */
+  #serveLong(head: SmallHead, bytes: Buffer): boolean {
+    const socket = this.#socket;
+    const body = new SmallBody(head.bodyBytes, () => {
+      if (this.#body === body && socket.isPaused()) socket.resume();
+    });
+    this.#body = body;
+    if (!this.#serve(head, body)) {
+      this.#body = undefined;
+      this.#handBack(bytes);
+      return false;
+    }
+    if (bytes.length > head.headBytes) {
+      const rest = this.#passOn(body, bytes.subarray(head.headBytes));
+      if (rest.length > 0) this.#keep(rest);
+    }
+    return true;
+  }
+
+  #serve(head: SmallHead, body: Buffer | SmallBody): boolean {
+    const request = new SmallRequest(head, this.#remoteAddress, body);
     const answer = new SmallAnswer(this.#socket, head.method, this.#answerDeps);
-    this.#head = undefined;
     this.#answer = answer;
-    this.#unread = bytes.length === end ? [] : [bytes.subarray(end)];
-    this.#unreadBytes = bytes.length - end;
     if (this.#deps.onRequest(request, answer)) {
       this.#hasServed = true;
       return true;
     }
     this.#answer = undefined;
-    this.#unread = [bytes];
-    this.#unreadBytes = bytes.length;
-    this.giveUp();
     return false;
   }
 
   #onFinished(): void {
     this.#answer = undefined;
     this.#quietSweeps = 0;
+    const body = this.#body;
+    if (body !== undefined) {
+      // Nobody has begun to read it, and nobody will. Closing before it has come would cost the caller the answer.
+      if (body.readableFlowing === null) body.resume();
+      return;
+    }
     if (this.#isClosing) this.#socket.end();
     // A caller that sends on without reading its answers is not served further.
     else if (!this.#socket.writableNeedDrain) this.#goOn();
@@ -176,9 +274,14 @@ export class SmallConnection {
   readonly #onClose = (): void => {
     this.#deps.onClosed(this);
     const answer = this.#answer;
+    const body = this.#body;
     this.#answer = undefined;
+    this.#body = undefined;
     answer?.closed();
+    body?.breakOff();
   };
 }
+
+const EMPTY = Buffer.alloc(0);
 
 function ignore(): void {}

@@ -7,23 +7,19 @@ import { describe, it, type TestContext } from 'node:test';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
 import type { SmallAnswer } from './small-answer.ts';
 import { SmallConnections } from './small-connections.ts';
-import type { SmallRequest } from './small-request.ts';
+import { SMALL_BODY_BYTES_MAX, type SmallRequest } from './small-request.ts';
 
 describe('connections of small requests', () => {
   it('answer one request after the other, also those that came together', async (t) => {
     const { served, caller } = await connected(t, (each, answer) => {
-      answer.writeHead(200, ['Content-Length', String(each.body.length)]);
-      answer.finish(each.body);
+      answerWith(answer, wholeOf(each));
     });
     caller.write(`${post('one')}${post('two')}${post('three').slice(0, -2)}`);
     await caller.received('two');
     assert.equal(served.length, 2);
     caller.write('ee');
     await caller.received('three');
-    assert.deepEqual(
-      served.map((each) => each.body.toString()),
-      ['one', 'two', 'three'],
-    );
+    assert.deepEqual(served.map(wholeOf), ['one', 'two', 'three']);
   });
 
   it('keep the second request until the first is answered', async (t) => {
@@ -60,6 +56,87 @@ describe('connections of small requests', () => {
     caller.write(`${post('one')}${post('two')}`);
     await caller.received('node:http got one');
     await caller.received('node:http got two');
+  });
+
+  it('collect a body that comes in pieces, and take what comes behind it', async (t) => {
+    const body = 'x'.repeat(SMALL_BODY_BYTES_MAX - 1);
+    const { served, caller } = await connected(t, (each, answer) => answerWith(answer, wholeOf(each)));
+    const bytes = `${post(`${body}y`)}${post('two')}`;
+    caller.write(bytes.slice(0, 1000));
+    await waitFor('the first piece to be sent', () => caller.socket.bytesWritten === 1000);
+    caller.write(bytes.slice(1000));
+    await caller.received('two');
+    assert.deepEqual(served.map(wholeOf), [`${body}y`, 'two']);
+  });
+
+  it('hand over a body that has come in pieces whole, where nobody serves it', async (t) => {
+    const body = `${'x'.repeat(SMALL_BODY_BYTES_MAX - 4)}last`;
+    const { caller } = await connected(
+      t,
+      () => undefined,
+      () => false,
+    );
+    caller.write(`${post(body)}${post('two')}`);
+    await caller.received(`xlast`);
+    await caller.received('node:http got two');
+  });
+
+  it('serve a long body as it comes, with the next request behind it', async (t) => {
+    const long = `${'x'.repeat(3 * 1024 * 1024)}end`;
+    const { served, caller } = await connected(t, (each, answer) => {
+      if (Buffer.isBuffer(each.body)) answerWith(answer, 'short');
+      else void text(each.body).then((got) => answerWith(answer, `${got.length} ${got.slice(-3)}`));
+    });
+    caller.write(`${post(long)}${post('two')}`);
+    await caller.received(`${long.length} end`);
+    await caller.received('short');
+    assert.equal(served.length, 2);
+  });
+
+  it('hand over a long body whole, where nobody serves it', async (t) => {
+    const { caller } = await connected(
+      t,
+      () => undefined,
+      () => false,
+    );
+    caller.write(post(`${'x'.repeat(SMALL_BODY_BYTES_MAX)}last`));
+    await caller.received('xlast');
+  });
+
+  it('drop a long body that nobody reads, and go on behind it', async (t) => {
+    const { caller } = await connected(t, ({ body }, answer) =>
+      answerWith(answer, Buffer.isBuffer(body) ? 'the next' : 'refused'),
+    );
+    caller.write(post('x'.repeat(3 * 1024 * 1024)));
+    await caller.received('refused');
+    caller.write(post('two'));
+    await caller.received('the next');
+  });
+
+  it('pause a caller whose long body nobody takes', async (t) => {
+    const { served, caller } = await connected(t, ({ body }, answer) => {
+      if (!Buffer.isBuffer(body)) void once(body, 'end').then(() => answerWith(answer, 'all of it'));
+    });
+    const bytes = 64 * 1024 * 1024;
+    caller.write(post('x'.repeat(bytes)));
+    await waitFor('the request', () => served.length === 1);
+    const body = served[0]?.body;
+    if (body === undefined || Buffer.isBuffer(body)) throw new Error('the body does not stream');
+    await waitFor('some of it', () => body.readableLength > 0);
+    assert.ok(body.readableLength < bytes / 8, 'the caller was not paused');
+    body.resume();
+    await caller.received('all of it');
+  });
+
+  it('break a long body off whose caller is gone', async (t) => {
+    let isBroken = false;
+    const { served, caller } = await connected(t, ({ body }) => {
+      if (!Buffer.isBuffer(body)) body.resume().once('close', () => (isBroken = !body.readableEnded));
+    });
+    caller.write(post('x'.repeat(SMALL_BODY_BYTES_MAX * 2)).slice(0, -1));
+    await waitFor('the request', () => served.length === 1);
+    caller.socket.destroy();
+    await waitFor('the body to be told', () => isBroken);
   });
 
   it('send a body of unknown length in chunks, which every client can read', async (t) => {
@@ -230,6 +307,11 @@ function open(t: TestContext, port: number): Caller {
     text: () => kept,
     received: (part) => waitFor(`'${part}'`, () => kept.includes(part)),
   };
+}
+
+function wholeOf({ body }: SmallRequest): string {
+  if (!Buffer.isBuffer(body)) throw new Error('the body streams');
+  return body.toString();
 }
 
 function post(body: string): string {

@@ -1,12 +1,13 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { LIMITS } from '@thaw/protocol/limits.ts';
+import type { SmallBody } from './small-body.ts';
 
 /** Bodies up to this size are read whole before a slot is taken; larger ones are streamed. */
 export const SMALL_BODY_BYTES_MAX = 64 * 1024;
 
 /**
- * An ordinary HTTP/1.1 request that has come whole: the few parts of HTTP that nearly all calls are made of. What uses
- * any other part (chunked bodies, expectations, upgrades, repeated headers …) is node:http's, which knows them all.
+ * An ordinary HTTP/1.1 request: the few parts of HTTP that nearly all calls are made of. What uses any other part
+ * (chunked bodies, expectations, upgrades, repeated headers …) is node:http's, which knows them all.
  */
 export class SmallRequest {
   readonly method: string;
@@ -16,9 +17,10 @@ export class SmallRequest {
   /** By lower-case name; none is repeated. */
   readonly headers: IncomingHttpHeaders;
   readonly remoteAddress: string;
-  readonly body: Buffer;
+  /** Whole up to `SMALL_BODY_BYTES_MAX`; a longer one streams. */
+  readonly body: Buffer | SmallBody;
 
-  constructor(head: SmallHead, remoteAddress: string, body: Buffer) {
+  constructor(head: SmallHead, remoteAddress: string, body: Buffer | SmallBody) {
     this.method = head.method;
     this.url = head.url;
     this.rawHeaders = head.rawHeaders;
@@ -27,8 +29,10 @@ export class SmallRequest {
     this.body = body;
   }
 
-  /** There is nothing left to read; a request of node:http is told so by the same name. */
-  resume(): void {}
+  /** Nobody reads the body: what is still to come of it is dropped. A request of node:http is told so by the same name. */
+  resume(): void {
+    if (!Buffer.isBuffer(this.body)) this.body.resume();
+  }
 }
 
 /** What is kept beyond the answer takes the whole of HTTP, and is not in a hurry. */
@@ -54,7 +58,7 @@ const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** RFC 9110, section 5.5. No line break of any kind is in it, so what two readers could understand in two ways is not small. */
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 const TARGET = /^\/[\x21-\x7e]*$/;
-const LENGTH = /^\d{1,5}$/;
+const LENGTH = /^\d{1,15}$/;
 /** What takes more than a head and a body of known length. */
 const NOT_SMALL: ReadonlySet<string> = new Set([
   'expect',
@@ -68,7 +72,7 @@ const NOT_SMALL: ReadonlySet<string> = new Set([
 
 /**
  * Reads the head at the beginning of `bytes`, as strictly as HTTP allows: undefined for everything that is not whole,
- * not small or not right, which is left to node:http to take or to refuse.
+ * not ordinary or not right, which is left to node:http to take or to refuse.
  */
 export function smallHeadOf(bytes: Buffer): SmallHead | undefined {
   const end = bytes.indexOf(HEAD_END);
@@ -98,7 +102,6 @@ export function smallHeadOf(bytes: Buffer): SmallHead | undefined {
     if (key === 'content-length') {
       if (!LENGTH.test(value)) return undefined;
       bodyBytes = Number(value);
-      if (bodyBytes > SMALL_BODY_BYTES_MAX) return undefined;
     } else if (key === 'connection' && value.toLowerCase() !== 'keep-alive') {
       return undefined;
     }

@@ -53,16 +53,23 @@ export function encodeJsonFrame(type: number, stream: number, value: unknown): B
   return encodeFrame(type, stream, Buffer.from(JSON.stringify(value)));
 }
 
-/** A REQUEST: everything up to and including `body`, in one buffer so that it leaves in one write. */
+/** Up to this size copying bytes behind others costs less than a buffer of their own in the write. */
+export const COPY_BYTES_MAX = 16 * 1024;
+
+/**
+ * A REQUEST: everything up to and including `body`, in one buffer so that it leaves in one write. A body of more than
+ * `COPY_BYTES_MAX` is written right behind it, uncopied.
+ */
 export function encodeRequest(stream: number, head: string, body: Buffer, isEnd: boolean): Buffer {
   const headBytes = Buffer.byteLength(head);
   const payloadBytes = HEAD_PREFIX_BYTES + headBytes + body.length;
-  const frame = Buffer.allocUnsafe(FRAME_PREFIX_BYTES + payloadBytes);
+  const isCopied = body.length <= COPY_BYTES_MAX;
+  const frame = Buffer.allocUnsafe(FRAME_PREFIX_BYTES + payloadBytes - (isCopied ? 0 : body.length));
   writePrefix(frame, FRAME.request, stream, payloadBytes);
   frame[FRAME_PREFIX_BYTES] = isEnd ? FLAG_END : 0;
   frame.writeUInt32BE(headBytes, FRAME_PREFIX_BYTES + 1);
   frame.write(head, FRAME_PREFIX_BYTES + HEAD_PREFIX_BYTES, 'utf8');
-  body.copy(frame, FRAME_PREFIX_BYTES + HEAD_PREFIX_BYTES + headBytes);
+  if (isCopied) body.copy(frame, FRAME_PREFIX_BYTES + HEAD_PREFIX_BYTES + headBytes);
   return frame;
 }
 

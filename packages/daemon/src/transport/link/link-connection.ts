@@ -11,6 +11,7 @@ import type {
   ResponseSink,
 } from '../transport.ts';
 import {
+  COPY_BYTES_MAX,
   decodeData,
   decodeHeadAndBody,
   encodeCredit,
@@ -129,7 +130,12 @@ export class LinkConnection implements RuntimeConnection, ExchangeChannel {
   sendRequest(stream: number, head: string, body: Buffer, isEnd: boolean): void {
     const frame = encodeRequest(stream, head, body, isEnd);
     // A runtime that has nothing to do gets it at once; a busy one, with what else comes in this turn.
-    if (this.#exchanges.size === 0) this.#outbox.sendNow(frame);
+    const isAtOnce = this.#exchanges.size === 0;
+    if (body.length > COPY_BYTES_MAX) {
+      this.#outbox.send(frame);
+      if (isAtOnce) this.#outbox.sendNow(body);
+      else this.#outbox.send(body);
+    } else if (isAtOnce) this.#outbox.sendNow(frame);
     else this.#outbox.send(frame);
   }
 

@@ -1,7 +1,5 @@
 import type { Socket } from 'node:net';
-
-/** Up to this size copying a frame beside others costs less than a buffer of its own in the write. */
-const COPY_BYTES_MAX = 16 * 1024;
+import { COPY_BYTES_MAX } from './frame.ts';
 
 /**
  * Frames on their way to one runtime. A system call for each costs as much as all else that a request takes of the
