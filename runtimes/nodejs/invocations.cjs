@@ -11,6 +11,8 @@ class Scope {
   constructor(link, stream, invocations) {
     this.link = link;
     this.stream = stream;
+    /** In the list of the open ones. */
+    this.place = -1;
     this.isOpen = true;
     this.lines = null;
     this.invocations = invocations;
@@ -50,7 +52,11 @@ class Invocations {
     this.link = link;
     this.logs = null;
     this.storage = null;
-    this.scopes = new Map();
+    /**
+     * In no order. A Map under so much coming and going leaves dead tables behind, and those that have grown old keep what
+     * stood in them alive: every invocation would grow old, and the collections of the old stop the function.
+     */
+    this.scopes = [];
     this.latest = undefined;
   }
 
@@ -61,26 +67,37 @@ class Invocations {
   }
 
   open(stream) {
-    if (stream === 0 || this.scopes.has(stream)) {
+    if (stream === 0 || this.get(stream) !== undefined) {
       throw new ProtocolError(`stream ${stream} cannot be opened`);
     }
     const scope = new Scope(this.link, stream, this);
-    this.scopes.set(stream, scope);
+    scope.place = this.scopes.length;
+    this.scopes.push(scope);
     this.latest = scope;
     return scope;
   }
 
   close(scope) {
-    this.scopes.delete(scope.stream);
+    if (scope.place === -1) return;
+    const last = this.scopes.pop();
+    if (last !== scope) {
+      this.scopes[scope.place] = last;
+      last.place = scope.place;
+    }
+    scope.place = -1;
     if (this.latest === scope) this.latest = undefined;
   }
 
   get(stream) {
-    return this.scopes.get(stream);
+    const { scopes } = this;
+    for (let at = scopes.length - 1; at >= 0; at -= 1) {
+      if (scopes[at].stream === stream) return scopes[at];
+    }
+    return undefined;
   }
 
   all() {
-    return [...this.scopes.values()];
+    return [...this.scopes];
   }
 
   current() {
