@@ -1,6 +1,6 @@
 /** What the history takes for as long as one likes, and what it takes at once after a rest. */
 export const RECORDS_PER_SECOND_MAX = 5_000;
-export const RECORDS_BURST_MAX = 50_000;
+export const RECORDS_BURST_MAX = 10_000;
 
 /**
  * How many records of ordinary invocations the history still takes: a bucket that fills with time. The history keeps
