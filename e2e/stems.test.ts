@@ -31,6 +31,9 @@ const LOOK: Record<Language, string> = {
       environment: process.env, cwd: process.cwd(), hour: new Date(0).getHours(), pid: process.pid,
       code: fs.readdirSync('/code'), temporary: fs.readdirSync('/tmp'), mark: fs.writeFileSync('/tmp/mark', '') ?? null,
       codeWritable: (() => { try { fs.writeFileSync('/code/x', ''); return true; } catch { return false; } })(),
+      first: (() => { try { return fs.readdirSync('/proc/1/root'); } catch (error) { return error.code; } })(),
+      firstName: fs.readFileSync('/proc/1/comm', 'utf8').trim(), descriptors: fs.readdirSync('/proc/self/fd').map((fd) => {
+        try { return fs.readlinkSync('/proc/self/fd/' + fd); } catch { return ''; } }),
       mounts: fs.readFileSync('/proc/self/mountinfo', 'utf8'), status: fs.readFileSync('/proc/self/status', 'utf8'),
     });`,
   python: `import json, os, time
@@ -56,7 +59,10 @@ def handler(event, context):
 interface Sight {
   readonly environment: Readonly<Record<string, string>>;
   readonly cwd: string;
-  readonly first?: unknown;
+  readonly first: unknown;
+  /** Of Node only: the program of process 1, and what is open. */
+  readonly firstName?: string;
+  readonly descriptors?: readonly string[];
   readonly hour: number;
   readonly code: readonly string[];
   readonly temporary: readonly string[];
@@ -148,13 +154,49 @@ for (const language of BOTH) {
       assert.match(sight.status, new RegExp(`${set}:\\s0+\\n`));
     assert.doesNotMatch(sight.mounts, / \/code rw/);
     // Process 1 may have been forked from something that sees more.
-    if (language === 'python') assert.equal(sight.first, 'PermissionError');
+    assert.equal(sight.first, language === 'python' ? 'PermissionError' : 'EACCES');
+    assert.doesNotMatch(sight.mounts, /netns|cgroup|seccomp|\/run\/thaw\/host/);
     // Its stem was nobody's before and is nobody's after: another function has another one.
     const other = await firstAnswerFromStem(platform, 'two', spec);
     assert.notEqual(instanceOf(other), instanceOf(answer));
     assert.deepEqual(jsonOf<Sight>(other).temporary, []);
     assert.equal(jsonOf<Sight>(other).environment['OWN'], undefined);
   });
+}
+
+test('a resident maker and a program of its own make equal sandboxes of Node', async (t) => {
+  const sights: Sight[] = [];
+  for (const maker of ['on', 'off']) {
+    const platform = await startWithStems(t, { stems: 2, arguments: ['--sandbox-maker', maker] });
+    if (platform === undefined) return;
+    const spec = { code: LOOK.nodejs, language: 'nodejs' } as const;
+    sights.push(jsonOf<Sight>(await firstAnswerFromStem(platform, 'one', spec)));
+    await platform.stop();
+  }
+  const [made, ordinary] = sights;
+  assert.ok(made !== undefined && ordinary !== undefined);
+  assert.deepEqual([made.firstName, ordinary.firstName], ['sleep', 'bwrap']);
+  assert.deepEqual(sandboxed(made.status), sandboxed(ordinary.status));
+  const [places, ordinaryPlaces] = [mounted(made.mounts), mounted(ordinary.mounts)];
+  for (const [place, options] of ordinaryPlaces) assert.equal(places.get(place), options, place);
+  for (const [place, options] of places)
+    if (!ordinaryPlaces.has(place)) assert.match(options, /^ro,nosuid,nodev\b/, place);
+  for (const { descriptors = [] } of sights) {
+    const files = descriptors.filter((name) => name.startsWith('/') && !name.startsWith('/proc/'));
+    assert.deepEqual([...new Set(files)], ['/dev/null']);
+  }
+});
+
+/** What a process may do, without what tells one from another. */
+function sandboxed(status: string): string[] {
+  const names = /^(Umask|Groups|SigBlk|Cap\w+|NoNewPrivs|Seccomp\w*):/u;
+  return status.split('\n').filter((line) => names.test(line));
+}
+
+/** What may be done where something is mounted; what was mounted last covers all else. */
+function mounted(mounts: string): Map<string, string> {
+  const lines = mounts.trim().split('\n');
+  return new Map(lines.map((line) => [line.split(' ')[4] ?? '', line.split(' ')[5] ?? '']));
 }
 
 test('a variable that the runtime reads as it starts asks for an ordinary start, which the log tells', async (t) => {

@@ -7,13 +7,15 @@ import { startDaemon } from '@thaw/daemon/daemon.ts';
 import type { CopiesOptions } from '@thaw/daemon/image/copies/layer-copies.ts';
 
 const [dataDir = '', settings = '{}'] = process.argv.slice(2);
-const { limits, stems, loadAhead, preparesCode, imageCopies }: Settings = JSON.parse(settings);
+const { limits, stems, loadAhead, preparesCode, makesSandboxes, imageCopies }: Settings =
+  JSON.parse(settings);
 
 export interface Settings {
   readonly limits?: Readonly<Record<string, number>>;
   readonly stems?: number;
   readonly loadAhead?: number;
   readonly preparesCode?: boolean;
+  readonly makesSandboxes?: boolean;
   readonly imageCopies?: CopiesOptions;
 }
 
@@ -31,6 +33,7 @@ const daemon = await startDaemon({
   ...(stems === undefined ? {} : { stems }),
   ...(loadAhead === undefined ? {} : { loadAhead }),
   ...(preparesCode === undefined ? {} : { preparesCode }),
+  ...(makesSandboxes === undefined ? {} : { makesSandboxes }),
   ...(imageCopies === undefined ? {} : { imageCopies }),
 });
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {

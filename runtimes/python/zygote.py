@@ -18,7 +18,7 @@ if __name__ == "__main__":
     from thaw_shim.zygote import serve
 
     # Comes back in a forked shim only.
-    serve()
+    serve(executes="execute" in sys.argv)
 
     from thaw_shim.runner import main
 

@@ -52,6 +52,7 @@ import { findInterpreters } from './instance/interpreters.ts';
 import { PreparedCode } from './instance/prepared/prepared-code.ts';
 import { Shims } from './instance/shims.ts';
 import { LoadedStems } from './instance/loaded/loaded-stems.ts';
+import { makerOf } from './instance/stem/stem-kind.ts';
 import { StemPool, type StemOffer } from './instance/stem/stem-pool.ts';
 import { AsyncInvocations } from './invocation/async/async-invocations.ts';
 import { outcomeHandlers } from './invocation/async/outcome-handlers.ts';
@@ -122,6 +123,8 @@ export interface DaemonOptions {
   readonly acceptsFirst?: boolean;
   /** Whether a thread of the launcher makes networks; absent: it does, and programs only where it cannot. */
   readonly usesKernelThread?: boolean;
+  /** Whether sandboxes of Node are made by a Python of the machine; absent: they are, where it has one. */
+  readonly makesSandboxes?: boolean;
   /** What the parts of images on disk may take together. */
   readonly imageCacheBytesMax?: number;
   readonly imagePrefetchBytesPerSecondMax?: number;
@@ -305,6 +308,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     region: PLACE.region,
   });
 
+  const maker = options.makesSandboxes === false ? undefined : makerOf(interpreters, shims.directory);
+  if (maker === undefined && options.makesSandboxes !== false && driver.cannotSpecialize === undefined)
+    log(
+      'info',
+      'Node functions start at more cost: there is no Python in /usr that could make their sandboxes',
+    );
   const stemMemoryMb = (totalmem() / 1024 / 1024) * STEM_MEMORY_SHARE;
   const stems = open.adopt(
     new StemPool({
@@ -318,6 +327,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         runDirectory: data.runDirectory,
         shimsDirectory: shims.directory,
         cannotSpecialize: driver.cannotSpecialize,
+        maker,
       },
       base: options.stems ?? STEMS_DEFAULT,
       totalMax: Math.min(STEMS_MAX, Math.floor(stemMemoryMb / STEM_MB)),
@@ -337,6 +347,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         runDirectory: data.runDirectory,
         shimsDirectory: shims.directory,
         cannotSpecialize: driver.cannotSpecialize,
+        maker,
       },
       max: options.loadAhead ?? LOAD_AHEAD_DEFAULT,
       memoryBytesMax: totalmem() * LOADED_MEMORY_SHARE,

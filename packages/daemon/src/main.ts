@@ -21,6 +21,8 @@ export interface ServeOptions {
   readonly acceptsFirst: boolean;
   /** Whether a thread of the launcher makes networks; programs do otherwise. */
   readonly usesKernelThread: boolean;
+  /** Whether sandboxes of Node are made by a resident Python; bwrap makes them otherwise. */
+  readonly makesSandboxes: boolean;
   readonly insecureRegistries: readonly string[];
   /** Absent: the platform's defaults. */
   readonly imageCacheBytesMax?: number | undefined;

@@ -12,13 +12,18 @@ import signal
 import socket
 import struct
 import sys
+import time
+
+from .first_process import GROUP_FD, NETWORK_FD, first_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import Any, Callable, NoReturn, Optional
 
 #: What is the host's and only for the time before a sandbox is closed.
 _HOST = "/run/thaw/host"
+#: Stays so: process 1 of each sandbox has it for its root.
+_EMPTY = _HOST + "/empty"
 
 # As in Linux's headers, on every architecture.
 _CLONE_NEWNS = 0x20000
@@ -83,6 +88,14 @@ _own_pid = os.getpid()
 _firsts: dict[int, int] = {}
 #: Whether all members of the groups at a place can be ended at once.
 _ending: dict[str, bool] = {}
+#: CAP_SETGID, CAP_SETUID, CAP_SYS_CHROOT, CAP_SYS_ADMIN.
+_FIRST_CAPABILITIES = 1 << 6 | 1 << 7 | 1 << 18 | 1 << 21
+#: The interpreter's lists of what is called at a fork, while they are empty, with what belongs there.
+_forkers: list[tuple[list[Callable[[], object]], list[Callable[[], object]]]] = []
+#: Executables for process 1, by whether it joins a network or makes one; none where it is to be a program of the system.
+_first_files: dict[bool, str] = {}
+#: For the one that is tried: it takes less than one millisecond.
+_FIRST_S_MAX = 5.0
 
 _libc = ctypes.CDLL(None, use_errno=True)
 #: Its calls keep the interpreter's lock.
@@ -99,14 +112,21 @@ class _Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p)]
 
 
-def serve() -> None:
-    """Takes requests until the launcher is gone. Returns only in a process that is to be a shim."""
+def serve(executes: bool = False) -> None:
+    """Takes requests until the launcher is gone. Returns only in a process that is to be a shim.
+
+    With ``executes`` every request names a command, which takes the place of the shim.
+    """
     os.environ.pop("THAW_STEM", None)
     with open(_HOST + "/seccomp.bpf", "rb") as file:
         rules = file.read()
-    for name in _COMMON_MODULES:
-        __import__(name)
+    if not executes:
+        for name in _COMMON_MODULES:
+            __import__(name)
+        _put_off_forkers()
+    _let_first_inherit()
     _let_nothing_gain()
+    why_not = _open_first_files()
     own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     readable, writable = os.pipe()
     os.set_blocking(readable, False)
@@ -115,6 +135,8 @@ def serve() -> None:
     signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
     gc.collect()
     gc.freeze()
+    if why_not is not None:
+        _tell({"note": "process 1 of a sandbox is a program of the system, which takes longer to start: %s" % why_not})
     _tell({"up": os.getpid()})
     waiting = select.poll()
     waiting.register(0, select.POLLIN)
@@ -137,19 +159,137 @@ def serve() -> None:
                     return
 
 
+def _put_off_forkers() -> None:
+    """Takes out what modules want to be called at a fork; ``_after_fork`` puts it back for the forks of user code.
+
+    It begins anew what other threads may hold, of which there are none here, and touches so much memory by that that it
+    costs half a millisecond in each shim. What is not known to do no more than that stays, and all else with it.
+    """
+    random, threading, logging = (sys.modules[name] for name in ("random", "threading", "logging"))
+    known = (random.seed, logging._lock.acquire, logging._lock.release)
+    found = []
+    for kind in ("before", "after_in_parent", "after_in_child"):
+
+        def mark() -> None:
+            pass
+
+        os.register_at_fork(**{kind: mark})
+        lists = [holder for holder in gc.get_referrers(mark) if type(holder) is list]
+        for holder in lists:
+            holder.remove(mark)
+        if len(lists) != 1:
+            return
+        found += lists
+    modules = (threading.__name__, logging.__name__)
+    if all(call in known or getattr(call, "__module__", "") in modules for calls in found for call in calls):
+        for calls in found:
+            _forkers.append((calls, calls[:]))
+            calls.clear()
+
+
+def _after_fork() -> None:
+    if not _forkers:
+        return
+    for calls, members in _forkers:
+        calls[:] = members
+    sys.modules["random"].seed()
+    # The number by which the system knows the thread.
+    sys.modules["threading"].main_thread()._set_native_id()
+
+
+def _let_first_inherit() -> None:
+    """What the program of process 1 needs to go where it belongs; both kinds of processes lose it there."""
+    header = _CapabilityHeader(_CAPABILITY_VERSION, 0)
+    sets = (ctypes.c_uint32 * 6)()
+    _check(_libc.capget(ctypes.byref(header), sets), "capget")
+    # Those in force, those that could be, those that are inherited; then the same for higher numbers.
+    sets[2] |= sets[1] & _FIRST_CAPABILITIES
+    _check(_libc.capset(ctypes.byref(header), sets), "capset")
+
+
+def _open_first_files() -> Optional[str]:
+    """Why process 1 of the sandboxes cannot run the program that is made for it."""
+    machine = os.uname().machine
+    try:
+        for joins_network in (True, False):
+            program = first_program(machine, _NOBODY, _EMPTY, joins_network)
+            if program is None:
+                return "there is none for %s" % machine
+            descriptor = os.memfd_create("sleep")
+            os.write(descriptor, program)
+            _first_files[joins_network] = "/proc/self/fd/%d" % descriptor
+            _try_first(joins_network)
+    except (AttributeError, OSError) as error:
+        _first_files.clear()
+        return str(error)
+    return None
+
+
+def _try_first(joins_network: bool) -> None:
+    """Raises OSError unless it comes as far as to wait, which shows in what the kernel still allows it."""
+    network = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    nothing = os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
+    pid = 0
+    try:
+        pid = _spawn_first(nothing, network if joins_network else None)
+        limit = time.monotonic() + _FIRST_S_MAX
+        while time.monotonic() < limit:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                pid = 0
+                raise OSError("it ended with status %d" % status)
+            with open("/proc/%d/status" % pid) as file:
+                if "Seccomp:\t1\n" in file.read():
+                    return
+            time.sleep(0.001)
+        raise OSError("it did not come to rest")
+    finally:
+        os.close(network)
+        os.close(nothing)
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def _spawn_first(group: int, network: Optional[int]) -> int:
+    """This process is not copied for it, which would take longer than all that it does."""
+    given = [(os.POSIX_SPAWN_DUP2, group, GROUP_FD)]
+    if network is not None:
+        given.append((os.POSIX_SPAWN_DUP2, network, NETWORK_FD))
+    return os.posix_spawn(_first_files[network is not None], ["sleep"], {}, file_actions=given)
+
+
+def _start_first(request: dict[str, Any], rules: bytes) -> int:
+    groups = _groups_of_first(request)
+    if len(groups) != 1 or not _first_files:
+        first = _bare_fork()
+        if first == 0:
+            _be_first(request, groups, rules)
+        return first
+    members = _open_members(groups[0], request)
+    network = None
+    try:
+        if request["network"]:
+            network = _open_network(request["network"])
+        return _spawn_first(members, network)
+    finally:
+        os.close(members)
+        if network is not None:
+            os.close(network)
+
+
 def _fork(request: dict[str, Any], rules: bytes, own_pids: int) -> bool:
     """Whether this is the shim."""
     # Children are processes 1 and 2 of new process ids from here on, and this one stays where it is.
     _check(_libc.unshare(_CLONE_NEWPID), "unshare")
     first = 0
     try:
-        groups = _groups_of_first(request)
-        first = _bare_fork()
-        if first == 0:
-            _be_first(request, groups, rules)
+        first = _start_first(request, rules)
         shim = os.fork()
         if shim == 0:
             _become_shim(request, rules)
+            if "command" in request:
+                _execute(request["command"], request["environment"])
             return True
         _firsts[shim] = first
         _tell({"forked": request["id"], "pid": shim})
@@ -212,6 +352,7 @@ def _become_shim(request: dict[str, Any], rules: bytes) -> None:
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        _after_fork()
         _enter_spaces(request, request["groups"])
         os.setsid()
         _connect_streams(request)
@@ -229,6 +370,17 @@ def _become_shim(request: dict[str, Any], rules: bytes) -> None:
     os.environ["THAW_LINK"] = request["link"]
 
 
+def _execute(command: list[str], environment: dict[str, str]) -> NoReturn:
+    """As a program expects to begin that no interpreter has started. What cannot be is told as a shell would."""
+    for name in ("SIGPIPE", "SIGXFSZ"):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    try:
+        os.execve(command[0], command, environment)
+    except OSError as error:
+        os.write(2, ("%s: %s\n" % (command[0], error.strerror)).encode())
+        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+
+
 def _fail(request: dict[str, Any], error: BaseException) -> NoReturn:
     try:
         os.write(1, _line({"failed": request["id"], "reason": "%s: %s" % (type(error).__name__, error)}))
@@ -238,16 +390,24 @@ def _fail(request: dict[str, Any], error: BaseException) -> NoReturn:
 
 def _enter_spaces(request: dict[str, Any], groups: list[str]) -> None:
     for place in groups:
-        members = os.open("%s/%s/%s/cgroup.procs" % (_HOST, place, request["id"]), os.O_WRONLY | os.O_CLOEXEC)
+        members = _open_members(place, request)
         os.write(members, b"0")
         os.close(members)
     network = request["network"]
     spaces = _CLONE_NEWNS | _CLONE_NEWIPC | _CLONE_NEWUTS | _CLONE_NEWCGROUP
     _check(_libc.unshare(spaces if network else spaces | _CLONE_NEWNET), "unshare")
     if network:
-        joined = os.open("%s/netns/%s" % (_HOST, network), os.O_RDONLY | os.O_CLOEXEC)
+        joined = _open_network(network)
         _check(_libc.setns(joined, _CLONE_NEWNET), "setns")
         os.close(joined)
+
+
+def _open_members(place: str, request: dict[str, Any]) -> int:
+    return os.open("%s/%s/%s/cgroup.procs" % (_HOST, place, request["id"]), os.O_WRONLY | os.O_CLOEXEC)
+
+
+def _open_network(name: str) -> int:
+    return os.open("%s/netns/%s" % (_HOST, name), os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _connect_streams(request: dict[str, Any]) -> None:

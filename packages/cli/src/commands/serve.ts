@@ -12,6 +12,7 @@ interface Options {
   readonly keepAlive: 'fixed' | 'rhythm';
   readonly acceptFirst: 'on' | 'off';
   readonly kernelThread: 'on' | 'off';
+  readonly sandboxMaker: 'on' | 'off';
   readonly smallRequests: 'on' | 'off';
   readonly bufferCollection: 'on' | 'off';
   readonly insecureRegistry?: readonly string[] | undefined;
@@ -116,6 +117,12 @@ export const command: Command = {
       choices: ['on', 'off'],
     },
     {
+      flags: '--sandbox-maker <when>',
+      summary: 'make sandboxes of Node by a resident Python, at less cost than by a program for each',
+      default: 'on',
+      choices: ['on', 'off'],
+    },
+    {
       flags: '--accept-first <when>',
       summary: 'begin waiting invocations more slowly while many others are being accepted',
       default: 'on',
@@ -140,6 +147,7 @@ export const command: Command = {
       keepAlive,
       acceptFirst,
       kernelThread,
+      sandboxMaker,
       smallRequests,
       bufferCollection,
       insecureRegistry,
@@ -163,6 +171,7 @@ export const command: Command = {
       keepAlive,
       acceptsFirst: acceptFirst === 'on',
       usesKernelThread: kernelThread === 'on',
+      makesSandboxes: sandboxMaker === 'on',
       readsSmallRequests: smallRequests === 'on',
       collectsBuffers: bufferCollection === 'on',
       insecureRegistries: insecureRegistry ?? [],

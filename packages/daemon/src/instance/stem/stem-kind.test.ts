@@ -4,7 +4,7 @@ import { LIMITS } from '@thaw/protocol/limits.ts';
 import type { RunnableVersion } from '../../model/runnable.ts';
 import { instanceFiles, sandboxSpec } from '../instance-layout.ts';
 import type { Interpreter } from '../interpreters.ts';
-import { changeFor, stemKindOf, type StemKind, type StemPlaces } from './stem-kind.ts';
+import { changeFor, makerOf, stemKindOf, type StemKind, type StemPlaces } from './stem-kind.ts';
 import { startupVariable } from './startup-variables.ts';
 
 const MEGABYTE = 1024 * 1024;
@@ -35,6 +35,7 @@ const PLACES: StemPlaces = {
   runDirectory: '/run/thaw',
   shimsDirectory: '/data/runtimes/1',
   cannotSpecialize: undefined,
+  maker: undefined,
 };
 const RUNNABLE: RunnableVersion = {
   key: 'one@1',
@@ -125,6 +126,26 @@ test('the change brings the limits and the directories of the function', () => {
       { source: '/data/layers/one', target: '/opt', readOnly: true },
     ],
   });
+});
+
+test('a maker is for Node, shares nothing with the sandbox and needs a Python that all sandboxes see', () => {
+  const maker = makerOf(PLACES.interpreters, PLACES.shimsDirectory);
+  assert.deepEqual(maker, { python: PYTHON.path, directory: '/data/runtimes/1/python' });
+  assert.equal(
+    makerOf([NODE, { ...PYTHON, path: '/opt/python/bin/python3' }], '/data/runtimes/1'),
+    undefined,
+  );
+  const places = { ...PLACES, maker };
+  for (const runnable of [RUNNABLE, PYTHON_RUNNABLE]) {
+    const kind = stemKindOf(runnable, places);
+    if (typeof kind === 'string') assert.fail(kind);
+    const spec = kind.spec('c-1', instanceFiles('/run/thaw', '/data/runtimes/1', 'c-1'), 512);
+    assert.deepEqual(
+      [kind.isForked, spec.maker, spec.cpuShare],
+      [true, runnable === RUNNABLE ? maker : undefined, 512],
+    );
+  }
+  assert.equal(kindOf(RUNNABLE).isForked, false);
 });
 
 test('what cannot be one says why', () => {

@@ -1,7 +1,8 @@
 import { join, posix } from 'node:path';
 import type { RunnableVersion } from '../../model/runnable.ts';
-import type { SandboxChange, SandboxSpec } from '../../sandbox/sandbox.ts';
+import type { SandboxChange, SandboxMaker, SandboxSpec } from '../../sandbox/sandbox.ts';
 import { instanceFiles, sandboxSpec, type InstanceFiles } from '../instance-layout.ts';
+import { SHIM_LANGUAGES } from '../shim-languages.ts';
 import { requireInterpreter, type Interpreter } from '../interpreters.ts';
 import { fitsJavaStem, javaStem } from './java-stem.ts';
 import { startupVariable } from './startup-variables.ts';
@@ -24,10 +25,10 @@ export interface StemKind {
   readonly interpreter: Interpreter;
   /** As configured, of one of the functions that share it. */
   readonly runtime: string;
-  /** Forked by a process that has booted already, where the machine can: sooner there than any sandbox could be. */
+  /** Forked by a process that makes sandboxes, where the machine can: at less cost than any other could be. */
   readonly isForked: boolean;
   /** What starts one. */
-  spec(id: string, files: InstanceFiles): SandboxSpec;
+  spec(id: string, files: InstanceFiles, cpuShare?: number): SandboxSpec;
 }
 
 export interface StemPlaces {
@@ -35,6 +36,8 @@ export interface StemPlaces {
   readonly runDirectory: string;
   readonly shimsDirectory: string;
   readonly cannotSpecialize: string | undefined;
+  /** Makes sandboxes of programs that cannot be forked themselves; undefined: the driver's own program does. */
+  readonly maker: SandboxMaker | undefined;
 }
 
 /**
@@ -77,21 +80,34 @@ export function stemKindOf(runnable: RunnableVersion, places: StemPlaces): StemK
     temporaryBytesMax: STEM_TEMPORARY_BYTES,
     lateTargets: LATE_TARGETS,
     zygote: zygoteOf(own),
+    // A JVM starts in the directory of its code, where a maker does not go.
+    maker: family === 'nodejs' ? places.maker : undefined,
   };
   return {
     key: JSON.stringify(generic),
     interpreter,
     runtime: runnable.runtime,
-    isForked: generic.zygote !== undefined,
-    spec: (id, { directory, outputSocket }) => ({
+    isForked: generic.zygote !== undefined || generic.maker !== undefined,
+    spec: (id, { directory, outputSocket }, cpuShare = STEM_CPU_SHARE) => ({
       ...generic,
       id,
+      cpuShare,
       outputSocket,
       mounts: generic.mounts.map((mount) =>
         mount.target === LINK_TARGET ? { ...mount, source: join(directory, 'link') } : mount,
       ),
     }),
   };
+}
+
+/** What can make sandboxes here: a Python that every sandbox sees, so that it needs nothing beside it. */
+export function makerOf(
+  interpreters: readonly Interpreter[],
+  shimsDirectory: string,
+): SandboxMaker | undefined {
+  const python = interpreters.find(({ family, path }) => family === 'python3' && path.startsWith('/usr/'));
+  if (python === undefined) return undefined;
+  return { python: python.path, directory: join(shimsDirectory, SHIM_LANGUAGES.python3.directory) };
 }
 
 /** Of the command of a shim, the one that forks it. Node cannot be forked once it has threads. */

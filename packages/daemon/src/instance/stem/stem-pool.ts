@@ -98,7 +98,7 @@ export class StemPool {
     const stem =
       usable.find(({ isWaiting }) => isWaiting) ??
       usable.find(({ isPreparing }) => !isPreparing) ??
-      (pool.kind.isForked && pool.retryAtMs <= nowMs ? this.#boot(pool) : undefined);
+      (pool.kind.isForked && pool.retryAtMs <= nowMs ? this.#boot(pool, runnable.memoryMb) : undefined);
     this.#refillSoon();
     if (stem === undefined) {
       pool.misses.push(nowMs);
@@ -228,8 +228,8 @@ export class StemPool {
     });
   }
 
-  #boot(pool: KindPool): Stem {
-    const stem = new Stem(this.#deps, pool.kind, newInstanceId(this.#deps.clock.now()));
+  #boot(pool: KindPool, cpuShare?: number): Stem {
+    const stem = new Stem(this.#deps, pool.kind, newInstanceId(this.#deps.clock.now()), cpuShare);
     pool.stems.add(stem);
     this.#living.add(stem);
     stem.booted.then(

@@ -60,7 +60,8 @@ export class Stem {
   #early: { readonly source: LogSource; readonly text: string }[] = [];
   #earlyCharacters = 0;
 
-  constructor(deps: StemDeps, kind: StemKind, id: string) {
+  /** @param cpuShare of what waits for it; absent: nothing does. */
+  constructor(deps: StemDeps, kind: StemKind, id: string, cpuShare?: number) {
     this.#deps = deps;
     this.kind = kind;
     this.id = id;
@@ -90,7 +91,7 @@ export class Stem {
     });
     // Whoever waits learns of it; nobody has to.
     this.booted.catch(() => undefined);
-    this.gone = this.#live();
+    this.gone = this.#live(cpuShare);
   }
 
   /** Booted, and alive as far as anybody knows. */
@@ -199,7 +200,7 @@ export class Stem {
     this.#started.reject(failure);
   }
 
-  async #live(): Promise<void> {
+  async #live(cpuShare: number | undefined): Promise<void> {
     const { wheel, driver, shims } = this.#deps;
     try {
       // Nobody waits for what was thrown away meanwhile.
@@ -212,7 +213,7 @@ export class Stem {
         this.output.listen(this.#files.outputSocket),
         this.#listener.listen(this.#files.linkSocket),
       ]);
-      const sandbox = await driver.start(this.kind.spec(this.id, this.#files));
+      const sandbox = await driver.start(this.kind.spec(this.id, this.#files, cpuShare));
       this.#sandbox = sandbox;
       this.#started.resolve();
       if (this.#isBroken) sandbox.kill();

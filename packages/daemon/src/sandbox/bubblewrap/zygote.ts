@@ -31,6 +31,7 @@ export interface ForkRequest {
 }
 
 const newsSchema = z.union([
+  z.object({ note: z.string() }),
   z.object({ up: z.int() }),
   z.object({ forked: z.string(), pid: z.int() }),
   z.object({ ready: z.string() }),
@@ -67,10 +68,16 @@ export class Zygote {
   readonly #child: ChildProcess;
   readonly #forks = new Map<string, Fork>();
   readonly #running = new Map<number, ForkedProcess>();
+  readonly #note: (text: string) => void;
   #isGone = false;
   #onUp: () => void = () => undefined;
 
-  constructor(command: readonly [string, ...string[]], files: readonly number[]) {
+  constructor(
+    command: readonly [string, ...string[]],
+    files: readonly number[],
+    note: (text: string) => void,
+  ) {
+    this.#note = note;
     const [program, ...args] = command;
     this.#child = spawn(program, args, {
       env: {},
@@ -137,7 +144,9 @@ export class Zygote {
   }
 
   #receive(news: News): void {
-    if ('up' in news) {
+    if ('note' in news) {
+      this.#note(news.note);
+    } else if ('up' in news) {
       this.#onUp();
     } else if ('exited' in news) {
       this.#onExited(news.exited, news.status);

@@ -123,7 +123,11 @@ export class Zygotes {
     writeFileSync(file, words.map((word) => `${word}\0`).join(''), { mode: 0o600 });
     const descriptor = openSync(file, 'r');
     try {
-      const zygote = new Zygote([bwrap, '--args', String(ARGUMENTS_FD), '--', ...command], [descriptor]);
+      const zygote = new Zygote(
+        [bwrap, '--args', String(ARGUMENTS_FD), '--', ...command],
+        [descriptor],
+        this.#options.note,
+      );
       this.#zygotes.set(key, zygote);
       return zygote;
     } finally {
@@ -164,6 +168,7 @@ export class Zygotes {
       // The loader remembers which directories of LD_LIBRARY_PATH were missing when it first looked.
       ...places.flatMap((place) => ['--perms', '0755', '--dir', posix.join(place, 'lib')]),
       ...['--perms', '0700', ...SMALL, '--tmpfs', HOST, '--ro-bind', seccompFile, `${HOST}/seccomp.bpf`],
+      ...['--perms', '0755', '--dir', `${HOST}/empty`],
       ...host.flatMap(([source, name]) => ['--bind', source, `${HOST}/${name}`]),
     ];
   }
