@@ -2,20 +2,19 @@ import { randomBytes } from 'node:crypto';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
-import { TIMELINE_PHASES } from '@thaw/protocol/timeline.ts';
 import { collectBufferGarbage } from './base/buffer-garbage.ts';
 import { systemClock } from './base/clock.ts';
 import { DataDirectory, type Credentials } from './base/data-directory.ts';
 import { DeadlineWheel } from './base/deadline-wheel.ts';
 import { newInstanceId } from './base/ids.ts';
-import type { PlatformLog } from './base/platform-log.ts';
 import { AsyncPolicies } from './catalog/async-policies.ts';
 import { Catalog } from './catalog/catalog.ts';
 import { FunctionGrants } from './catalog/function-grants.ts';
 import { Provisioning } from './catalog/provisioning.ts';
 import { FUNCTIONS } from './catalog/record-kinds.ts';
 import { UploadStore } from './catalog/upload-store.ts';
-import { CodeStore } from './code/code-store.ts';
+import type { DaemonOptions } from './daemon-options.ts';
+import { openDaemonStores } from './daemon-stores.ts';
 import { FcControlDoor } from './doors/fc/fc-control-door.ts';
 import { createFcDoor, type FcDoor } from './doors/fc/fc-door.ts';
 import { FcInvokeDoor } from './doors/fc/fc-invoke.ts';
@@ -40,14 +39,13 @@ import { Listener } from './gateway/listener.ts';
 import { singleAccessKey } from './gateway/signature/access-keys.ts';
 import { RequestVerifier } from './gateway/signature/request-verifier.ts';
 import { SignedTokens } from './gateway/signature/signed-token.ts';
-import type { CopiesOptions } from './image/copies/layer-copies.ts';
 import { ImageStore } from './image/image-store.ts';
 import { LazyMounter } from './image/imaged/lazy-mounter.ts';
-import type { ZoneOptions } from './image/imaged/messages.ts';
 import { openMountDirectory } from './image/imaged/mount-directory.ts';
 import { TraceStore } from './image/trace/trace-store.ts';
 import { FullPullMounter } from './image/unpack/full-pull-mounter.ts';
-import { Instance, type InstanceDeps, type InstanceLog } from './instance/instance.ts';
+import { appendInstanceLog } from './instance/append-instance-log.ts';
+import { Instance, type InstanceDeps } from './instance/instance.ts';
 import { findInterpreters } from './instance/interpreters.ts';
 import { PreparedCode } from './instance/prepared/prepared-code.ts';
 import { Shims } from './instance/shims.ts';
@@ -57,32 +55,20 @@ import { StemPool, type StemOffer } from './instance/stem/stem-pool.ts';
 import { AsyncInvocations } from './invocation/async/async-invocations.ts';
 import { outcomeHandlers } from './invocation/async/outcome-handlers.ts';
 import { InputRecorder } from './invocation/input-recorder.ts';
-import { InvocationRecorder } from './invocation/invocation-recorder.ts';
 import type { Invocation, InvocationDeps } from './invocation/invocation.ts';
 import { Replays } from './invocation/replays.ts';
+import { timelineLine } from './invocation/timeline-line.ts';
 import { grantsNothing } from './model/function-grant.ts';
 import type { RunnableVersion } from './model/runnable.ts';
 import { openSandboxes } from './sandbox/sandboxes.ts';
-import { Scheduler, type KeepAlive } from './scheduler/scheduler.ts';
+import { Scheduler } from './scheduler/scheduler.ts';
 import {
   DEFAULT_IDLE_MS_MAX,
   DEFAULT_INSTANCES_MAX,
   DEFAULT_WAIT_MS_MAX,
   DEFAULT_WAITERS_PER_FUNCTION_MAX,
-  type SchedulerLimits,
 } from './scheduler/scheduler-limits.ts';
 import { FileBlobs } from './store/file-blobs.ts';
-import { SqliteKnownFiles } from './store/sqlite/sqlite-known-files.ts';
-import { SqliteQueue } from './store/sqlite/sqlite-queue.ts';
-import { SqliteRecords } from './store/sqlite/sqlite-records.ts';
-import { SqliteObjects } from './store/sqlite/objects/sqlite-objects.ts';
-import { SqliteUsage } from './store/sqlite/sqlite-usage.ts';
-import { ThreadedInvocations } from './store/sqlite/threaded-invocations.ts';
-import { ThreadedKeptCalls } from './store/sqlite/threaded-kept-calls.ts';
-import { ThreadedMessageQueues } from './store/sqlite/threaded-message-queues.ts';
-import { UsageRecorder } from './store/usage-recorder.ts';
-import type { LogLine } from './telemetry/log-store/log-line.ts';
-import { LogStore } from './telemetry/log-store/log-store.ts';
 import { Metrics, type FinishedInvocation } from './telemetry/metrics.ts';
 import { DatabaseSource } from './trigger/database/database-source.ts';
 import { Destinations } from './trigger/destination/destinations.ts';
@@ -92,47 +78,6 @@ import { EventReplies } from './trigger/eventbridge/event-replies.ts';
 import { OssSource } from './trigger/oss/oss-source.ts';
 import { WatchedDirectories } from './trigger/oss/watched-directories.ts';
 import { VERSION } from './version.ts';
-
-export interface DaemonOptions {
-  readonly host: string;
-  /** 0 takes any free one. */
-  readonly port: number;
-  readonly dataDir: string;
-  readonly isolation: 'auto' | 'bubblewrap' | 'process';
-  readonly log: PlatformLog;
-  readonly limits?: Partial<SchedulerLimits>;
-  /** Registries of images that may be asked over plain HTTP, besides those on the loopback: `host` or `host:port`. */
-  /** Directories of this machine below which triggers may watch files. */
-  readonly watchDirs?: readonly string[];
-  readonly insecureRegistries?: readonly string[];
-  /** Hosts on the loopback or in private networks that destinations may name: `host` or `host:port`. */
-  readonly destinationHosts?: readonly string[];
-  /** Booted runtimes kept ready for each kind of function that is deployed; 0: none. */
-  readonly stems?: number;
-  /** Versions whose code is kept loaded for their next instance; 0: none. */
-  readonly loadAhead?: number;
-  /** Whether code is compiled ahead, after a deployment; absent: it is. */
-  readonly preparesCode?: boolean;
-  /** Whether small requests are read without node:http; absent: they are. */
-  readonly readsSmallRequests?: boolean;
-  /** Whether the buffers of bodies are collected by themselves; absent: they are. */
-  readonly collectsBuffers?: boolean;
-  /** How long idle instances stay; absent: by the rhythm of their function. */
-  readonly keepAlive?: KeepAlive;
-  /** Whether waiting invocations are begun slowly while many are being accepted; absent: they are. */
-  readonly acceptsFirst?: boolean;
-  /** Whether a thread of the launcher makes networks; absent: it does, and programs only where it cannot. */
-  readonly usesKernelThread?: boolean;
-  /** Whether sandboxes of Node are made by a Python of the machine; absent: they are, where it has one. */
-  readonly makesSandboxes?: boolean;
-  /** What the parts of images on disk may take together. */
-  readonly imageCacheBytesMax?: number;
-  readonly imagePrefetchBytesPerSecondMax?: number;
-  /** Nodes that fetch parts of images for each other. */
-  readonly imageZone?: ZoneOptions | undefined;
-  /** Where machines leave converted layers for each other. */
-  readonly imageCopies?: CopiesOptions | undefined;
-}
 
 export interface Daemon {
   readonly url: string;
@@ -163,7 +108,6 @@ const IMAGE_PREFETCH_DEFAULT = 128 * 1024 ** 2;
 const COLLECT_CODE_MS = 30 * 60_000;
 /** Of work that goes on for long, a crash of the platform loses so much of the bill at most. */
 const REPORT_USAGE_MS = 60_000;
-const ACTIVATION_END = 'XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX';
 const INSTANCES_PER_FUNCTION_MAX = 100;
 const PLACE = { region: 'local', accountId: '1000000000000000' } as const;
 
@@ -181,60 +125,16 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const credentials = data.credentials();
   const wheel = open.adopt(new DeadlineWheel(clock), (running) => running.close());
 
-  const records = open.adopt(new SqliteRecords(data.path), (opened) => opened.close());
-  const blobs = new FileBlobs(join(data.path, 'blobs'));
-  const codeStore = await CodeStore.open({ dataDirectory: data.path, blobs, clock });
-  const logs = open.adopt(
-    new LogStore({
-      directory: join(data.path, 'logs'),
-      clock,
-      onFailure: (error) => log('error', 'log lines could not be written', error),
-    }),
-    (opened) => opened.close(),
-  );
-  const history = open.adopt(
-    new ThreadedInvocations(data.path, {
-      onFailure: (error) => log('error', 'the history of invocations is incomplete', error),
-    }),
-    (opened) => opened.close(),
-  );
-  const recorder = open.adopt(
-    new InvocationRecorder({
-      log: history,
-      clock,
-      wheel,
-      report: log,
-      onSkipped: () => metrics.onUnrecorded(),
-    }),
-    (pending) => pending.flush(),
-  );
-
-  const calls = open.adopt(new ThreadedKeptCalls(data.path, clock), (opened) => opened.close());
+  const stores = await openDaemonStores(open, {
+    path: data.path,
+    clock,
+    wheel,
+    log,
+    onUnrecorded: () => metrics.onUnrecorded(),
+  });
+  const { records, blobs, codeStore, logs, recorder, calls, queue } = stores;
+  const { knownFiles, queues, outbox, objects, usageLog, usage } = stores;
   const inputs = new InputRecorder({ calls, clock, report: log });
-
-  const queue = open.adopt(
-    await SqliteQueue.open(data.path, clock.now(), {
-      onLost: (error) => log('error', 'asynchronous invocations are refused until the next start', error),
-    }),
-    (opened) => opened.close(),
-  );
-
-  const knownFiles = open.adopt(new SqliteKnownFiles(data.path), (opened) => opened.close());
-  const openQueues = async (file: string): Promise<ThreadedMessageQueues> => {
-    const onLost = (error: ThawError): void => log('error', `${file} is closed until the next start`, error);
-    return open.adopt(await ThreadedMessageQueues.open(data.path, file, clock, onLost), (opened) =>
-      opened.close(),
-    );
-  };
-  const queues = await openQueues('messages.db');
-  const outbox = await openQueues('events.db');
-
-  const objects = open.adopt(new SqliteObjects(join(data.path, 'objects'), clock), (opened) =>
-    opened.close(),
-  );
-
-  const usageLog = open.adopt(new SqliteUsage(data.path), (opened) => opened.close());
-  const usage = open.adopt(new UsageRecorder(usageLog, wheel, log), (pending) => pending.flush());
 
   const imageMounts = open.adopt(await openMountDirectory(join(data.runDirectory, 'lazy')), (opened) =>
     opened.close(),
@@ -390,7 +290,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     runDirectory: data.runDirectory,
     shims,
     openAccess: (runnable, instanceId) => functionAccess.open(runnable, instanceId),
-    log: (entry) => appendLines(logs, clock.now(), entry),
+    log: (entry) => appendInstanceLog(logs, clock.now(), entry),
     onHook: (instance, { hook, ms, failure }, requestId) => {
       metrics.onHook(instance.runnable.functionName, hook, failure !== undefined);
       if (hook === 'preFreeze' && requestId !== '') recorder.addPreFreeze(requestId, ms);
@@ -717,41 +617,6 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       await close.disposeAsync();
     },
   };
-}
-
-/** One entry may hold several lines; the newline at its end begins no further one. */
-function appendLines(logs: LogStore, time: number, { instance, requestId, source, text }: InstanceLog): void {
-  const { functionName, versionId } = instance.runnable;
-  const lines = (text.endsWith('\n') ? text.slice(0, -1) : text).split('\n');
-  for (const line of lines) {
-    // OpenWhisk's containers mark the end of each activation in their output; it says nothing here.
-    if (instance.runnable.family === 'action' && line === ACTIVATION_END) continue;
-    logs.append({ time, functionName, versionId, requestId, instanceId: instance.id, source, text: line });
-  }
-}
-
-/** What an invocation's time went into, for whoever reads the log of its function. */
-function timelineLine(invocation: Invocation, time: number): LogLine {
-  const { requestId, runnable } = invocation.request;
-  const phases = TIMELINE_PHASES.flatMap((phase) => {
-    const ms = invocation.timeline[phase];
-    return ms === undefined ? [] : [`${phase} ${ms.toFixed(2)} ms`];
-  });
-  return {
-    time,
-    functionName: runnable.functionName,
-    versionId: runnable.versionId,
-    requestId,
-    instanceId: invocation.instanceId,
-    source: 'platform',
-    text: `timeline: ${[...phases, ...startOf(invocation)].join(', ')}`,
-  };
-}
-
-function startOf({ isColdStart, startKind }: Invocation): string[] {
-  if (!isColdStart || startKind === undefined) return [];
-  if (startKind.name === 'cold') return [`no stem: ${startKind.reason}`];
-  return [startKind.isLoadedAhead ? 'from a stem with its code loaded' : 'from a stem'];
 }
 
 function summaryOf(invocation: Invocation, error: ThawError | undefined): FinishedInvocation {

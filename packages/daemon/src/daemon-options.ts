@@ -1,0 +1,46 @@
+import type { PlatformLog } from './base/platform-log.ts';
+import type { CopiesOptions } from './image/copies/layer-copies.ts';
+import type { ZoneOptions } from './image/imaged/messages.ts';
+import type { KeepAlive } from './scheduler/scheduler.ts';
+import type { SchedulerLimits } from './scheduler/scheduler-limits.ts';
+
+export interface DaemonOptions {
+  readonly host: string;
+  /** 0 takes any free one. */
+  readonly port: number;
+  readonly dataDir: string;
+  readonly isolation: 'auto' | 'bubblewrap' | 'process';
+  readonly log: PlatformLog;
+  readonly limits?: Partial<SchedulerLimits>;
+  /** Directories of this machine below which triggers may watch files. */
+  readonly watchDirs?: readonly string[];
+  /** Registries of images that may be asked over plain HTTP, besides those on the loopback: `host` or `host:port`. */
+  readonly insecureRegistries?: readonly string[];
+  /** Hosts on the loopback or in private networks that destinations may name: `host` or `host:port`. */
+  readonly destinationHosts?: readonly string[];
+  /** Booted runtimes kept ready for each kind of function that is deployed; 0: none. */
+  readonly stems?: number;
+  /** Versions whose code is kept loaded for their next instance; 0: none. */
+  readonly loadAhead?: number;
+  /** Whether code is compiled ahead, after a deployment; absent: it is. */
+  readonly preparesCode?: boolean;
+  /** Whether small requests are read without node:http; absent: they are. */
+  readonly readsSmallRequests?: boolean;
+  /** Whether the buffers of bodies are collected by themselves; absent: they are. */
+  readonly collectsBuffers?: boolean;
+  /** How long idle instances stay; absent: by the rhythm of their function. */
+  readonly keepAlive?: KeepAlive;
+  /** Whether waiting invocations are begun slowly while many are being accepted; absent: they are. */
+  readonly acceptsFirst?: boolean;
+  /** Whether a thread of the launcher makes networks; absent: it does, and programs only where it cannot. */
+  readonly usesKernelThread?: boolean;
+  /** Whether sandboxes of Node are made by a Python of the machine; absent: they are, where it has one. */
+  readonly makesSandboxes?: boolean;
+  /** What the parts of images on disk may take together. */
+  readonly imageCacheBytesMax?: number;
+  readonly imagePrefetchBytesPerSecondMax?: number;
+  /** Nodes that fetch parts of images for each other. */
+  readonly imageZone?: ZoneOptions | undefined;
+  /** Where machines leave converted layers for each other. */
+  readonly imageCopies?: CopiesOptions | undefined;
+}
