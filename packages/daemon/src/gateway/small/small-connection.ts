@@ -2,7 +2,8 @@ import type { Socket } from 'node:net';
 import { usedBuffer } from '../../base/buffer-garbage.ts';
 import { SmallAnswer, type SmallAnswerDeps } from './small-answer.ts';
 import { SmallBody } from './small-body.ts';
-import { SMALL_BODY_BYTES_MAX, SmallRequest, smallHeadOf, type SmallHead } from './small-request.ts';
+import { HeadMemory } from './head-memory.ts';
+import { SMALL_BODY_BYTES_MAX, SmallRequest, type SmallHead } from './small-request.ts';
 
 export interface SmallConnectionDeps {
   /** Serves a request; false where it needs more of HTTP than this connection knows. Nothing has been answered then. */
@@ -37,6 +38,7 @@ export class SmallConnection {
   readonly #deps: SmallConnectionDeps;
   readonly #remoteAddress: string;
   readonly #answerDeps: SmallAnswerDeps;
+  readonly #heads = new HeadMemory();
   /** What has come and is not served yet. */
   #unread: Buffer[] = [];
   #unreadBytes = 0;
@@ -183,7 +185,7 @@ export class SmallConnection {
     if (this.#body !== undefined || this.#socket.destroyed || this.#socket.writableEnded) return false;
     const [first] = this.#unread;
     const bytes = this.#unread.length === 1 && first !== undefined ? first : Buffer.concat(this.#unread);
-    const head = smallHeadOf(bytes);
+    const head = this.#heads.headOf(bytes);
     if (head === undefined) {
       this.giveUp();
       return false;

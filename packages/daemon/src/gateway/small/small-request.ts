@@ -15,7 +15,7 @@ export class SmallRequest {
   /** Flat, as they came. */
   readonly rawHeaders: readonly string[];
   /** By lower-case name; none is repeated. */
-  readonly headers: IncomingHttpHeaders;
+  readonly headers: Readonly<IncomingHttpHeaders>;
   readonly remoteAddress: string;
   /** Whole up to `SMALL_BODY_BYTES_MAX`; a longer one streams. */
   readonly body: Buffer | SmallBody;
@@ -40,11 +40,12 @@ export function isMoreThanACall({ headers }: SmallRequest): boolean {
   return headers['x-fc-invocation-type'] !== undefined || headers['idempotency-key'] !== undefined;
 }
 
+/** Requests share it that have the same. */
 export interface SmallHead {
   readonly method: string;
   readonly url: string;
   readonly rawHeaders: readonly string[];
-  readonly headers: IncomingHttpHeaders;
+  readonly headers: Readonly<IncomingHttpHeaders>;
   /** Where the body begins. */
   readonly headBytes: number;
   readonly bodyBytes: number;
