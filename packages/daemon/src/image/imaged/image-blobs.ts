@@ -1,5 +1,4 @@
 import { open, type FileHandle } from 'node:fs/promises';
-import type { Readable } from 'node:stream';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { BlobSource, Descriptor } from '../blob-source.ts';
 import { openSource } from '../open-source.ts';
@@ -81,24 +80,29 @@ export class ImageBlobs {
 
   #localBlob(layer: string): Omit<OpenBlob, 'uses'> {
     let file: Promise<FileHandle> | undefined;
-    const readRange: ChunkBlob['readRange'] = async (start, end) => {
-      const path = this.#derived.converted(layer)?.path;
+    const derived = this.#derived;
+    const read: ChunkBlob['read'] = async function* (start, ends) {
+      const path = derived.converted(layer)?.path;
       if (path === undefined)
         throw new ThawError('IMAGE_NOT_FOUND', `the converted copy of layer ${layer} is gone`);
       file ??= open(path, 'r');
-      const bytes = new Uint8Array(end - start);
-      const { bytesRead } = await (await file).read(bytes, 0, bytes.length, start);
-      return bytes.subarray(0, bytesRead);
+      let from = start;
+      for (const end of ends) {
+        const bytes = new Uint8Array(end - from);
+        const { bytesRead } = await (await file).read(bytes, 0, bytes.length, from);
+        from = end;
+        yield bytes.subarray(0, bytesRead);
+      }
     };
     const close = async (): Promise<void> => {
       await (await file?.catch(() => undefined))?.close();
     };
-    return { blob: { readRange }, close };
+    return { blob: { read }, close };
   }
 }
 
 function copiedBlob(source: BlobSource, descriptor: Descriptor): Omit<OpenBlob, 'uses'> {
-  return { blob: { readRange: rangesOf(source, descriptor) }, close: () => Promise.resolve() };
+  return { blob: { read: partsOf(source, descriptor) }, close: () => Promise.resolve() };
 }
 
 function registryBlob(
@@ -107,7 +111,7 @@ function registryBlob(
 ): Omit<OpenBlob, 'uses'> {
   source.uses += 1;
   return {
-    blob: { readRange: rangesOf(source.opened, descriptor) },
+    blob: { read: partsOf(source.opened, descriptor) },
     close: async () => {
       source.uses -= 1;
       if (source.uses === 0) await source.opened.close();
@@ -115,18 +119,29 @@ function registryBlob(
   };
 }
 
-function rangesOf(source: BlobSource, descriptor: Descriptor): ChunkBlob['readRange'] {
-  return async (start, end, signal) =>
-    await collected(await source.blob(descriptor, { range: { start, end }, signal }), end - start);
-}
-
-/** A stream that gives so many bytes, or fails. */
-async function collected(stream: Readable, length: number): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for await (const part of stream as AsyncIterable<Buffer>) {
-    bytes.set(part.subarray(0, length - at), at);
-    at += Math.min(part.length, length - at);
-  }
-  return bytes.subarray(0, at);
+/** One request, cut at the ends of the parts as its bytes come. The last part is short where the stream was. */
+function partsOf(source: BlobSource, descriptor: Descriptor): ChunkBlob['read'] {
+  return async function* (start, ends, signal) {
+    const stream = await source.blob(descriptor, { range: { start, end: ends.at(-1) ?? start }, signal });
+    let index = 0;
+    let from = start;
+    let part = new Uint8Array((ends[0] ?? start) - start);
+    let filled = 0;
+    for await (const data of stream as AsyncIterable<Buffer>) {
+      // It is read to its end, so that the connection can be used again.
+      for (let taken = 0; taken < data.length && index < ends.length;) {
+        const length = Math.min(data.length - taken, part.length - filled);
+        part.set(data.subarray(taken, taken + length), filled);
+        taken += length;
+        filled += length;
+        if (filled < part.length) break;
+        yield part;
+        from = ends[index] ?? from;
+        index += 1;
+        part = new Uint8Array((ends[index] ?? from) - from);
+        filled = 0;
+      }
+    }
+    if (filled > 0 && index < ends.length) yield part.subarray(0, filled);
+  };
 }

@@ -460,10 +460,12 @@ export class Imaged {
   }
 
   async #requireChunk({ node }: ServedNode, chunk: number): Promise<Buffer> {
-    const { arriving, demanded, served } = this.#require(node);
+    const { arriving, demanded, served, prefetch: ahead } = this.#require(node);
     const running = arriving.get(chunk);
     if (running !== undefined) return (await running).bytes;
-    const arrival = this.#stack.require(served.image.table.ref(chunk, served.blobs));
+    const ref = served.image.table.ref(chunk, served.blobs);
+    ahead?.hurry(ref.digest);
+    const arrival = this.#stack.require(ref);
     arriving.set(chunk, arrival);
     try {
       const { from, bytes } = await arrival;

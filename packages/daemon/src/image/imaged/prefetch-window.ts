@@ -1,14 +1,16 @@
-/** Spans that are under way at once, at the beginning, at the least and at the most. */
+/** What is counted: a larger span is several. */
+export const WINDOW_UNIT_BYTES = 512 * 1024;
+/** Units that are under way at once, at the beginning, at the least and at the most. */
 const FIRST = 10;
-const LEAST = 4;
-const MOST = 16;
+const LEAST = 6;
+const MOST = 24;
 /** A span that takes so much longer than the fastest one has waited behind others most of its time. */
 const SLOWER_MAX = 3;
 /** What is no sign of anything. */
 const NOISE_MS = 5;
 
 /**
- * How many spans are fetched ahead at once. As many as the way to them takes without a queue: what stands in a queue
+ * How much is fetched ahead at once. As many as the way to them takes without a queue: what stands in a queue
  * there, in a switch or in front of the threads that unpack, is what a demanded chunk has to wait for. One more for each
  * round of spans that came as fast as the fastest, a quarter less when one took far longer. Pure: times are passed in.
  */
@@ -21,7 +23,7 @@ export class PrefetchWindow {
     return Math.floor(this.#size);
   }
 
-  /** A span of the usual length has come. */
+  /** A unit has come, this long after it was asked for. */
   arrived(ms: number): void {
     this.#fastestMs = Math.min(this.#fastestMs, ms);
     this.#sinceCut += 1;

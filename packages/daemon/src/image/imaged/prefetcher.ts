@@ -1,18 +1,36 @@
 import type { ChunkRef } from '../chunks/chunk-ref.ts';
 import type { Bandwidth } from '../tiers/bandwidth.ts';
-import { spansOf, type Span } from '../tiers/spans.ts';
+import { gapWithin, spansOf } from '../tiers/spans.ts';
 import type { Arrival, TierStack } from '../tiers/tier-stack.ts';
-import { PrefetchWindow } from './prefetch-window.ts';
+import { PrefetchWindow, WINDOW_UNIT_BYTES } from './prefetch-window.ts';
 
-/** Neighbours are looked for among so many of the next chunks: what comes much later in a trace does not come first. */
-const WINDOW_CHUNKS = 256;
-/** Whoever waits for a chunk of a span waits for all of it. */
-const SPAN_BYTES_MAX = 512 * 1024;
+/**
+ * Neighbours are looked for among the next chunks: among few at first, whose readers are there at once, then among ever
+ * more, since a registry takes as long for a request as for many bytes.
+ */
+const FIRST_CHUNKS = 64;
+const GROWTH = 4;
+/** Whoever waits for a chunk of a span waits for what comes before it. */
+const FIRST_SPAN_BYTES = 512 * 1024;
+const SPAN_BYTES_MAX = 4 * 1024 * 1024;
+/** Among more neighbours are not looked for at once: it keeps the thread busy. */
+const CHUNKS_MAX = 4096;
+/** Of a span that somebody has come to first: what comes at once, from the chunk that is waited for on. */
+const HURRIED_BYTES_MAX = 1024 * 1024;
+
+interface PlannedSpan {
+  readonly chunks: readonly ChunkRef[];
+  readonly bytes: number;
+  /** Between its chunks. */
+  readonly gapBytesMax: number;
+}
 
 /** One list of chunks being fetched ahead. Nobody waits for it. */
 export interface Prefetch {
   /** Chunks that did not come yet. */
   left(): number;
+  /** Somebody waits for this chunk: if it is among the next, it comes now, and its neighbours in the same request. */
+  hurry(digest: string): void;
   stop(): void;
   readonly done: Promise<void>;
 }
@@ -24,39 +42,83 @@ export function prefetch(
   refs: readonly ChunkRef[],
   onArrived: (arrivals: readonly Arrival[]) => void,
 ): Prefetch {
-  const spans = spansInOrder(refs);
+  const windows = windowsOf(refs);
   const window = new PrefetchWindow();
   const stopping = new AbortController();
   const { promise: done, resolve, reject } = Promise.withResolvers<undefined>();
+  /** Those of the window that is being fetched, as far as they were not begun. */
+  const waiting: PlannedSpan[] = [];
   let left = refs.length;
   let running = 0;
-  const fetchOne = async ({ chunks, start, end }: Span): Promise<void> => {
-    await pause(bandwidth.take(end - start), stopping.signal);
-    if (stopping.signal.aborted) return;
+  const run = (span: PlannedSpan, fetchIt: () => Promise<readonly Arrival[]>): void => {
+    const units = unitsOf(span);
+    running += units;
     const startedMs = performance.now();
-    onArrived(await stack.prefetch(chunks));
-    window.arrived(performance.now() - startedMs);
-    left -= chunks.length;
+    fetchIt().then((arrivals) => {
+      onArrived(arrivals);
+      window.arrived((performance.now() - startedMs) / units);
+      left -= span.chunks.length;
+      running -= units;
+      fill();
+    }, reject);
   };
   const fill = (): void => {
     while (running < window.size && !stopping.signal.aborted) {
-      const next = spans.next();
-      if (next.done === true) break;
-      running += 1;
-      fetchOne(next.value).then(() => {
-        running -= 1;
-        fill();
-      }, reject);
+      if (waiting.length === 0) waiting.push(...(windows.next().value ?? []));
+      const span = waiting.shift();
+      if (span === undefined) break;
+      run(span, async () => {
+        await pause(bandwidth.take(span.bytes), stopping.signal);
+        return stopping.signal.aborted ? [] : await stack.prefetch(span.chunks, span.gapBytesMax);
+      });
     }
     if (running === 0) resolve(undefined);
   };
+  const hurry = (digest: string): void => {
+    if (stopping.signal.aborted) return;
+    const index = waiting.findIndex(({ chunks }) => chunks.some((chunk) => chunk.digest === digest));
+    const span = waiting[index];
+    if (span === undefined) return;
+    const { chunks, gapBytesMax } = span;
+    const at = chunks.findIndex((chunk) => chunk.digest === digest);
+    const first = chunks[at]?.blobOffset ?? 0;
+    const isLater = ({ blobOffset, blobLength }: ChunkRef): boolean =>
+      blobOffset + blobLength > first + HURRIED_BYTES_MAX;
+    const later = chunks.findIndex((chunk, position) => position > at && isLater(chunk));
+    const end = later < 0 ? chunks.length : later;
+    const now = planned(chunks.slice(at, end), gapBytesMax);
+    const others = [chunks.slice(end), chunks.slice(0, at)].filter(({ length }) => length > 0);
+    waiting.splice(index, 1, ...others.map((each) => planned(each, gapBytesMax)));
+    // Counted against the bandwidth, and not held up by it.
+    bandwidth.take(now.bytes);
+    run(now, () => stack.prefetch(now.chunks, gapBytesMax, 'demand'));
+  };
   fill();
-  return { left: () => left, stop: () => stopping.abort(), done };
+  return { left: () => left, hurry, stop: () => stopping.abort(), done };
 }
 
-function* spansInOrder(refs: readonly ChunkRef[]): Generator<Span> {
-  for (let at = 0; at < refs.length; at += WINDOW_CHUNKS)
-    yield* spansOf(refs.slice(at, at + WINDOW_CHUNKS), SPAN_BYTES_MAX);
+function* windowsOf(refs: readonly ChunkRef[]): Generator<readonly PlannedSpan[]> {
+  let count = FIRST_CHUNKS;
+  let spanBytesMax = FIRST_SPAN_BYTES;
+  for (let at = 0; at < refs.length;) {
+    const next = refs.slice(at, at + count);
+    const gapBytesMax = gapWithin(next);
+    yield spansOf(next, spanBytesMax, gapBytesMax).map(({ chunks }) => planned(chunks, gapBytesMax));
+    at += count;
+    count = Math.min(CHUNKS_MAX, count * GROWTH);
+    spanBytesMax = Math.min(SPAN_BYTES_MAX, spanBytesMax * GROWTH);
+  }
+}
+
+/** Chunks of one blob, in their places. */
+function planned(chunks: readonly ChunkRef[], gapBytesMax: number): PlannedSpan {
+  const [first, last] = [chunks[0], chunks.at(-1)];
+  const end = last === undefined ? 0 : last.blobOffset + last.blobLength;
+  return { chunks, bytes: end - (first?.blobOffset ?? end), gapBytesMax };
+}
+
+function unitsOf({ bytes }: PlannedSpan): number {
+  return Math.max(1, Math.round(bytes / WINDOW_UNIT_BYTES));
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -1,17 +1,18 @@
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { ArrivedChunk, ChunkRef } from '../chunks/chunk-ref.ts';
+import { ArrivalQueue } from './arrival-queue.ts';
 import type { ChunkTier, GetOptions } from './chunk-tier.ts';
-import { spansOf, type Span } from './spans.ts';
+import { piecesOf, spansOf, type Span } from './spans.ts';
 import { newTierCounters, type TierCounters } from './tier-counters.ts';
 import { unpackHere, type Unpack } from './unpackers.ts';
 
 /** A layer's blob that can be read in parts: in a registry, or converted here. */
 export interface ChunkBlob {
   /**
-   * The bytes from `start` up to, not with, `end`, in memory of their own, which the caller may give away; what it gives
-   * is trusted no more than the network.
+   * The bytes from `start` up to, not with, the first of `ends`, from there to the next and so on: each part as soon as it
+   * is there, in memory of its own, which the caller may give away. Trusted no more than the network.
    */
-  readRange(start: number, end: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  read(start: number, ends: readonly number[], signal: AbortSignal): AsyncIterable<Uint8Array<ArrayBuffer>>;
 }
 
 /** Requests of one call that run at once. The calls themselves are bounded by `FetchSlots`. */
@@ -37,49 +38,88 @@ export class BlobTier implements ChunkTier {
 
   async *get(wanted: readonly ChunkRef[], options: GetOptions): AsyncGenerator<ArrivedChunk> {
     const waiting: { span: Span; blob: ChunkBlob }[] = [];
-    for (const span of spansOf(wanted)) {
+    for (const span of spansOf(wanted, undefined, options.gapBytesMax)) {
       const blob = this.#blobOf(span.blob);
       if (blob === undefined) this.counters.misses += span.chunks.length;
       else waiting.push({ span, blob });
     }
-    const running: Promise<ArrivedChunk[]>[] = [];
+    const arrived = new ArrivalQueue<ArrivedChunk>();
     let failure: unknown;
-    const next = (): void => {
-      const job = waiting.shift();
-      if (job !== undefined) running.push(this.#fetch(job.span, job.blob, options));
-    };
-    for (let at = 0; at < REQUESTS_AT_ONCE; at += 1) next();
-    try {
-      for (let done = running.shift(); done !== undefined; done = running.shift()) {
+    const work = async (): Promise<void> => {
+      for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) {
         try {
-          const arrived = await done;
-          next();
-          yield* arrived;
+          await this.#fetch(job.span, job.blob, options, (chunk) => arrived.push(chunk));
         } catch (error) {
           failure ??= error;
-          next();
         }
       }
+    };
+    const workers = Array.from({ length: Math.min(REQUESTS_AT_ONCE, waiting.length) }, work);
+    void Promise.all(workers).then(() => arrived.end());
+    try {
+      yield* arrived;
     } finally {
-      // A caller that leaves early must not leave failures behind that nobody handles.
-      for (const left of running) left.catch(() => undefined);
+      // A caller that leaves early wants nothing of what was not begun.
+      waiting.length = 0;
     }
     if (failure !== undefined) throw failure;
   }
 
-  async #fetch(span: Span, blob: ChunkBlob, { signal, urgency }: GetOptions): Promise<ArrivedChunk[]> {
-    const packed = await this.#read(span, blob, signal);
+  /** Pieces are unpacked while those behind them still come; what failed goes on from the first piece that is missing. */
+  async #fetch(
+    span: Span,
+    blob: ChunkBlob,
+    { signal, urgency }: GetOptions,
+    give: (chunk: ArrivedChunk) => void,
+  ): Promise<void> {
+    const pieces = piecesOf(span);
+    const unpacking: Promise<void>[] = [];
+    for (let attempt = 1; ; attempt += 1) {
+      const left = pieces.slice(unpacking.length);
+      const ends = left.map(({ end }) => end);
+      this.counters.requests += 1;
+      try {
+        for await (const packed of blob.read(left[0]?.start ?? span.start, ends, signal)) {
+          const piece = pieces[unpacking.length];
+          if (packed.length !== (piece === undefined ? 0 : piece.end - piece.start)) break;
+          if (piece !== undefined) unpacking.push(this.#unpackPiece(packed, piece, urgency, give));
+          // Told of when all are waited for.
+          unpacking.at(-1)?.catch(() => undefined);
+        }
+        if (unpacking.length === pieces.length) break;
+        throw new ThawError('REGISTRY_FAILED', `a blob gave less than ${span.end - span.start} bytes`);
+      } catch (error) {
+        this.counters.failures += 1;
+        if (attempt >= ATTEMPTS_MAX || !(error instanceof ThawError) || !error.isRetryable) {
+          // What came before it is given all the same.
+          await Promise.allSettled(unpacking);
+          throw error;
+        }
+        await pause(
+          error.retryAfterS === undefined ? FIRST_PAUSE_MS * 2 ** attempt : error.retryAfterS * 1000,
+          signal,
+        );
+      }
+    }
+    await Promise.all(unpacking);
+  }
+
+  async #unpackPiece(
+    packed: Uint8Array<ArrayBuffer>,
+    piece: Span,
+    urgency: GetOptions['urgency'],
+    give: (chunk: ArrivedChunk) => void,
+  ): Promise<void> {
     this.counters.wireBytes += packed.length;
-    const chunks = span.chunks.map(({ digest, size, blobOffset, blobLength }) => ({
+    const chunks = piece.chunks.map(({ digest, size, blobOffset, blobLength }) => ({
       digest,
       size,
-      at: blobOffset - span.start,
+      at: blobOffset - piece.start,
       length: blobLength,
     }));
     const { plain, isRight } = await this.#unpack(packed, chunks, urgency);
-    const arrived: ArrivedChunk[] = [];
     let at = 0;
-    for (const [index, ref] of span.chunks.entries()) {
+    for (const [index, ref] of piece.chunks.entries()) {
       const bytes = Buffer.from(plain, at, ref.size);
       at += ref.size;
       if (isRight[index] !== true) {
@@ -88,26 +128,7 @@ export class BlobTier implements ChunkTier {
       }
       this.counters.chunks += 1;
       this.counters.bytes += bytes.length;
-      arrived.push({ ref, bytes, isCompared: true });
-    }
-    return arrived;
-  }
-
-  async #read({ start, end }: Span, blob: ChunkBlob, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
-    for (let attempt = 1; ; attempt += 1) {
-      this.counters.requests += 1;
-      try {
-        const bytes = await blob.readRange(start, end, signal);
-        if (bytes.length === end - start) return bytes;
-        throw new ThawError('REGISTRY_FAILED', `a blob gave ${bytes.length} bytes of ${end - start}`);
-      } catch (error) {
-        this.counters.failures += 1;
-        if (attempt >= ATTEMPTS_MAX || !(error instanceof ThawError) || !error.isRetryable) throw error;
-        await pause(
-          error.retryAfterS === undefined ? FIRST_PAUSE_MS * 2 ** attempt : error.retryAfterS * 1000,
-          signal,
-        );
-      }
+      give({ ref, bytes, isCompared: true });
     }
   }
 }

@@ -16,6 +16,8 @@ export interface ChunkTier {
 export interface GetOptions {
   readonly urgency: Urgency;
   readonly signal: AbortSignal;
+  /** How many bytes that nobody wants may be read over rather than ask twice; absent: what a tier finds right. */
+  readonly gapBytesMax?: number | undefined;
 }
 
 /** Somebody waits for a demanded chunk; a prefetched one may never be asked for. */

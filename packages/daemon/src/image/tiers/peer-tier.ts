@@ -1,5 +1,6 @@
 import type { Clock } from '../../base/clock.ts';
 import type { ArrivedChunk, ChunkRef } from '../chunks/chunk-ref.ts';
+import { ArrivalQueue } from './arrival-queue.ts';
 import type { ChunkTier, GetOptions } from './chunk-tier.ts';
 import { homesOf } from './peer-ring.ts';
 import { homeKey } from './spans.ts';
@@ -51,7 +52,7 @@ export class PeerTier implements ChunkTier {
 
   async *get(wanted: readonly ChunkRef[], { signal }: GetOptions): AsyncGenerator<ArrivedChunk> {
     const groups = this.#groups(wanted);
-    const arrived = new Queue<ArrivedChunk>();
+    const arrived = new ArrivalQueue<ArrivedChunk>();
     const ending = new AbortController();
     const stop = AbortSignal.any([signal, ending.signal]);
     void Promise.all([...groups.values()].map((group) => this.#ask(group, stop, arrived))).then(() =>
@@ -105,7 +106,7 @@ export class PeerTier implements ChunkTier {
   async #ask(
     { home, second, chunks }: Group,
     signal: AbortSignal,
-    arrived: Queue<ArrivedChunk>,
+    arrived: ArrivalQueue<ArrivedChunk>,
   ): Promise<void> {
     const missing = new Set(chunks.map(({ digest }) => digest));
     const ending = new AbortController();
@@ -178,38 +179,6 @@ interface Group {
   readonly home: string;
   readonly second: string | undefined;
   readonly chunks: ChunkRef[];
-}
-
-/** What several senders push and one reader takes; bounded by what was asked for. */
-class Queue<T> implements AsyncIterable<T> {
-  readonly #items: T[] = [];
-  #isEnded = false;
-  #wake: () => void = () => undefined;
-
-  push(item: T): void {
-    this.#items.push(item);
-    this.#wake();
-  }
-
-  end(): void {
-    this.#isEnded = true;
-    this.#wake();
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<T> {
-    for (;;) {
-      const item = this.#items.shift();
-      if (item !== undefined) {
-        yield item;
-      } else if (this.#isEnded) {
-        return;
-      } else {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-      }
-    }
-  }
 }
 
 function wait(ms: number, signal: AbortSignal): Promise<void> {

@@ -47,11 +47,15 @@ export function sampleBlob(
     requests: 0,
     requestedBytes: 0,
     failure: undefined,
-    readRange: (start, end) => {
+    async *read(start, ends) {
       blob.requests += 1;
-      if (blob.failure !== undefined) return Promise.reject(blob.failure);
-      blob.requestedBytes += end - start;
-      return Promise.resolve(new Uint8Array(bytes.subarray(start, end)));
+      if (blob.failure !== undefined) throw blob.failure;
+      let from = start;
+      for (const end of ends) {
+        blob.requestedBytes += end - from;
+        yield await Promise.resolve(new Uint8Array(bytes.subarray(from, end)));
+        from = end;
+      }
     },
   };
   return blob;

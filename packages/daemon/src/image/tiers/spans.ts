@@ -11,15 +11,21 @@ export interface Span {
 export const SPAN_BYTES_MAX = 4 * 1024 * 1024;
 /** Reading over so many bytes that nobody wants costs less than another request. */
 const GAP_BYTES_MAX = 16 * 1024;
+/** Of what is wanted, how much more may be read in gaps when there is much of it. */
+const GAP_SHARE_MAX = 0.05;
+/** A piece of a span: what is unpacked and given at once, while the rest is still on its way. */
+const PIECE_BYTES_MAX = 512 * 1024;
 /** Neighbours share a home node, so that a request to it becomes few requests to the registry. */
 const HOME_BYTES = SPAN_BYTES_MAX;
 
 /** Spans in the order in which the first chunk of each is wanted. */
-export function spansOf(wanted: readonly ChunkRef[], spanBytesMax = SPAN_BYTES_MAX): Span[] {
+export function spansOf(
+  wanted: readonly ChunkRef[],
+  spanBytesMax = SPAN_BYTES_MAX,
+  gapBytesMax = GAP_BYTES_MAX,
+): Span[] {
   const order = new Map(wanted.map((chunk, index) => [chunk, index]));
-  const sorted = wanted.toSorted((left, right) =>
-    left.blob === right.blob ? left.blobOffset - right.blobOffset : left.blob < right.blob ? -1 : 1,
-  );
+  const sorted = inPlaces(wanted);
   const spans: { blob: string; start: number; end: number; chunks: ChunkRef[] }[] = [];
   for (const chunk of sorted) {
     const end = chunk.blobOffset + chunk.blobLength;
@@ -27,7 +33,7 @@ export function spansOf(wanted: readonly ChunkRef[], spanBytesMax = SPAN_BYTES_M
     const joins =
       last !== undefined &&
       last.blob === chunk.blob &&
-      chunk.blobOffset - last.end <= GAP_BYTES_MAX &&
+      chunk.blobOffset - last.end <= gapBytesMax &&
       Math.max(end, last.end) - last.start <= spanBytesMax;
     if (joins) {
       last.end = Math.max(end, last.end);
@@ -41,6 +47,51 @@ export function spansOf(wanted: readonly ChunkRef[], spanBytesMax = SPAN_BYTES_M
     .map((span) => ({ span, first: first(span) }))
     .toSorted((left, right) => left.first - right.first)
     .map(({ span }) => span);
+}
+
+/**
+ * The largest gap that may be read over between these: a request costs a registry more than many bytes do, but all such
+ * gaps together are a small share of what is wanted.
+ */
+export function gapWithin(wanted: readonly ChunkRef[]): number {
+  const gaps: number[] = [];
+  let packed = 0;
+  let last: ChunkRef | undefined;
+  for (const chunk of inPlaces(wanted)) {
+    packed += chunk.blobLength;
+    if (last?.blob === chunk.blob) gaps.push(chunk.blobOffset - last.blobOffset - last.blobLength);
+    last = chunk;
+  }
+  let left = packed * GAP_SHARE_MAX;
+  let most = GAP_BYTES_MAX;
+  for (const gap of gaps.toSorted((one, other) => one - other)) {
+    left -= Math.max(0, gap);
+    if (left < 0) break;
+    most = Math.max(most, gap);
+  }
+  return most;
+}
+
+/** The span in pieces that follow each other without a gap; no chunk is cut. */
+export function piecesOf({ blob, start, chunks }: Span): Span[] {
+  const pieces: { blob: string; start: number; end: number; chunks: ChunkRef[] }[] = [];
+  for (const chunk of chunks) {
+    const end = chunk.blobOffset + chunk.blobLength;
+    const last = pieces.at(-1);
+    if (last !== undefined && (chunk.blobOffset < last.end || end - last.start <= PIECE_BYTES_MAX)) {
+      last.end = Math.max(last.end, end);
+      last.chunks.push(chunk);
+    } else {
+      pieces.push({ blob, start: last?.end ?? start, end, chunks: [chunk] });
+    }
+  }
+  return pieces;
+}
+
+function inPlaces(wanted: readonly ChunkRef[]): ChunkRef[] {
+  return wanted.toSorted((left, right) =>
+    left.blob === right.blob ? left.blobOffset - right.blobOffset : left.blob < right.blob ? -1 : 1,
+  );
 }
 
 /** What decides on a chunk's home: its blob and the part of it. */

@@ -44,12 +44,15 @@ test('what is wrong is thrown away, counted and fetched again', async (t) => {
   const other = sampleBlob(10, undefined, 'other');
   let isWrong = true;
   const node = await nodeOn(t, {
-    readRange: (start, end, signal) => {
-      if (!isWrong) return blob.readRange(start, end, signal);
-      isWrong = false;
-      return other
-        .readRange(Math.min(start, other.bytes.length - 1), Math.min(end, other.bytes.length), signal)
-        .then((bytes) => Buffer.concat([bytes, Buffer.alloc(end - start)], end - start));
+    async *read(start, ends, signal) {
+      if (isWrong) {
+        isWrong = false;
+        const end = ends[0] ?? start;
+        const wrong = other.bytes.subarray(Math.min(start, other.bytes.length - 1));
+        yield new Uint8Array(Buffer.concat([wrong, Buffer.alloc(end - start)], end - start));
+      } else {
+        yield* blob.read(start, ends, signal);
+      }
     },
   });
   await all(node, blob);
@@ -62,7 +65,15 @@ test('a bomb in place of a chunk is stopped at the chunk’s size', async (t) =>
   const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024));
   const [chunk] = blob.chunks;
   assert.ok(chunk !== undefined);
-  const node = await nodeOn(t, { readRange: () => Promise.resolve(bomb) }, 200);
+  const node = await nodeOn(
+    t,
+    {
+      async *read() {
+        yield await Promise.resolve(new Uint8Array(bomb));
+      },
+    },
+    200,
+  );
   const ref = { ...chunk, blobLength: bomb.length };
   await assert.rejects(
     node.stack.require(ref),
@@ -97,9 +108,9 @@ test('a chunk that is demanded does not wait behind those that are fetched ahead
   const held: (() => void)[] = [];
   let isHolding = true;
   const node = await nodeOn(t, {
-    readRange: async (start, end, signal) => {
+    async *read(start, ends, signal) {
       if (isHolding) await new Promise<void>((resolve) => held.push(resolve));
-      return await blob.readRange(start, end, signal);
+      yield* blob.read(start, ends, signal);
     },
   });
   const ahead = blob.chunks.map((chunk) => node.stack.prefetch([chunk]));

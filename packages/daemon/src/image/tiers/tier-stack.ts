@@ -35,6 +35,8 @@ export interface Arrival {
 export const GIVE_UP_MS = 30_000;
 const FIRST_PAUSE_MS = 50;
 const PAUSE_MS_MAX = 2_000;
+/** What came is kept as soon as it is so much: the threads that answer the kernel then have it themselves. */
+const KEEP_BYTES = 1024 * 1024;
 
 /** One chunk on its way: whoever else wants it waits for the same. */
 interface Flight {
@@ -62,11 +64,8 @@ export class TierStack implements ChunkTier {
   }
 
   /** Contract as of every tier, except that what it gives is right. */
-  async *get(
-    wanted: readonly ChunkRef[],
-    { urgency }: Pick<GetOptions, 'urgency'>,
-  ): AsyncGenerator<ArrivedChunk> {
-    const waits = this.#join(wanted, urgency);
+  async *get(wanted: readonly ChunkRef[], options: Omit<GetOptions, 'signal'>): AsyncGenerator<ArrivedChunk> {
+    const waits = this.#join(wanted, options);
     let failure: unknown;
     for (const { arrived } of waits) {
       let arrival: Arrival | undefined;
@@ -82,15 +81,23 @@ export class TierStack implements ChunkTier {
 
   /** The chunk itself, demanded. */
   require(ref: ChunkRef): Promise<Arrival> {
-    const [flight] = this.#join([ref], 'demand');
+    const [flight] = this.#join([ref], { urgency: 'demand' });
     if (flight === undefined) throw new Error('a wanted chunk has no flight');
     return flight.arrived;
   }
 
-  /** Has these fetched and kept, as far as they are not; gives those that came now. What cannot be had is left out. */
-  async prefetch(wanted: readonly ChunkRef[]): Promise<readonly Arrival[]> {
+  /**
+   * Has these fetched and kept, as far as they are not; gives those that came now. What cannot be had is left out. With
+   * urgency `demand` when somebody waits for one of them.
+   */
+  async prefetch(
+    wanted: readonly ChunkRef[],
+    gapBytesMax?: number,
+    urgency: Urgency = 'prefetch',
+  ): Promise<readonly Arrival[]> {
     const missing = wanted.filter(({ digest }) => !this.#options.disk.has(digest));
-    const settled = await Promise.allSettled(this.#join(missing, 'prefetch').map(({ arrived }) => arrived));
+    const flights = this.#join(missing, { urgency, gapBytesMax });
+    const settled = await Promise.allSettled(flights.map(({ arrived }) => arrived));
     return settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
   }
 
@@ -99,7 +106,8 @@ export class TierStack implements ChunkTier {
     for (const flight of this.#flights.values()) flight.reject(givenUp(flight.ref, undefined));
   }
 
-  #join(wanted: readonly ChunkRef[], urgency: Urgency): Flight[] {
+  #join(wanted: readonly ChunkRef[], how: Omit<GetOptions, 'signal'>): Flight[] {
+    const { urgency } = how;
     const all: Flight[] = [];
     const fresh: Flight[] = [];
     for (const ref of wanted) {
@@ -115,14 +123,14 @@ export class TierStack implements ChunkTier {
       if (urgency === 'demand') flight.isDemanded = true;
       all.push(flight);
     }
-    if (fresh.length > 0) void this.#fill(fresh, urgency);
+    if (fresh.length > 0) void this.#fill(fresh, how);
     return all;
   }
 
-  async #fill(flights: readonly Flight[], urgency: Urgency): Promise<void> {
+  async #fill(flights: readonly Flight[], how: Omit<GetOptions, 'signal'>): Promise<void> {
     const { slots, clock, giveUpMs = GIVE_UP_MS } = this.#options;
     const deadlineMs = clock.monotonicMs() + giveUpMs;
-    const release = await slots.acquire(urgency);
+    const release = await slots.acquire(how.urgency);
     const mine = new Map<string, Flight>();
     for (const flight of flights) {
       // Another filling took it while this one waited.
@@ -133,7 +141,7 @@ export class TierStack implements ChunkTier {
     let failure: unknown;
     try {
       for (let round = 0; mine.size > 0; round += 1) {
-        failure = (await this.#round(mine, urgency)) ?? failure;
+        failure = (await this.#round(mine, how)) ?? failure;
         const isWaitedFor = [...mine.values()].some((flight) => flight.isDemanded);
         if (mine.size === 0 || !isWaitedFor || this.#ending.signal.aborted) break;
         if (clock.monotonicMs() >= deadlineMs) break;
@@ -151,17 +159,18 @@ export class TierStack implements ChunkTier {
   }
 
   /** Asks each tier for what the nearer ones did not have; gives why the last one failed. */
-  async #round(missing: Map<string, Flight>, urgency: Urgency): Promise<unknown> {
+  async #round(missing: Map<string, Flight>, how: Omit<GetOptions, 'signal'>): Promise<unknown> {
     const { disk, tiers } = this.#options;
     let failure: unknown;
     const keeping: Promise<void>[] = [];
     for (const { name, tier, counters } of [diskTier(disk), ...tiers]) {
       if (missing.size === 0) break;
       const wanted = [...missing.values()].map(({ ref }) => ref);
-      const arrivals: Arrival[] = [];
+      let arrivals: Arrival[] = [];
+      let arrivedBytes = 0;
       try {
         for await (const { ref, bytes, isCompared } of tier.get(wanted, {
-          urgency,
+          ...how,
           signal: this.#ending.signal,
         })) {
           const flight = missing.get(ref.digest);
@@ -172,8 +181,16 @@ export class TierStack implements ChunkTier {
           }
           missing.delete(ref.digest);
           flight.resolve({ ref, bytes, from: name });
-          if (tier === disk) this.#flights.delete(ref.digest);
-          else arrivals.push({ ref, bytes, from: name });
+          if (tier === disk) {
+            this.#flights.delete(ref.digest);
+            continue;
+          }
+          arrivals.push({ ref, bytes, from: name });
+          arrivedBytes += bytes.length;
+          if (arrivedBytes < KEEP_BYTES) continue;
+          keeping.push(this.#keep(arrivals));
+          arrivals = [];
+          arrivedBytes = 0;
         }
       } catch (error) {
         failure = error;
