@@ -10,19 +10,21 @@ import type { Interpreter } from './interpreters.ts';
 import { JavaArchives, type JavaArchivesOptions } from './java-archives.ts';
 import { JAVA_BUILD } from './java-build.ts';
 import { CODE_REFERENCE } from './java-options.ts';
+import { oneFile } from './one-file.ts';
 import { SHIM_LANGUAGES } from './shim-languages.ts';
 
 /** The shims as this installation has them. */
 const SOURCE = join(dirname(import.meta.dirname), '../../../runtimes');
 const DIRECTORIES = Object.values(SHIM_LANGUAGES).map(({ directory }) => directory);
 const COMPILE_MS_MAX = 120_000;
+const NODE_SHIM = 'shim.cjs';
 const run = promisify(execFile);
 
 /**
  * The shims, copied under the data directory, where what is compiled from them has a place: sandboxes see them
  * read-only. The directory is named after what is in it; those of other versions are removed.
  *
- * Compiling waits for the first function of a language, so that nobody pays for what is not used. Python runs uncompiled
+ * Node's is made one file. Compiling waits for the first function of a language, so that nobody pays for what is not used. Python runs uncompiled
  * meanwhile (each cold start costs about 11 ms more); Java cannot, so its first start waits.
  */
 export class Shims {
@@ -59,6 +61,7 @@ export class Shims {
         if (other !== name) await rm(join(root, other), { recursive: true });
       }
       if (!(await exists(installed))) await copyTo(installed);
+      await writeNodeShim(join(installed, SHIM_LANGUAGES.nodejs.directory), archives);
       return new Shims(installed, interpreters, log, archives);
     } catch (cause) {
       throw new ThawError('STORE_FAILED', `the runtimes could not be installed under ${root}`, { cause });
@@ -136,6 +139,32 @@ export class Shims {
       });
     }
   }
+}
+
+/**
+ * The shim of Node as one file where code is prepared, and as it is otherwise. Made at each start of the platform, so that
+ * no damaged one outlives it.
+ */
+async function writeNodeShim(directory: string, { isEnabled, log }: JavaArchivesOptions): Promise<void> {
+  const source = join(SOURCE, SHIM_LANGUAGES.nodejs.directory);
+  let text = await readFile(join(source, NODE_SHIM), 'utf8');
+  if (isEnabled) {
+    try {
+      text = oneFile(NODE_SHIM, await modulesOf(source));
+    } catch (error) {
+      log('warning', 'the runtime of Node is not made one file; its cold starts are slower', error);
+    }
+  }
+  const beside = join(directory, `${NODE_SHIM}.new`);
+  await writeFile(beside, text);
+  await rename(beside, join(directory, NODE_SHIM));
+}
+
+async function modulesOf(directory: string): Promise<Map<string, string>> {
+  const sources = new Map<string, string>();
+  for (const name of await readdir(directory))
+    if (name.endsWith('.cjs')) sources.set(name, await readFile(join(directory, name), 'utf8'));
+  return sources;
 }
 
 async function copyTo(installed: string): Promise<void> {
