@@ -52,6 +52,8 @@ _FRAME_CREDIT = Struct(">IBII")
 _HEAD = Struct(">BI")
 
 _BUFFER_BYTES = 131_072
+#: Holds what most instances are ever told at once; the whole of a buffer is memory of its own from the start.
+_FIRST_BUFFER_BYTES = 8192
 
 
 class ProtocolError(Exception):
@@ -123,7 +125,7 @@ class FrameReader:
     __slots__ = ("_buffer", "_end", "_start", "_view")
 
     def __init__(self) -> None:
-        self._allocate(_BUFFER_BYTES)
+        self._allocate(_FIRST_BUFFER_BYTES)
         self._start = 0
         self._end = 0
 
@@ -155,6 +157,9 @@ class FrameReader:
         """Where to receive: never empty, and after enough rounds the frame under way fits."""
         start, end = self._start, self._end
         if start == end:
+            if end == len(self._buffer) < _BUFFER_BYTES:
+                # There was more than it holds, and is likely to be again.
+                self._allocate(_BUFFER_BYTES)
             self._start = self._end = 0
             return self._view
         have = end - start
@@ -162,7 +167,7 @@ class FrameReader:
         if start + needed > len(self._buffer) or end == len(self._buffer):
             rest = bytes(self._view[start:end])
             if needed > len(self._buffer):
-                self._allocate(needed)
+                self._allocate(max(needed, _BUFFER_BYTES))
             self._buffer[:have] = rest
             self._start, self._end = 0, have
         return self._view[self._end :]

@@ -57,7 +57,8 @@ class Loader:
 
     def _import_whole(self, path: str) -> ModuleType:
         """As ``_import``, and from the sources alone where the bytecode beside them turns out to be damaged."""
-        before = set(sys.modules)
+        # Not a copy: one that counts a reference to each name would touch the memory around all of them.
+        before = len(sys.modules)
         try:
             return self._import(path)
         except Exception as error:
@@ -65,7 +66,8 @@ class Loader:
                 raise
         self._is_from_sources = True
         os.write(2, b"thaw: prepared bytecode is damaged; the sources are compiled instead\n")
-        for name in set(sys.modules) - before:
+        # They stand in the order in which they came.
+        for name in list(sys.modules)[before:]:
             del sys.modules[name]
         _import_from_sources()
         return self._import(path)
