@@ -14,6 +14,8 @@ import { Provisioning } from './catalog/provisioning.ts';
 import { FUNCTIONS } from './catalog/record-kinds.ts';
 import { UploadStore } from './catalog/upload-store.ts';
 import type { DaemonOptions } from './daemon-options.ts';
+import { openDaemonImages } from './daemon-images.ts';
+import { openDaemonRuntimes } from './daemon-runtimes.ts';
 import { openDaemonStores } from './daemon-stores.ts';
 import { FcControlDoor } from './doors/fc/fc-control-door.ts';
 import { createFcDoor, type FcDoor } from './doors/fc/fc-door.ts';
@@ -39,19 +41,10 @@ import { Listener } from './gateway/listener.ts';
 import { singleAccessKey } from './gateway/signature/access-keys.ts';
 import { RequestVerifier } from './gateway/signature/request-verifier.ts';
 import { SignedTokens } from './gateway/signature/signed-token.ts';
-import { ImageStore } from './image/image-store.ts';
-import { LazyMounter } from './image/imaged/lazy-mounter.ts';
 import { openMountDirectory } from './image/imaged/mount-directory.ts';
-import { TraceStore } from './image/trace/trace-store.ts';
-import { FullPullMounter } from './image/unpack/full-pull-mounter.ts';
 import { appendInstanceLog } from './instance/append-instance-log.ts';
 import { Instance, type InstanceDeps } from './instance/instance.ts';
-import { findInterpreters } from './instance/interpreters.ts';
-import { PreparedCode } from './instance/prepared/prepared-code.ts';
-import { Shims } from './instance/shims.ts';
-import { LoadedStems } from './instance/loaded/loaded-stems.ts';
-import { makerOf } from './instance/stem/stem-kind.ts';
-import { StemPool, type StemOffer } from './instance/stem/stem-pool.ts';
+import type { StemOffer } from './instance/stem/stem-pool.ts';
 import { AsyncInvocations } from './invocation/async/async-invocations.ts';
 import { outcomeHandlers } from './invocation/async/outcome-handlers.ts';
 import { InputRecorder } from './invocation/input-recorder.ts';
@@ -60,7 +53,6 @@ import { Replays } from './invocation/replays.ts';
 import { timelineLine } from './invocation/timeline-line.ts';
 import { grantsNothing } from './model/function-grant.ts';
 import type { RunnableVersion } from './model/runnable.ts';
-import { openSandboxes } from './sandbox/sandboxes.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
 import {
   DEFAULT_IDLE_MS_MAX,
@@ -93,17 +85,6 @@ export interface Daemon {
 const STOP_GRACE_MS = 10_000;
 /** Of the machine's memory, what the memory limits of all instances together may reach. */
 const MEMORY_SHARE = 0.8;
-const STEMS_DEFAULT = 2;
-/** Of the machine's memory, what stems may have besides, each counted with what a booted Node takes. */
-const STEM_MEMORY_SHARE = 0.05;
-const STEM_MB = 64;
-const STEMS_MAX = 32;
-const LOAD_AHEAD_DEFAULT = 8;
-/** Of the machine's memory, what stems with loaded code may have used. */
-const LOADED_MEMORY_SHARE = 0.1;
-/** Parts of images that are kept on disk, and how much of the network fetching ahead may take in a second. */
-const IMAGE_CACHE_BYTES_DEFAULT = 10 * 1024 ** 3;
-const IMAGE_PREFETCH_DEFAULT = 128 * 1024 ** 2;
 /** How often code that no version needs any more is removed. */
 const COLLECT_CODE_MS = 30 * 60_000;
 /** Of work that goes on for long, a crash of the platform loses so much of the bill at most. */
@@ -139,51 +120,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const imageMounts = open.adopt(await openMountDirectory(join(data.runDirectory, 'lazy')), (opened) =>
     opened.close(),
   );
-  const [sandboxes, interpreters] = await Promise.all([
-    openSandboxes({
-      runDirectory: data.runDirectory,
-      isolation: options.isolation,
-      kernelThread: options.usesKernelThread ?? true,
-      clock,
-      log: (text) => log('info', text),
-    }),
-    findInterpreters(process.env['PATH'] ?? ''),
-  ]);
-  open.defer(() => sandboxes.close());
+  const runtimes = await openDaemonRuntimes(open, { data, clock, wheel, logs, options });
+  const { sandboxes, interpreters, shims, prepared, stems, loaded } = runtimes;
   const { driver } = sandboxes;
-  const shims = open.adopt(
-    await Shims.install(data.path, interpreters, {
-      driver,
-      wheel,
-      runDirectory: data.runDirectory,
-      isEnabled: options.preparesCode ?? true,
-      log,
-    }),
-    (opened) => opened.close(),
-  );
-  const prepared = open.adopt(
-    new PreparedCode({
-      directory: join(data.path, 'prepared'),
-      isEnabled: options.preparesCode ?? true,
-      driver,
-      wheel,
-      runDirectory: data.runDirectory,
-      shims: shims.directory,
-      interpreters,
-      log,
-      onUnloadable: ({ functionName, versionId }, reason) =>
-        logs.append({
-          time: clock.now(),
-          functionName,
-          versionId,
-          requestId: '',
-          instanceId: '',
-          source: 'platform',
-          text: `the code cannot be loaded: ${reason}`,
-        }),
-    }),
-    (opened) => opened.close(),
-  );
 
   let url = '';
   const listening = Promise.withResolvers<string>();
@@ -193,9 +132,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const grants = open.adopt(
     new FunctionGrants(records, (functionName) => {
       // Those that started before have no way to it.
-      for (const instance of scheduler.instances()) {
-        const isOf = instance.runnable.functionName === functionName;
-        if (isOf && !functionAccess.isOpen(instance.id)) instance.drain();
+      for (const instance of scheduler.instancesOf(functionName)) {
+        if (!functionAccess.isOpen(instance.id)) instance.drain();
       }
     }),
     (opened) => opened.close(),
@@ -208,79 +146,13 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     region: PLACE.region,
   });
 
-  const maker = options.makesSandboxes === false ? undefined : makerOf(interpreters, shims.directory);
-  if (maker === undefined && options.makesSandboxes !== false && driver.cannotSpecialize === undefined)
-    log(
-      'info',
-      'Node functions start at more cost: there is no Python in /usr that could make their sandboxes',
-    );
-  const stemMemoryMb = (totalmem() / 1024 / 1024) * STEM_MEMORY_SHARE;
-  const stems = open.adopt(
-    new StemPool({
-      clock,
-      wheel,
-      driver,
-      runDirectory: data.runDirectory,
-      shims,
-      places: {
-        interpreters,
-        runDirectory: data.runDirectory,
-        shimsDirectory: shims.directory,
-        cannotSpecialize: driver.cannotSpecialize,
-        maker,
-      },
-      base: options.stems ?? STEMS_DEFAULT,
-      totalMax: Math.min(STEMS_MAX, Math.floor(stemMemoryMb / STEM_MB)),
-      log,
-    }),
-    (pool) => pool.close(),
-  );
-
-  const loaded = open.adopt(
-    new LoadedStems({
-      clock,
-      wheel,
-      log,
-      stems,
-      places: {
-        interpreters,
-        runDirectory: data.runDirectory,
-        shimsDirectory: shims.directory,
-        cannotSpecialize: driver.cannotSpecialize,
-        maker,
-      },
-      max: options.loadAhead ?? LOAD_AHEAD_DEFAULT,
-      memoryBytesMax: totalmem() * LOADED_MEMORY_SHARE,
-      prepared: (runnable) => prepared.apply(runnable),
-      // The first call then takes the code as it is.
-      onFailed: (runnable) => prepared.drop(runnable),
-    }),
-    (opened) => opened.close(),
-  );
-
-  const insecureRegistries = options.insecureRegistries ?? [];
-  const imagesDirectory = join(data.path, 'images');
-  const mounter = new LazyMounter({
-    full: await FullPullMounter.open({ directory: imagesDirectory, insecureRegistries }),
-    directory: imagesDirectory,
+  const { images, mounter } = await openDaemonImages(open, {
+    data,
     mountDirectory: imageMounts.path,
-    cacheBytesMax: options.imageCacheBytesMax ?? IMAGE_CACHE_BYTES_DEFAULT,
-    prefetchBytesPerSecondMax: options.imagePrefetchBytesPerSecondMax ?? IMAGE_PREFETCH_DEFAULT,
-    insecureRegistries,
-    zone: options.imageZone,
-    copies: options.imageCopies,
-    traces: new TraceStore(records),
+    records,
     clock,
-    log,
+    options,
   });
-  const images = open.adopt(
-    new ImageStore({
-      mounter,
-      insecureRegistries,
-      log,
-    }),
-    (opened) => opened.close(),
-  );
   const instanceDeps: InstanceDeps = {
     images,
     clock,
@@ -502,24 +374,21 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     clock,
     publicUrl: undefined,
     listInstances: (functionName) =>
-      [...scheduler.instances()]
-        .filter((instance) => instance.runnable.functionName === functionName)
-        .map((instance) => ({
-          instanceId: instance.id,
-          qualifier: instance.runnable.versionId,
-          versionId: instance.runnable.versionId,
-          status: instance.state.name === 'busy' ? 'Active' : 'Idle',
-          createdTimeMs: instance.startedAtMs,
-        })),
+      scheduler.instancesOf(functionName).map((instance) => ({
+        instanceId: instance.id,
+        qualifier: instance.runnable.versionId,
+        versionId: instance.runnable.versionId,
+        status: instance.state.name === 'busy' ? 'Active' : 'Idle',
+        createdTimeMs: instance.startedAtMs,
+      })),
     imageState: (digest) => images.state(digest),
     provisionStatus: (functionName, qualifier) => provisioning.status(functionName, qualifier),
     abortInvocations: (functionName) => {
-      for (const instance of scheduler.instances()) {
-        if (instance.runnable.functionName !== functionName) continue;
-        instance.kill(
-          new ThawError('FUNCTION_DISABLED', `invocations of function '${functionName}' were disabled`),
-        );
-      }
+      const error = new ThawError(
+        'FUNCTION_DISABLED',
+        `invocations of function '${functionName}' were disabled`,
+      );
+      for (const instance of scheduler.instancesOf(functionName)) instance.kill(error);
     },
     onPlatformError: (error, requestId) => log('error', `request ${requestId} failed`, error),
   });

@@ -92,6 +92,11 @@ export class Scheduler<I extends PooledInstance = Instance> {
     for (const pool of this.#pools.values()) yield* pool.instances.keys();
   }
 
+  instancesOf(functionName: string): readonly I[] {
+    const pools = this.#groups.get(functionName)?.pools ?? [];
+    return [...pools].flatMap((pool) => [...pool.instances.keys()]);
+  }
+
   /** Requests that wait, by function; functions that nobody waits for are left out. */
   *waiting(): Iterable<{ readonly functionName: string; readonly waiting: number }> {
     for (const { functionName, waiting } of this.#groups.values()) {
