@@ -430,9 +430,10 @@ def _mount_own(request: dict[str, Any]) -> None:
     _mount(places + "/tmp", "/tmp", None, _MS_BIND)
     for index, target in enumerate(request["targets"]):
         _bind_read_only("%s/%d" % (places, index), target)
-    _bind_read_only("%s/i/%s" % (_HOST, request["linkDirectory"]), os.path.dirname(request["link"]))
+    # These come from mounts that are read-only, and are so by that.
+    _mount("%s/i/%s" % (_HOST, request["linkDirectory"]), os.path.dirname(request["link"]), None, _MS_BIND)
     for name in ("passwd", "group"):
-        _bind_read_only("%s/users/%d.%s" % (_HOST, request["uid"], name), "/etc/" + name)
+        _mount("%s/users/%d.%s" % (_HOST, request["uid"], name), "/etc/" + name, None, _MS_BIND)
     _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
     for name in ("sys", "sysrq-trigger", "irq", "bus"):
         if os.path.exists("/proc/" + name):

@@ -147,10 +147,13 @@ export class Zygotes {
     const { baseRoot, seccompFile, lateDirectory, networkDirectory, directory } = this.#options;
     const networks = networkDirectory();
     const places = [LINK_TARGET, ...(spec.lateTargets ?? [])];
-    const host: [string, string][] = [
-      [lateDirectory, 'late'],
+    // What is bound from these is read-only from the start.
+    const readOnly: [string, string][] = [
       [instances, 'i'],
       [join(directory, 'root', 'users'), 'users'],
+    ];
+    const host: [string, string][] = [
+      [lateDirectory, 'late'],
       ...(networks === undefined ? [] : [[networks, 'netns'] satisfies [string, string]]),
       ...groups.map((group, index): [string, string] => [group, `cg${index}`]),
     ];
@@ -169,6 +172,7 @@ export class Zygotes {
       ...places.flatMap((place) => ['--perms', '0755', '--dir', posix.join(place, 'lib')]),
       ...['--perms', '0700', ...SMALL, '--tmpfs', HOST, '--ro-bind', seccompFile, `${HOST}/seccomp.bpf`],
       ...['--perms', '0755', '--dir', `${HOST}/empty`],
+      ...readOnly.flatMap(([source, name]) => ['--ro-bind', source, `${HOST}/${name}`]),
       ...host.flatMap(([source, name]) => ['--bind', source, `${HOST}/${name}`]),
     ];
   }

@@ -31,8 +31,9 @@ export class CgroupTree {
     this.shortcomings = missing(this.hierarchies);
   }
 
-  create(id: string, limits: CgroupLimits): Cgroup {
-    return new Cgroup(this.hierarchies, id, limits);
+  /** `isEntered`: to be forked `inside`. */
+  create(id: string, limits: CgroupLimits, isEntered: boolean): Cgroup {
+    return new Cgroup(this.hierarchies, id, limits, isEntered);
   }
 
   /** Groups that an earlier launcher left. */

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { OpenHierarchy } from './cgroup-tree.ts';
 
 export interface CgroupLimits {
@@ -34,9 +34,18 @@ export class Cgroup {
   readonly #pids: string | undefined;
   readonly #limits: CgroupLimits | undefined;
   readonly #groups: readonly Group[];
+  #memoryBytesMax: number | undefined;
 
-  /** Without `limits` it opens the groups that exist under this id; with them it makes them. */
-  constructor(hierarchies: readonly OpenHierarchy[], id: string, limits: CgroupLimits | undefined) {
+  /**
+   * Without `limits` it opens the groups that exist under this id; with them it makes them. `isEntered`: the launcher will
+   * enter them to fork.
+   */
+  constructor(
+    hierarchies: readonly OpenHierarchy[],
+    id: string,
+    limits: CgroupLimits | undefined,
+    isEntered = false,
+  ) {
     const groups: readonly Group[] = hierarchies
       .map(({ version, directory, controllers }) => ({
         version,
@@ -51,12 +60,13 @@ export class Cgroup {
     this.#memory = groups.find(({ controllers }) => controllers.includes('memory'));
     this.#pids = groups.find(({ controllers }) => controllers.includes('pids'))?.directory;
     this.#limits = limits;
+    this.#memoryBytesMax = limits?.memoryBytesMax;
     if (limits === undefined) return;
     try {
       for (const { version, directory, controllers } of groups) {
         mkdirSync(directory);
         if (controllers.includes('memory')) limitMemory(directory, version, limits.memoryBytesMax);
-        if (controllers.includes('cpu')) favour(directory, version);
+        if (isEntered && controllers.includes('cpu')) favour(directory, version);
       }
     } catch (error) {
       this.tryRemove();
@@ -81,8 +91,11 @@ export class Cgroup {
 
   /** New limits for what runs. The memory may only grow: what is in use might not fit into less. */
   change(limits: Omit<CgroupLimits, 'processesMax'>): void {
+    const isMemoryNew = limits.memoryBytesMax !== this.#memoryBytesMax;
+    this.#memoryBytesMax = limits.memoryBytesMax;
     for (const { version, directory, controllers } of this.#groups) {
-      if (controllers.includes('memory')) raiseMemory(directory, version, limits.memoryBytesMax);
+      if (isMemoryNew && controllers.includes('memory'))
+        raiseMemory(directory, version, limits.memoryBytesMax);
       if (controllers.includes('cpu')) limitCpu(directory, version, limits);
     }
   }
@@ -199,8 +212,18 @@ function limitCpu(
   writeFileSync(join(directory, 'cpu.cfs_quota_us'), String(quotaUs));
 }
 
+/** The kernel has all files of a kind or none. */
+const absentNames = new Set<string>();
+
 function writeIfThere(file: string, text: string): void {
-  if (existsSync(file)) writeFileSync(file, text);
+  const name = basename(file);
+  if (absentNames.has(name)) return;
+  try {
+    writeFileSync(file, text);
+  } catch (error) {
+    if (existsSync(file) || !existsSync(dirname(file))) throw error;
+    absentNames.add(name);
+  }
 }
 
 /** A group whose last process has ended may be removed between two looks at it. */

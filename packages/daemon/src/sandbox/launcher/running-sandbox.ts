@@ -71,7 +71,7 @@ export class RunningSandbox {
     let cgroup: Cgroup | undefined;
     try {
       if (launch.fork !== undefined) {
-        cgroup = cgroups.create(spec.id, spec);
+        cgroup = cgroups.create(spec.id, spec, false);
         cgroup.limitProcessor(launch.ownProcesses);
         return new RunningSandbox(spec, launch, await launch.fork(cgroup.directories), cgroup);
       }
@@ -86,7 +86,7 @@ export class RunningSandbox {
       const stdout = both ?? (await connected(connectOutput(spec.outputSocket, 'stdout', spec.id)));
       const stderr = await connected(connectOutput(spec.outputSocket, 'stderr', spec.id));
       const pipes = launch.reportsStatus ? (['pipe', 'pipe'] as const) : (['pipe'] as const);
-      cgroup = cgroups.create(spec.id, spec);
+      cgroup = cgroups.create(spec.id, spec, true);
       const child = cgroups.inside(cgroup, () =>
         spawn(launch.program, launch.args, {
           // Programs that run before the command get nothing from the user; see `innerCommand`.

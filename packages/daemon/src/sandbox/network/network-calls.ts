@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import { loadFfi } from '../bubblewrap/load-ffi.ts';
 import {
@@ -168,8 +168,12 @@ function nameOf(error: number): string {
  * either. Of interfaces that come later, too, where it is `all`. A kernel without IPv6 has no file.
  */
 function switchOffIpv6(name: string): void {
-  const file = `/proc/sys/net/ipv6/conf/${name}/disable_ipv6`;
-  if (existsSync(file)) writeFileSync(file, '1');
+  try {
+    // Not looked for before: the kernel finds such a name among those of all namespaces, one after the other.
+    writeFileSync(`/proc/sys/net/ipv6/conf/${name}/disable_ipv6`, '1');
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+  }
 }
 
 /** Each sandbox has all ports to itself. */
