@@ -10,7 +10,7 @@ import type { ChunkBlob } from './blob-tier.ts';
 import { FetchSlots } from './fetch-slots.ts';
 import { sampleBlob, type SampleBlob } from './sample-blobs.ts';
 import { openSampleNode, type SampleNode } from './sample-node.ts';
-import { spansOf } from './spans.ts';
+import { gapWithin, piecesOf, spansOf } from './spans.ts';
 
 async function nodeOn(t: TestContext, blob: ChunkBlob, giveUpMs?: number): Promise<SampleNode> {
   const node = openSampleNode(await temporaryDirectory(t), () => blob, undefined, undefined, giveUpMs);
@@ -140,6 +140,49 @@ test('spans join neighbours, skip small gaps, and come in the order of what is w
   const far = { ...first, blobOffset: first.blobOffset + 100_000_000 };
   assert.equal(spansOf([first, far]).length, 2);
   assert.ok(spansOf(chunks, 100_000).every(({ start, end }) => end - start <= 100_000));
+});
+
+test('gaps are read over within a share of what is wanted, and pieces cut no chunk', () => {
+  const { chunks } = sampleBlob(60, () => 40_000);
+  const everySecond = chunks.filter((_, index) => index % 2 === 0);
+  // Reading over every gap would double what is read.
+  assert.ok(spansOf(everySecond, undefined, gapWithin(everySecond)).length >= 28);
+  const allButTwo = chunks.filter((_, index) => index !== 20 && index !== 40);
+  const [span, ...others] = spansOf(allButTwo, 100_000_000, gapWithin(allButTwo));
+  assert.ok(span !== undefined && others.length === 0);
+  const pieces = piecesOf(span);
+  assert.ok(pieces.length >= 2);
+  assert.deepEqual(
+    pieces.flatMap((piece) => piece.chunks),
+    span.chunks,
+  );
+  for (const [index, { start, end, chunks: inside }] of pieces.entries()) {
+    assert.equal(start, pieces[index - 1]?.end ?? span.start);
+    assert.ok(
+      inside.every((chunk) => chunk.blobOffset >= start && chunk.blobOffset + chunk.blobLength <= end),
+    );
+  }
+});
+
+test('a span that breaks off goes on from the first piece that is missing', async (t) => {
+  const blob = sampleBlob(10, () => 400_000);
+  let breaks = 1;
+  const node = await nodeOn(t, {
+    async *read(start, ends, signal) {
+      let given = 0;
+      for await (const part of blob.read(start, ends, signal)) {
+        if (given === 2 && breaks > 0) {
+          breaks -= 1;
+          throw new ThawError('REGISTRY_FAILED', 'broken off', { retryAfterS: 0.01 });
+        }
+        given += 1;
+        yield part;
+      }
+    },
+  });
+  await all(node, blob);
+  assert.equal(blob.requests, 2);
+  assert.equal(node.registry.counters.wireBytes, blob.bytes.length);
 });
 
 test('the bandwidth of fetching ahead is bounded', () => {
