@@ -19,9 +19,9 @@ export interface DaemonOptions {
   /** Hosts on the loopback or in private networks that destinations may name: `host` or `host:port`. */
   readonly destinationHosts?: readonly string[];
   /** Booted runtimes kept ready for each kind of function that is deployed; 0: none. */
-  readonly stems?: number;
+  readonly stems?: number | undefined;
   /** Versions whose code is kept loaded for their next instance; 0: none. */
-  readonly loadAhead?: number;
+  readonly loadAhead?: number | undefined;
   /** Whether code is compiled ahead, after a deployment; absent: it is. */
   readonly preparesCode?: boolean;
   /** Whether small requests are read without node:http; absent: they are. */
@@ -37,8 +37,8 @@ export interface DaemonOptions {
   /** Whether sandboxes of Node are made by a Python of the machine; absent: they are, where it has one. */
   readonly makesSandboxes?: boolean;
   /** What the parts of images on disk may take together. */
-  readonly imageCacheBytesMax?: number;
-  readonly imagePrefetchBytesPerSecondMax?: number;
+  readonly imageCacheBytesMax?: number | undefined;
+  readonly imagePrefetchBytesPerSecondMax?: number | undefined;
   /** Nodes that fetch parts of images for each other. */
   readonly imageZone?: ZoneOptions | undefined;
   /** Where machines leave converted layers for each other. */

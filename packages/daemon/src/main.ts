@@ -1,62 +1,27 @@
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { logToStderr } from './base/platform-log.ts';
 import { startDaemon, type Daemon } from './daemon.ts';
+import type { DaemonOptions } from './daemon-options.ts';
 import { readCopiesFile } from './image/copies/copies-file.ts';
 import { readZoneFile } from './image/imaged/zone-file.ts';
 
-export interface ServeOptions {
-  readonly host: string;
-  readonly port: number;
-  readonly dataDir: string;
-  readonly isolation: 'auto' | 'bubblewrap' | 'process';
-  /** Absent: the platform's default. */
-  readonly stems?: number | undefined;
-  /** Absent: the platform's default. */
-  readonly loadAhead?: number | undefined;
-  readonly preparesCode: boolean;
-  readonly readsSmallRequests: boolean;
-  readonly collectsBuffers: boolean;
-  readonly keepAlive: 'fixed' | 'rhythm';
-  /** Whether waiting invocations are begun slowly while many are being accepted. */
-  readonly acceptsFirst: boolean;
-  /** Whether a thread of the launcher makes networks; programs do otherwise. */
-  readonly usesKernelThread: boolean;
-  /** Whether sandboxes of Node are made by a resident Python; bwrap makes them otherwise. */
-  readonly makesSandboxes: boolean;
-  readonly insecureRegistries: readonly string[];
-  /** Absent: the platform's defaults. */
-  readonly imageCacheBytesMax?: number | undefined;
-  readonly imagePrefetchBytesPerSecondMax?: number | undefined;
-  readonly imageZoneFile?: string | undefined;
-  readonly imageCopiesFile?: string | undefined;
-  /** Hosts in private networks that outcomes of invocations may be sent to. */
-  readonly destinationHosts: readonly string[];
-  /** Directories below which triggers may watch files. */
-  readonly watchDirs: readonly string[];
+/** As the command line has them: none is left out, so that no flag is lost on the way; what is kept in files is named. */
+export interface ServeOptions extends Required<
+  Omit<DaemonOptions, 'log' | 'limits' | 'imageZone' | 'imageCopies'>
+> {
+  readonly imageZoneFile: string | undefined;
+  readonly imageCopiesFile: string | undefined;
 }
 
 /**
  * Runs the platform in this process until it is told to stop: SIGINT and SIGTERM let running invocations finish, a second
  * one does not wait. Settles when everything is closed.
  */
-export async function serve(options: ServeOptions): Promise<void> {
-  const {
-    stems,
-    loadAhead,
-    imageCacheBytesMax,
-    imagePrefetchBytesPerSecondMax,
-    imageZoneFile,
-    imageCopiesFile,
-    ...others
-  } = options;
+export async function serve({ imageZoneFile, imageCopiesFile, ...others }: ServeOptions): Promise<void> {
   const daemon = await startDaemon({
     ...others,
-    ...(stems === undefined ? {} : { stems }),
-    ...(loadAhead === undefined ? {} : { loadAhead }),
-    ...(imageCacheBytesMax === undefined ? {} : { imageCacheBytesMax }),
-    ...(imagePrefetchBytesPerSecondMax === undefined ? {} : { imagePrefetchBytesPerSecondMax }),
-    ...(imageZoneFile === undefined ? {} : { imageZone: readZoneFile(imageZoneFile) }),
-    ...(imageCopiesFile === undefined ? {} : { imageCopies: readCopiesFile(imageCopiesFile) }),
+    imageZone: imageZoneFile === undefined ? undefined : readZoneFile(imageZoneFile),
+    imageCopies: imageCopiesFile === undefined ? undefined : readCopiesFile(imageCopiesFile),
     log: logToStderr,
   });
   process.stdout.write(
