@@ -20,8 +20,11 @@ export interface ExchangeChannel {
   forget(stream: number): void;
 }
 
-/** Credit goes back in pieces of this size, so that a body of many small chunks does not double the frames. */
-const CREDIT_BATCH_BYTES = STREAM_WINDOW_BYTES / 4;
+/**
+ * Credit goes back in pieces of this size: each is a write here and wakes the runtime there. Half of the window is what
+ * the runtime always has to go on with.
+ */
+const CREDIT_BATCH_BYTES = STREAM_WINDOW_BYTES / 2;
 
 /**
  * One stream of the link: a request on its way in, its answer on its way out, each within the stream's window.
