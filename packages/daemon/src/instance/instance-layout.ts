@@ -49,6 +49,8 @@ export function sandboxSpec(
 const PROCESSES_MAX = 1024;
 /** Prepared code is for sandboxes alone. */
 const COMPILE_CACHE = '/run/thaw/cache';
+/** Where sandboxes see the shim: before JDK 25 an archive of its classes is for that path alone. */
+export const SHIM_TARGET = '/run/thaw/runtime';
 
 export function specialization(
   runnable: RunnableVersion,
@@ -106,7 +108,7 @@ function placesOf(
   return {
     code: '/code',
     layers: '/opt',
-    shim: '/run/thaw/runtime',
+    shim: SHIM_TARGET,
     link: '/run/thaw/link/s',
     interpreter: interpreterMount(interpreter)?.command ?? interpreter.path,
     cache: runnable.compileCacheDirectory === undefined ? undefined : COMPILE_CACHE,
@@ -117,7 +119,7 @@ function mountsOf(runnable: RunnableVersion, interpreter: Interpreter, files: In
   const shims = join(files.shims, SHIM_LANGUAGES[interpreter.family].directory);
   const mounts: SandboxMount[] = [
     { source: runnable.codeDirectory, target: '/code', readOnly: true },
-    { source: shims, target: '/run/thaw/runtime', readOnly: true },
+    { source: shims, target: SHIM_TARGET, readOnly: true },
     { source: join(files.directory, 'link'), target: '/run/thaw/link', readOnly: true },
   ];
   if (runnable.layerDirectory !== undefined) {

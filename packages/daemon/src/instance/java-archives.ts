@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import type { PlatformLog } from '../base/platform-log.ts';
 import type { SandboxSpec } from '../sandbox/sandbox.ts';
-import type { InstanceFiles } from './instance-layout.ts';
+import { SHIM_TARGET, type InstanceFiles } from './instance-layout.ts';
 import { interpreterMount, type Interpreter } from './interpreters.ts';
 import {
   JAVA_ARCHIVES,
@@ -25,8 +25,7 @@ const TEMPORARY_BYTES = 256 * MEGABYTE;
 const PROCESSES_MAX = 1024;
 /** Against functions that serve, the training yields; stems wait for it. */
 const CPU_SHARE = 64;
-/** Where instances see the shim: before JDK 25 an archive is for that path alone. */
-const SHIM = '/run/thaw/runtime';
+
 export interface JavaArchivesOptions extends Omit<TrainingContext, 'shims' | 'signal'> {
   readonly isEnabled: boolean;
   readonly log: PlatformLog;
@@ -141,7 +140,7 @@ export class JavaArchives {
   /** Seen by every start at once, whole or not at all. */
   async #writeOptions(jdk: Interpreter, runtime: string, archive: string | undefined): Promise<void> {
     const path = join(this.#shims, 'java', javaOptionsFile(jdk, runtime));
-    const seenAt = `${SHIM}/${JAVA_ARCHIVES}/${javaArchiveName(jdk, runtime)}`;
+    const seenAt = `${SHIM_TARGET}/${JAVA_ARCHIVES}/${javaArchiveName(jdk, runtime)}`;
     const text = archive === undefined ? '' : `${javaArchiveOptions(jdk).use}=${seenAt}\n`;
     if ((await readFile(path, 'utf8').catch(() => undefined)) === text) return;
     await writeFile(`${path}.new`, text, { mode: 0o644 });
@@ -158,10 +157,10 @@ function trainingSpec(
   outputSocket: string,
 ): SandboxSpec {
   const mounted = interpreterMount(jdk);
-  const mounts = [{ source: shim, target: SHIM, readOnly: true }];
+  const mounts = [{ source: shim, target: SHIM_TARGET, readOnly: true }];
   if (mounted !== undefined) mounts.push({ source: mounted.source, target: mounted.target, readOnly: true });
   const program = mounted?.command ?? jdk.path;
-  const flags = [...javaFlags(runtime), '-cp', `${SHIM}/shim.jar`];
+  const flags = [...javaFlags(runtime), '-cp', `${SHIM_TARGET}/shim.jar`];
   return {
     id,
     command: javaTraining(jdk, program, flags, []),

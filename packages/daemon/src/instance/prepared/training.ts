@@ -6,7 +6,7 @@ import type { DeadlineWheel } from '../../base/deadline-wheel.ts';
 import type { RunnableVersion } from '../../model/runnable.ts';
 import type { SandboxDriver, SandboxSpec } from '../../sandbox/sandbox.ts';
 import { InstanceOutput } from '../instance-output.ts';
-import { instanceFiles, sandboxSpec, type InstanceFiles } from '../instance-layout.ts';
+import { instanceFiles, sandboxSpec, SHIM_TARGET, type InstanceFiles } from '../instance-layout.ts';
 import type { Interpreter } from '../interpreters.ts';
 import { javaArchivedClassPath, javaFlags, javaTraining } from '../java-options.ts';
 import { listenOn } from '../listen-on.ts';
@@ -131,7 +131,7 @@ function javaCommand(
   jdk: Interpreter,
 ): [string, ...string[]] {
   const heap = args.filter((arg) => arg.startsWith('-Xmx'));
-  const classPath = javaArchivedClassPath('/run/thaw/runtime', '/code', '/opt');
+  const classPath = javaArchivedClassPath(SHIM_TARGET, '/code', '/opt');
   const flags = [...javaFlags(runtime), ...heap, '-cp', classPath];
   return javaTraining(jdk, program, flags, [handler, handlerType]);
 }

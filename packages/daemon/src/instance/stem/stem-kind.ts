@@ -1,7 +1,7 @@
 import { join, posix } from 'node:path';
 import type { RunnableVersion } from '../../model/runnable.ts';
 import type { SandboxChange, SandboxMaker, SandboxSpec } from '../../sandbox/sandbox.ts';
-import { instanceFiles, sandboxSpec, type InstanceFiles } from '../instance-layout.ts';
+import { instanceFiles, sandboxSpec, SHIM_TARGET, type InstanceFiles } from '../instance-layout.ts';
 import { SHIM_LANGUAGES } from '../shim-languages.ts';
 import { requireInterpreter, type Interpreter } from '../interpreters.ts';
 import { fitsJavaStem, javaStem } from './java-stem.ts';
@@ -11,7 +11,7 @@ import { startupVariable } from './startup-variables.ts';
 const LATE_TARGETS = ['/code', '/opt', '/run/thaw/cache'];
 const LINK_TARGET = '/run/thaw/link';
 /** The same for every function of a runtime. */
-const COMMON_TARGETS = [LINK_TARGET, '/run/thaw/runtime', '/var/lang'];
+const COMMON_TARGETS = [LINK_TARGET, SHIM_TARGET, '/var/lang'];
 const MEGABYTE = 1024 * 1024;
 /** The smallest that a function may have: what a stem becomes never has less. */
 const STEM_MEMORY_BYTES = 128 * MEGABYTE;
