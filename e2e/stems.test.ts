@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { test, type TestContext } from 'node:test';
 import { startPlatform, type Platform, type PlatformOptions } from '@thaw/testkit/platform.ts';
@@ -165,6 +166,7 @@ for (const language of BOTH) {
 }
 
 test('a resident maker and a program of its own make equal sandboxes of Node', async (t) => {
+  if (!existsSync('/usr/bin/python3')) return t.skip('there is no Python in /usr');
   const sights: Sight[] = [];
   for (const maker of ['on', 'off']) {
     const platform = await startWithStems(t, { stems: 2, arguments: ['--sandbox-maker', maker] });
