@@ -4,6 +4,7 @@ import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../base/clock.ts';
 import type { PlatformLog } from '../base/platform-log.ts';
 import type { KeptAnswer, KeptCalls } from '../store/kept-calls.ts';
+import { isBodylessAnswer } from '../model/bodyless-answer.ts';
 import { endAnswer } from './end-answer.ts';
 
 /** Of a larger answer it is kept that the call was carried out. */
@@ -132,7 +133,7 @@ export function requireNoIdempotencyKey(request: IncomingMessage, instead: strin
 export function sendKept(response: ServerResponse, { status, rawHeaders, body }: KeptAnswer): void {
   if (response.destroyed) return;
   const bytes = Buffer.from(body ?? []);
-  const isBodyless = response.req.method === 'HEAD' || status === 204 || status === 304;
+  const isBodyless = isBodylessAnswer(response.req.method, status);
   const length = isBodyless ? [] : ['Content-Length', String(bytes.length)];
   response.writeHead(status, [...rawHeaders, ...length, 'Idempotency-Replayed', 'true']);
   endAnswer(response, isBodyless ? Buffer.alloc(0) : bytes);

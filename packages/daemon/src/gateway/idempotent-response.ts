@@ -2,6 +2,7 @@ import { validateHeaderName, validateHeaderValue, type ServerResponse } from 'no
 import type { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Invocation, InvocationResponder } from '../invocation/invocation.ts';
 import type { ResponseHead } from '../transport/transport.ts';
+import { isBodylessAnswer } from '../model/bodyless-answer.ts';
 import { ANSWER_BYTES_MAX, type IdempotentTurn } from './idempotent-calls.ts';
 import { InvocationResponse, isReservedHeader, type AnswerForm } from './invocation-response.ts';
 
@@ -101,7 +102,7 @@ export class IdempotentResponse implements InvocationResponder {
 
   #isBodyless(head: ResponseHead): boolean {
     const status = this.#form.status(head);
-    return this.#response.req.method === 'HEAD' || status === 204 || status === 304;
+    return isBodylessAnswer(this.#response.req.method, status);
   }
 
   /** Whether HTTP can carry it, and all came that the function had promised. */

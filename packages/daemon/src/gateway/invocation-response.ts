@@ -2,6 +2,7 @@ import { TIMELINE_PHASES, type Timeline } from '@thaw/protocol/timeline.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Invocation, InvocationResponder } from '../invocation/invocation.ts';
 import type { ResponseHead } from '../transport/transport.ts';
+import { isBodylessAnswer } from '../model/bodyless-answer.ts';
 import type { CallerAnswer } from './door.ts';
 import { endAnswer } from './end-answer.ts';
 
@@ -141,7 +142,7 @@ export class InvocationResponse implements InvocationResponder {
 
   #isBodyless(): boolean {
     const status = this.#head === undefined ? undefined : this.#form.status(this.#head);
-    return this.#response.req.method === 'HEAD' || status === 204 || status === 304;
+    return isBodylessAnswer(this.#response.req.method, status);
   }
 }
 

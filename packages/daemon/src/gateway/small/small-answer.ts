@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import { isBodylessAnswer } from '../../model/bodyless-answer.ts';
 
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const FORBIDDEN_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
@@ -79,7 +80,7 @@ export class SmallAnswer {
     head += this.#deps.closes()
       ? 'Connection: close\r\n'
       : `Connection: keep-alive\r\nKeep-Alive: timeout=${this.#deps.keepAliveSeconds}\r\n`;
-    const isBodyless = this.req.method === 'HEAD' || status === 204 || status === 304;
+    const isBodyless = isBodylessAnswer(this.req.method, status);
     this.#isChunked = !hasLength && !isBodyless;
     if (this.#isChunked) head += 'Transfer-Encoding: chunked\r\n';
     this.#head = `${head}\r\n`;

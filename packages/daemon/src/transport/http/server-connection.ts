@@ -2,6 +2,7 @@ import { connect, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { usedBuffer } from '../../base/buffer-garbage.ts';
 import type { ServerAddress } from '../../sandbox/sandbox.ts';
+import { isBodylessAnswer } from '../../model/bodyless-answer.ts';
 import { AnswerError } from './answer-error.ts';
 import { parseAnswerHead, type AnswerHead } from './answer-head.ts';
 import { BodySender } from './body-sender.ts';
@@ -276,7 +277,7 @@ export class ServerConnection {
 
   #beginBody(reader: AnswerReader, head: AnswerHead, isLastOfRead: boolean): void {
     const { status, bodyLength, keepsConnection } = head;
-    const hasNone = this.#method === 'HEAD' || status === 204 || status === 304;
+    const hasNone = isBodylessAnswer(this.#method, status);
     this.#stage = 'body';
     this.#isUntilClose = !hasNone && bodyLength === 'untilClose';
     this.#chunks = !hasNone && bodyLength === 'chunked' ? new ChunkedBody() : undefined;
