@@ -140,6 +140,8 @@ async function express(): Promise<Files | string> {
     ...(await filesBelow(PACKAGES, await closure('express'))),
     'index.js': `exports.app = require('express')();\nexports.app.all('/{*rest}', (request, response) => response.send('hello'));\n`,
     'once.js': `
+// What the run before has left: Express takes no notice of an address that is in use.
+require('node:fs').rmSync('/run/bench/s', { force: true });
 const server = require('./index.js').app.listen('/run/bench/s', () => {
   require('node:http').get({ socketPath: '/run/bench/s', path: '/' }, (response) => {
     response.on('data', (text) => process.stdout.write(text)).on('end', () => process.exit(0));
