@@ -89,7 +89,9 @@ class Run {
 
   readonly #tick = (rate: number): void => {
     const elapsedS = Math.min(this.#secondsInAll, (performance.now() - this.#startMs) / 1000);
-    const wanted = Math.min(this.#plan.count ?? Infinity, Math.floor(elapsedS * rate));
+    // The first is due at once, so whoever is due at this moment counts too.
+    const due = Math.min(Math.floor(elapsedS * rate) + 1, Math.ceil(this.#secondsInAll * rate));
+    const wanted = Math.min(this.#plan.count ?? Infinity, due);
     for (; this.#planned < wanted; this.#planned += 1) {
       this.#due.push(this.#startMs + (this.#planned / rate) * 1000);
     }
