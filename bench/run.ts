@@ -12,6 +12,7 @@ import { writeDocument } from './report/document.ts';
 import { printResult } from './report/print-result.ts';
 import { saveResult } from './report/saved-result.ts';
 import type { Scenario } from './scenario.ts';
+import { within } from './within.ts';
 
 const ROUNDS = 5;
 /** A scenario that takes longer than this has gone wrong; the next one is still run. */
@@ -76,16 +77,7 @@ async function runOne(
 ): Promise<ReturnType<Scenario['run']>> {
   await using context = new BenchContext({ quick, rounds, say });
   running = context;
-  const late = Promise.withResolvers<never>();
-  const limit = setTimeout(
-    () => late.reject(new Error(`not done within ${SCENARIO_MS_MAX / 60_000} minutes`)),
-    SCENARIO_MS_MAX,
-  );
-  try {
-    return await Promise.race([scenario.run(context), late.promise]);
-  } finally {
-    clearTimeout(limit);
-  }
+  return await within(SCENARIO_MS_MAX, scenario.run(context));
 }
 
 async function loadScenarios(): Promise<Scenario[]> {

@@ -1,6 +1,7 @@
 import type { Scenario, ScenarioResult } from '../scenario.ts';
 import { median, quantile, spread } from '../statistics.ts';
-import { formatValue, isReached } from './format-value.ts';
+import { formatValue } from './format-value.ts';
+import { verdictLine } from './verdict-line.ts';
 
 /** A scenario's figures on the terminal. */
 export function printResult(
@@ -14,11 +15,7 @@ export function printResult(
     const trust = values.length > 1 ? `  ±${Math.round(spread(values) * 100)}%` : '';
     lines.push(`  ${subject.padEnd(28)}${what.padEnd(32)}${formatValue(median(values), unit)}${p99}${trust}`);
   }
-  for (const verdict of verdicts) {
-    const { claim, sense, bound, value, unit } = verdict;
-    const mark = isReached(verdict) ? 'reached' : 'MISSED ';
-    lines.push(`  ${mark} ${claim}: ${formatValue(value, unit)} (${sense} ${formatValue(bound, unit)})`);
-  }
+  for (const verdict of verdicts) lines.push(verdictLine(verdict));
   for (const note of notes) lines.push(`  note: ${note}`);
   process.stdout.write(`${lines.join('\n')}\n`);
 }

@@ -10,8 +10,9 @@ import { measureImage, responseOf } from '../images/measure-image.ts';
 import { startShapedLink } from '../images/shaped-link.ts';
 import type { ThawOptions } from '../machine/thaw.ts';
 import { BenchContext } from '../context.ts';
-import { formatValue, isReached } from '../report/format-value.ts';
+import { verdictLine } from '../report/verdict-line.ts';
 import type { Measurement, Scenario, Verdict } from '../scenario.ts';
+import { within } from '../within.ts';
 
 /** Where machines leave converted layers for each other. */
 const COPIES = 'thaw/copies';
@@ -73,7 +74,7 @@ export const scenario: Scenario = {
         const found = await within(IMAGE_MS_MAX, measured);
         measurements.push(...found.measurements);
         verdicts.push(...found.verdicts);
-        for (const verdict of found.verdicts) context.say(`  ${inWords(verdict)}`);
+        for (const verdict of found.verdicts) context.say(verdictLine(verdict));
       } catch (error) {
         // What was measured of the others took minutes, and stands.
         notes.push(`${image.title} FAILED, and nothing of it is in the figures: ${String(error)}`);
@@ -84,27 +85,6 @@ export const scenario: Scenario = {
     return { measurements, verdicts, notes };
   },
 };
-
-async function within<T>(msMax: number, work: Promise<T>): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => late.reject(new Error(`it was not done within ${msMax / 60_000} minutes`)),
-    msMax,
-  );
-  // Work that is given up fails once its platforms are stopped.
-  work.catch(() => undefined);
-  try {
-    return await Promise.race([work, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function inWords(verdict: Verdict): string {
-  const { claim, sense, bound, value, unit } = verdict;
-  const mark = isReached(verdict) ? 'reached' : 'MISSED ';
-  return `${mark} ${claim}: ${formatValue(value, unit)} (${sense} ${formatValue(bound, unit)})`;
-}
 
 function missingHere(): string | undefined {
   if (process.getuid?.() !== 0) return 'nothing was measured: mounting images needs root';
