@@ -25,9 +25,7 @@ export class NumberedTable<T> {
   /** Under the number that `nextNumber` gave last. */
   set(number: number, value: T): void {
     if (number !== this.#last) throw new Error(`number ${number} is not the one that was given out`);
-    const slot = number & (this.#slots.length - 1);
-    this.#slots[slot] = value;
-    this.#numbers[slot] = number;
+    this.#put(number, value);
     this.#size += 1;
     if (this.#size * 2 > this.#slots.length) this.#grow();
   }
@@ -56,12 +54,14 @@ export class NumberedTable<T> {
     this.#slots = emptySlots(slots.length * 2);
     this.#numbers = new Float64Array(slots.length * 2);
     for (const [at, value] of slots.entries()) {
-      if (value === undefined) continue;
-      const number = numbers[at] ?? 0;
-      const slot = number & (this.#slots.length - 1);
-      this.#slots[slot] = value;
-      this.#numbers[slot] = number;
+      if (value !== undefined) this.#put(numbers[at] ?? 0, value);
     }
+  }
+
+  #put(number: number, value: T): void {
+    const slot = number & (this.#slots.length - 1);
+    this.#slots[slot] = value;
+    this.#numbers[slot] = number;
   }
 }
 

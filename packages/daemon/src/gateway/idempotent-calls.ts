@@ -3,8 +3,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../base/clock.ts';
 import type { PlatformLog } from '../base/platform-log.ts';
-import type { KeptAnswer, KeptCalls } from '../store/kept-calls.ts';
 import { isBodylessAnswer } from '../model/bodyless-answer.ts';
+import type { KeptAnswer, KeptCalls } from '../store/kept-calls.ts';
 import { endAnswer } from './end-answer.ts';
 
 /** Of a larger answer it is kept that the call was carried out. */

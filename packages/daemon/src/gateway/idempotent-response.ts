@@ -1,8 +1,8 @@
 import { validateHeaderName, validateHeaderValue, type ServerResponse } from 'node:http';
 import type { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { isBodylessAnswer } from '../model/bodyless-answer.ts';
 import type { Invocation, InvocationResponder } from '../invocation/invocation.ts';
 import type { ResponseHead } from '../transport/transport.ts';
-import { isBodylessAnswer } from '../model/bodyless-answer.ts';
 import { ANSWER_BYTES_MAX, type IdempotentTurn } from './idempotent-calls.ts';
 import { InvocationResponse, isReservedHeader, type AnswerForm } from './invocation-response.ts';
 

@@ -1,8 +1,8 @@
 import { TIMELINE_PHASES, type Timeline } from '@thaw/protocol/timeline.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { isBodylessAnswer } from '../model/bodyless-answer.ts';
 import type { Invocation, InvocationResponder } from '../invocation/invocation.ts';
 import type { ResponseHead } from '../transport/transport.ts';
-import { isBodylessAnswer } from '../model/bodyless-answer.ts';
 import type { CallerAnswer } from './door.ts';
 import { endAnswer } from './end-answer.ts';
 

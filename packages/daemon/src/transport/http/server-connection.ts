@@ -1,8 +1,8 @@
 import { connect, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { usedBuffer } from '../../base/buffer-garbage.ts';
-import type { ServerAddress } from '../../sandbox/sandbox.ts';
 import { isBodylessAnswer } from '../../model/bodyless-answer.ts';
+import type { ServerAddress } from '../../sandbox/sandbox.ts';
 import { AnswerError } from './answer-error.ts';
 import { parseAnswerHead, type AnswerHead } from './answer-head.ts';
 import { BodySender } from './body-sender.ts';

@@ -130,13 +130,11 @@ export class LinkConnection implements RuntimeConnection, ExchangeChannel {
   sendRequest(stream: number, head: string, body: Buffer, isEnd: boolean): void {
     const frame = encodeRequest(stream, head, body, isEnd);
     // A runtime that has nothing to do gets it at once; a busy one, with what else comes in this turn.
-    const isAtOnce = this.#exchanges.size === 0;
-    if (body.length > COPY_BYTES_MAX) {
-      this.#outbox.send(frame);
-      if (isAtOnce) this.#outbox.sendNow(body);
-      else this.#outbox.send(body);
-    } else if (isAtOnce) this.#outbox.sendNow(frame);
-    else this.#outbox.send(frame);
+    const isWhole = body.length <= COPY_BYTES_MAX;
+    if (!isWhole) this.#outbox.send(frame);
+    const last = isWhole ? frame : body;
+    if (this.#exchanges.size === 0) this.#outbox.sendNow(last);
+    else this.#outbox.send(last);
   }
 
   sendData(stream: number, body: Buffer, isEnd: boolean): void {
