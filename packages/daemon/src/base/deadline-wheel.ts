@@ -7,6 +7,8 @@ import type { Clock } from './clock.ts';
  */
 const TICK_MS = 10;
 const BUCKETS = 1024;
+/** So many deadlines that are not due are passed by in the search for the next one: looking further costs more than waking once in vain. */
+const PASSED_BY_MAX = 128;
 
 export interface Deadline {
   readonly atMs: number;
@@ -22,6 +24,9 @@ export class DeadlineWheel {
   readonly #clock: Clock;
   readonly #buckets: (Deadline | undefined)[] = Array.from({ length: BUCKETS });
   #timer: NodeJS.Timeout | undefined;
+  /** The tick that the timer is set for; infinite without one, so that a comparison tells whether it comes too late. */
+  #wakeTick = Infinity;
+  #isTicking = false;
   #lastTick: number;
   #pending = 0;
 
@@ -33,13 +38,15 @@ export class DeadlineWheel {
   /** Calls back once, `delayMs` from now. Delays longer than a turn of the wheel stay in their bucket for several. */
   set(delayMs: number, onExpire: () => void): Deadline {
     const atMs = this.#clock.monotonicMs() + delayMs;
-    const bucket = Math.ceil(atMs / TICK_MS) % BUCKETS;
+    const tick = Math.ceil(atMs / TICK_MS);
+    const bucket = tick % BUCKETS;
     const head = this.#buckets[bucket];
     const deadline: Deadline = { atMs, onExpire, previous: undefined, next: head, bucket, isSet: true };
     if (head !== undefined) head.previous = deadline;
     this.#buckets[bucket] = deadline;
     this.#pending += 1;
-    this.#run();
+    // Those of requests lie further ahead than a turn, or than the one before: the timer stays as it is.
+    if (tick < this.#wakeTick && !this.#isTicking) this.#wakeAt(tick);
     return deadline;
   }
 
@@ -61,9 +68,16 @@ export class DeadlineWheel {
     const nowMs = this.#clock.monotonicMs();
     const nowTick = Math.floor(nowMs / TICK_MS);
     const first = Math.max(this.#lastTick, nowTick - BUCKETS + 1);
-    for (let tick = first; tick <= nowTick; tick += 1) this.#fire(tick % BUCKETS, nowMs);
-    this.#lastTick = nowTick;
-    if (this.#pending === 0) this.#rest();
+    this.#isTicking = true;
+    try {
+      for (let tick = first; tick <= nowTick; tick += 1) this.#fire(tick % BUCKETS, nowMs);
+    } finally {
+      this.#lastTick = nowTick;
+      this.#isTicking = false;
+      // With nothing to wait for the process sleeps, and otherwise until the next one: an idle platform uses no CPU.
+      if (this.#pending === 0) this.#rest();
+      else this.#wakeAt(this.#nextTick(nowTick));
+    }
   }
 
   close(): void {
@@ -83,16 +97,31 @@ export class DeadlineWheel {
     }
   }
 
-  #run(): void {
-    if (this.#timer !== undefined) return;
-    this.#lastTick = Math.floor(this.#clock.monotonicMs() / TICK_MS);
-    this.#timer = setInterval(() => this.tick(), TICK_MS);
+  /** The first tick after this one that has something to fire; a turn from now where there is none in it. */
+  #nextTick(nowTick: number): number {
+    let passedBy = 0;
+    // From this one on: a callback may have set a deadline that was due at once.
+    for (let tick = nowTick; tick < nowTick + BUCKETS; tick += 1) {
+      const dueMs = tick * TICK_MS;
+      for (let each = this.#buckets[tick % BUCKETS]; each !== undefined; each = each.next) {
+        passedBy += 1;
+        if (each.atMs <= dueMs || passedBy > PASSED_BY_MAX) return Math.max(tick, nowTick + 1);
+      }
+    }
+    return nowTick + BUCKETS;
+  }
+
+  #wakeAt(tick: number): void {
+    clearTimeout(this.#timer);
+    this.#wakeTick = tick;
+    const delayMs = Math.max(1, Math.ceil(tick * TICK_MS - this.#clock.monotonicMs()));
+    this.#timer = setTimeout(() => this.tick(), delayMs);
     this.#timer.unref();
   }
 
-  /** With nothing to wait for the process sleeps: an idle platform uses no CPU. */
   #rest(): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     this.#timer = undefined;
+    this.#wakeTick = Infinity;
   }
 }
