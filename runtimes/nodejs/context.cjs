@@ -12,8 +12,28 @@ class Logger {
 
   constructor(requestId) {
     this.#requestId = requestId;
-    // Bound, because user code passes them on: `const { info } = context.logger`.
-    for (const [method, level] of METHODS) this[method] = (...values) => this.#print(level, values);
+  }
+
+  // Bound, because user code passes them on (`const { info } = context.logger`), and made when they are asked for, which
+  // most invocations never do.
+  get error() {
+    return this.#printer('error');
+  }
+
+  get warn() {
+    return this.#printer('warn');
+  }
+
+  get info() {
+    return this.#printer('info');
+  }
+
+  get log() {
+    return this.#printer('verbose');
+  }
+
+  get debug() {
+    return this.#printer('debug');
   }
 
   /** @param level one of error, warn, info, verbose, debug: what is less important is not printed */
@@ -23,19 +43,15 @@ class Logger {
     Logger.threshold = threshold;
   }
 
-  #print(level, values) {
-    if (LEVELS.indexOf(level) > Logger.threshold) return;
-    process.stdout.write(`${new Date().toISOString()} ${this.#requestId} [${level}] ${format(...values)}\n`);
+  #printer(level) {
+    return (...values) => {
+      if (LEVELS.indexOf(level) > Logger.threshold) return;
+      process.stdout.write(
+        `${new Date().toISOString()} ${this.#requestId} [${level}] ${format(...values)}\n`,
+      );
+    };
   }
 }
-
-const METHODS = [
-  ['error', 'error'],
-  ['warn', 'warn'],
-  ['info', 'info'],
-  ['log', 'verbose'],
-  ['debug', 'debug'],
-];
 
 /**
  * @param specialization the payload of SPECIALIZE
@@ -67,13 +83,17 @@ function createContext(specialization, head) {
   };
 }
 
+/** Read once: each look at `process.env` goes through the whole environment of the process. */
+let granted = null;
+
 /** Those of what the function was granted of the platform, or the user's own; empty where there are none. */
 function credentials() {
-  return {
+  granted ??= {
     accessKeyId: process.env.ALIBABA_CLOUD_ACCESS_KEY_ID ?? '',
     accessKeySecret: process.env.ALIBABA_CLOUD_ACCESS_KEY_SECRET ?? '',
     securityToken: process.env.ALIBABA_CLOUD_SECURITY_TOKEN ?? '',
   };
+  return { ...granted };
 }
 
 module.exports = { createContext };
