@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseCount, parseDurationMs, parsePort, parseWeights } from './option-values.ts';
+import {
+  parseBytesOrOff,
+  parseCount,
+  parseDurationMs,
+  parsePort,
+  parseSpareNetworks,
+  parseStems,
+  parseWeights,
+} from './option-values.ts';
 
 const refused = { code: 'INVALID_ARGUMENT' };
 
@@ -18,6 +26,15 @@ test('ports and counts are whole numbers in their range', () => {
   for (const text of ['65536', '-1', '', '80a']) assert.throws(() => parsePort(text), refused, text);
   assert.equal(parseCount('7'), 7);
   for (const text of ['0', '1.5', '', 'x']) assert.throws(() => parseCount(text), refused, text);
+});
+
+test('what can be switched off takes off for 0, and no more than there can be', () => {
+  assert.deepEqual(['off', '0', '32'].map(parseStems), [0, 0, 32]);
+  assert.deepEqual(['off', '0', '256'].map(parseSpareNetworks), [0, 0, 256]);
+  assert.deepEqual(['off', '0', '1K'].map(parseBytesOrOff), [0, 0, 1024]);
+  for (const text of ['on', '-1', '', '257']) assert.throws(() => parseSpareNetworks(text), refused, text);
+  assert.throws(() => parseStems('33'), refused);
+  assert.throws(() => parseBytesOrOff('on'), refused);
 });
 
 test('weights are shares by version', () => {

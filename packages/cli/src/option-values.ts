@@ -4,6 +4,7 @@ import { ThawError } from '@thaw/protocol/thaw-error.ts';
 
 const PORT_MAX = 65_535;
 const STEMS_MAX = 32;
+const SPARE_NETWORKS_MAX = 256;
 const DURATION_UNITS_MS: Readonly<Record<string, number>> = {
   ms: 1,
   s: 1000,
@@ -20,20 +21,25 @@ export function parsePort(text: string): number {
 
 /** `off` is 0. */
 export function parseStems(text: string): number {
-  return numberOrOff('--stems', text);
+  return numberOrOff('--stems', text, STEMS_MAX);
 }
 
 /** `off` is 0. */
 export function parseLoadAhead(text: string): number {
-  return numberOrOff('--load-ahead', text);
+  return numberOrOff('--load-ahead', text, STEMS_MAX);
 }
 
-function numberOrOff(option: string, text: string): number {
-  const stems = text === 'off' ? 0 : Number(text);
-  if (text === 'off' || (/^\d+$/.test(text) && stems <= STEMS_MAX)) return stems;
+/** `off` is 0. */
+export function parseSpareNetworks(text: string): number {
+  return numberOrOff('--spare-networks', text, SPARE_NETWORKS_MAX);
+}
+
+function numberOrOff(option: string, text: string, max: number): number {
+  const number = text === 'off' ? 0 : Number(text);
+  if (text === 'off' || (/^\d+$/.test(text) && number <= max)) return number;
   throw new ThawError(
     'INVALID_ARGUMENT',
-    `${option} takes 'off' or a number from 0 to ${STEMS_MAX}, not '${text}'`,
+    `${option} takes 'off' or a number from 0 to ${max}, not '${text}'`,
   );
 }
 
@@ -67,6 +73,11 @@ export function parseBytes(text: string): number {
   const factor = BYTE_UNITS[(match?.[2] ?? '').toUpperCase()];
   if (match?.[1] !== undefined && factor !== undefined) return Math.floor(Number(match[1]) * factor);
   throw new ThawError('INVALID_ARGUMENT', `a size is written like 500M or 10G, not '${text}'`);
+}
+
+/** As `parseBytes`; `off` is 0. */
+export function parseBytesOrOff(text: string): number {
+  return text === 'off' ? 0 : parseBytes(text);
 }
 
 export function parseCount(text: string): number {

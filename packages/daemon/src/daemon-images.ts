@@ -34,6 +34,7 @@ export async function openDaemonImages(
   const directory = join(data.path, 'images');
   const mounter = new LazyMounter({
     full: await FullPullMounter.open({ directory, insecureRegistries }),
+    isEnabled: options.mountsLazily ?? true,
     directory,
     mountDirectory,
     cacheBytesMax: options.imageCacheBytesMax ?? IMAGE_CACHE_BYTES_DEFAULT,

@@ -36,8 +36,15 @@ export interface DaemonOptions {
   readonly usesKernelThread?: boolean;
   /** Whether sandboxes of Node are made by a Python of the machine; absent: they are, where it has one. */
   readonly makesSandboxes?: boolean;
+  /** Whether Python's stems are forked from an interpreter that has booted; absent: they are, where the machine can. */
+  readonly forksPython?: boolean;
+  /** Networks made ahead of the sandboxes that will have them; 0: none. */
+  readonly spareNetworks?: number | undefined;
+  /** Whether images are mounted before they are here; absent: they are, where the machine can. */
+  readonly mountsLazily?: boolean;
   /** What the parts of images on disk may take together. */
   readonly imageCacheBytesMax?: number | undefined;
+  /** 0: nothing of images is fetched ahead. */
   readonly imagePrefetchBytesPerSecondMax?: number | undefined;
   /** Nodes that fetch parts of images for each other. */
   readonly imageZone?: ZoneOptions | undefined;

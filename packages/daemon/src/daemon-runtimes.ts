@@ -52,6 +52,7 @@ export async function openDaemonRuntimes(
       runDirectory,
       isolation: options.isolation,
       kernelThread: options.usesKernelThread ?? true,
+      spareNetworks: options.spareNetworks,
       clock,
       log: (text) => log('info', text),
     }),
@@ -99,6 +100,7 @@ export async function openDaemonRuntimes(
     shimsDirectory: shims.directory,
     cannotSpecialize: driver.cannotSpecialize,
     maker,
+    forks: options.forksPython ?? true,
   };
   const stemMemoryMb = (totalmem() / 1024 / 1024) * STEM_MEMORY_SHARE;
   const stems = open.adopt(

@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test';
 import fc from '@alicloud/fc20230330';
 import openApi from '@alicloud/openapi-core';
 import { afterTest } from './after-test.ts';
+import { optionsWithout, switchedOff } from './mechanisms.ts';
 import { waitFor } from './wait-for.ts';
 
 export const ROOT = join(import.meta.dirname, '../../..');
@@ -67,8 +68,8 @@ export async function startPlatform(t: TestContext, options: PlatformOptions = {
     dataDir,
     '--isolation',
     options.isolation ?? 'auto',
+    ...optionsWithout(switchedOff()),
     ...stemsArguments(options.stems),
-    ...loadAheadArguments(),
     ...(options.arguments ?? []),
   ];
   const child = spawn(process.execPath, args, {
@@ -114,16 +115,10 @@ export async function startPlatform(t: TestContext, options: PlatformOptions = {
   };
 }
 
-/** `THAW_TEST_STEMS=off` runs every test that says nothing of stems without them; with `wait` functions wait for one. */
+/** `THAW_TEST_STEMS=wait` has functions wait for one; a number says how many there are where a test says nothing of it. */
 function stemsArguments(stems: number | undefined): string[] {
   const wanted = stems === undefined ? process.env['THAW_TEST_STEMS'] : String(stems);
   return wanted === undefined || wanted === '' || wanted === 'wait' ? [] : ['--stems', wanted];
-}
-
-/** `THAW_TEST_LOAD_AHEAD=off` runs the tests without code that is loaded ahead. */
-function loadAheadArguments(): string[] {
-  const wanted = process.env['THAW_TEST_LOAD_AHEAD'];
-  return wanted === undefined || wanted === '' ? [] : ['--load-ahead', wanted];
 }
 
 /** Runs `thaw` with these arguments to its end. */

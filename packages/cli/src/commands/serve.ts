@@ -1,6 +1,14 @@
 import { resolve } from 'node:path';
 import type { Command } from '../command.ts';
-import { parseBytes, parseHosts, parseLoadAhead, parsePort, parseStems } from '../option-values.ts';
+import {
+  parseBytes,
+  parseBytesOrOff,
+  parseHosts,
+  parseLoadAhead,
+  parsePort,
+  parseSpareNetworks,
+  parseStems,
+} from '../option-values.ts';
 
 interface Options {
   readonly host: string;
@@ -13,10 +21,13 @@ interface Options {
   readonly acceptFirst: 'on' | 'off';
   readonly kernelThread: 'on' | 'off';
   readonly sandboxMaker: 'on' | 'off';
+  readonly pythonZygotes: 'on' | 'off';
+  readonly spareNetworks?: number | undefined;
   readonly smallRequests: 'on' | 'off';
   readonly bufferCollection: 'on' | 'off';
   readonly insecureRegistry?: readonly string[] | undefined;
   readonly imageCache?: number | undefined;
+  readonly lazyImages: 'on' | 'off';
   readonly imagePrefetch?: number | undefined;
   readonly imageZone?: string | undefined;
   readonly imageCopies?: string | undefined;
@@ -63,9 +74,15 @@ export const command: Command = {
       parse: parseBytes,
     },
     {
+      flags: '--lazy-images <when>',
+      summary: 'start functions in images before the whole image is here',
+      default: 'on',
+      choices: ['on', 'off'],
+    },
+    {
       flags: '--image-prefetch <size>',
-      summary: 'how much may be fetched ahead of images in a second (default: 128M)',
-      parse: parseBytes,
+      summary: 'how much may be fetched ahead of images in a second; off or 0 for nothing (default: 128M)',
+      parse: parseBytesOrOff,
     },
     {
       flags: '--image-zone <file>',
@@ -123,6 +140,17 @@ export const command: Command = {
       choices: ['on', 'off'],
     },
     {
+      flags: '--python-zygotes <when>',
+      summary: 'fork stems of Python from an interpreter that has booted',
+      default: 'on',
+      choices: ['on', 'off'],
+    },
+    {
+      flags: '--spare-networks <number>',
+      summary: 'networks of sandboxes made ahead of use; off or 0 for none (default: 16)',
+      parse: parseSpareNetworks,
+    },
+    {
       flags: '--accept-first <when>',
       summary: 'begin waiting invocations more slowly while many others are being accepted',
       default: 'on',
@@ -148,12 +176,15 @@ export const command: Command = {
       acceptFirst,
       kernelThread,
       sandboxMaker,
+      pythonZygotes,
+      spareNetworks,
       smallRequests,
       bufferCollection,
       insecureRegistry,
       destinationHosts,
       watchDir,
       imageCache,
+      lazyImages,
       imagePrefetch,
       imageZone,
       imageCopies,
@@ -172,11 +203,14 @@ export const command: Command = {
       acceptsFirst: acceptFirst === 'on',
       usesKernelThread: kernelThread === 'on',
       makesSandboxes: sandboxMaker === 'on',
+      forksPython: pythonZygotes === 'on',
+      spareNetworks,
       readsSmallRequests: smallRequests === 'on',
       collectsBuffers: bufferCollection === 'on',
       insecureRegistries: insecureRegistry ?? [],
       destinationHosts: destinationHosts ?? [],
       imageCacheBytesMax: imageCache,
+      mountsLazily: lazyImages === 'on',
       imagePrefetchBytesPerSecondMax: imagePrefetch,
       imageZoneFile: imageZone,
       imageCopiesFile: imageCopies,

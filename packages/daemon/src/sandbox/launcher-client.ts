@@ -153,8 +153,8 @@ export class LauncherClient {
       this.#child.once('exit', (code, signal) => {
         fail(`the launcher ended with ${signal ?? code}`);
       });
-      const { runDirectory, isolation, kernelThread } = this.#options;
-      this.#send({ type: 'open', options: { runDirectory, isolation, kernelThread } });
+      const { runDirectory, isolation, kernelThread, spareNetworks } = this.#options;
+      this.#send({ type: 'open', options: { runDirectory, isolation, kernelThread, spareNetworks } });
     });
   }
 

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before as beforeAll, test } from 'node:test';
+import { missingMechanism } from '@thaw/testkit/mechanisms.ts';
 import { systemClock } from '../base/clock.ts';
 import type { ContractSuite } from './contract/contract-suite.ts';
 import { traces } from './contract/contract-traces.ts';
@@ -95,6 +96,8 @@ async function openOrReason(
       runDirectory,
       isolation: driver,
       hostNetwork,
+      kernelThread: missingMechanism('kernel-thread') === undefined,
+      ...(missingMechanism('spare-networks') === undefined ? {} : { spareNetworks: 0 }),
     });
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

@@ -11,6 +11,8 @@ export interface SandboxesOptions {
   readonly isolation: Isolation;
   /** Absent: true; see `LauncherOptions`. */
   readonly kernelThread?: boolean;
+  /** Absent: as many as are usual; see `LauncherOptions`. */
+  readonly spareNetworks?: number | undefined;
   readonly clock: Clock;
   /** For the operator: what was changed on the machine, a launcher that died. */
   readonly log: (text: string) => void;
@@ -32,6 +34,8 @@ export interface Sandboxes {
  * launcher that cannot live does not keep the machine busy.
  */
 const LAUNCHER_LIFE_MS_MIN = 1000;
+/** Making one takes a lock of the whole machine, which those that start would wait for. */
+const SPARE_NETWORKS_DEFAULT = 16;
 const LOST: SandboxExit = { code: null, signal: 'SIGKILL', outOfMemory: false };
 
 /** Starts the launcher, clears what an earlier one left, and rejects with RUNTIME_UNAVAILABLE where it must. */
@@ -80,8 +84,16 @@ class LauncherLine {
   }
 
   #launch(): LauncherClient {
-    const { runDirectory, isolation, kernelThread = true, hostNetwork, log, clock } = this.#options;
-    const launcher = new LauncherClient({ runDirectory, isolation, kernelThread, hostNetwork, note: log });
+    const { runDirectory, isolation, hostNetwork, log, clock } = this.#options;
+    const { kernelThread = true, spareNetworks = SPARE_NETWORKS_DEFAULT } = this.#options;
+    const launcher = new LauncherClient({
+      runDirectory,
+      isolation,
+      kernelThread,
+      spareNetworks,
+      hostNetwork,
+      note: log,
+    });
     this.#openedAtMs = clock.monotonicMs();
     void launcher.gone.then(() => {
       if (this.#isClosed) return;

@@ -355,6 +355,23 @@ test('where nothing works, the image is pulled and the start says why', { skip }
   assert.match(root.reason, /EROFS file systems cannot be mounted/u);
 });
 
+test('where lazy images are switched off, the image is pulled and the start says so', { skip }, async (t) => {
+  const made = await rig(t, SAMPLE, 'estargz', { isEnabled: false });
+  const root = await mount(t, made, made.request);
+  assert.equal(root.mode, 'full');
+  assert.match(root.reason, /lazy images are switched off/u);
+  assert.equal(await made.mounter.imagedPid(), undefined);
+});
+
+test('where fetching ahead is switched off, an eager start reads as needed', { skip }, async (t) => {
+  const made = await rig(t, SAMPLE, 'estargz', { prefetchBytesPerSecondMax: 0 });
+  const root = await mount(t, made, { ...made.request, acceleration: 'eager' });
+  assert.equal(root.mode, 'lazy');
+  assert.match(root.reason, /fetching ahead is switched off/u);
+  const full = await mount(t, made, { ...made.request, acceleration: 'none' });
+  await run('diff', ['-r', '--no-dereference', `--exclude=${TOC_NAME}`, root.path, full.path]);
+});
+
 test('a server of images that hangs is replaced, and its readers go on', { skip }, async (t) => {
   const made = await rig(t, SAMPLE, 'estargz', { hangMs: 2_000 });
   const root = await mount(t, made, made.request);

@@ -16,6 +16,8 @@ import { StartReports, startReport, type StartReport } from './start-report.ts';
 export interface LazyMounterOptions extends ImagedOptions {
   /** For what cannot be mounted lazily, or not yet. */
   readonly full: ImageMounter;
+  /** Whether anything is mounted lazily; absent: what can be is. */
+  readonly isEnabled?: boolean;
   readonly traces: TraceStore;
   readonly clock: Clock;
   readonly log: PlatformLog;
@@ -79,6 +81,7 @@ export class LazyMounter implements ImageMounter {
   async mount(request: MountRequest): Promise<RootFileSystem> {
     const { acceleration = 'lazy' } = request;
     if (acceleration === 'none') return await this.#full(request, 'the function asks for no acceleration');
+    if (this.#options.isEnabled === false) return await this.#full(request, 'lazy images are switched off');
     const opened = await this.#open();
     if (!(opened instanceof ImagedProcess)) return await this.#full(request, opened.reason);
     const derived = await this.#convert(opened, request);
@@ -98,7 +101,8 @@ export class LazyMounter implements ImageMounter {
     for (const digest of this.#failed.keys()) if (!kept.has(digest)) this.#failed.delete(digest);
     const removed = this.#derived.collect(kept);
     // What is mounted lazily needs no unpacked copy, nor the layers as they came.
-    const whole = new Set([...live].filter((digest) => !this.#derived.has(digest)));
+    const isLazy = this.#options.isEnabled !== false;
+    const whole = new Set([...live].filter((digest) => !isLazy || !this.#derived.has(digest)));
     return removed + (await this.#options.full.collect(whole));
   }
 
@@ -218,7 +222,9 @@ export class LazyMounter implements ImageMounter {
   }
 
   async #lazy(opened: ImagedProcess, request: MountRequest, derived: DerivedImage): Promise<RootFileSystem> {
-    const { image, versionKey, acceleration = 'lazy' } = request;
+    const { image, versionKey } = request;
+    const fetchesAhead = this.#options.prefetchBytesPerSecondMax > 0;
+    const acceleration = fetchesAhead ? (request.acceleration ?? 'lazy') : 'lazy';
     const startedMs = this.#options.clock.monotonicMs();
     const trace = versionKey === '' ? undefined : this.#options.traces.get(versionKey, image.digest);
     const isRecorded =
@@ -240,9 +246,12 @@ export class LazyMounter implements ImageMounter {
       throw error;
     }
     const similar =
-      versionKey === '' ? undefined : (trace ?? this.#options.traces.similar(versionKey, image.digest));
+      versionKey === '' || !fetchesAhead
+        ? undefined
+        : (trace ?? this.#options.traces.similar(versionKey, image.digest));
     const planned = similar === undefined ? undefined : replayOrder(similar);
-    const reason = lazyReason(derived, acceleration, isRecorded, planned);
+    const how = lazyReason(derived, acceleration, isRecorded, planned);
+    const reason = fetchesAhead ? how : `${how}; fetching ahead is switched off`;
     const mountMs = this.#options.clock.monotonicMs() - startedMs;
     const start: WatchedStart = { node: node.node, isRecorded, planned, reason, mountMs, shared };
     const watch = versionKey === '' ? undefined : this.#watch(opened, request, start);

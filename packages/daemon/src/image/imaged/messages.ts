@@ -11,6 +11,7 @@ export interface ImagedOptions {
   /** Below it stand the FUSE file system and the mounts. Short-lived. */
   readonly mountDirectory: string;
   readonly cacheBytesMax: number;
+  /** 0: nothing is fetched ahead. */
   readonly prefetchBytesPerSecondMax: number;
   /** How long somebody waits for a piece of a file before his read fails; absent: `GIVE_UP_MS`. */
   readonly giveUpMs?: number | undefined;

@@ -36,6 +36,7 @@ const PLACES: StemPlaces = {
   shimsDirectory: '/data/runtimes/1',
   cannotSpecialize: undefined,
   maker: undefined,
+  forks: true,
 };
 const RUNNABLE: RunnableVersion = {
   key: 'one@1',

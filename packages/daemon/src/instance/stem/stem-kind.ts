@@ -38,6 +38,8 @@ export interface StemPlaces {
   readonly cannotSpecialize: string | undefined;
   /** Makes sandboxes of programs that cannot be forked themselves; undefined: the driver's own program does. */
   readonly maker: SandboxMaker | undefined;
+  /** Whether programs that can be forked are; else each is started by itself. */
+  readonly forks: boolean;
 }
 
 /**
@@ -79,7 +81,7 @@ export function stemKindOf(runnable: RunnableVersion, places: StemPlaces): StemK
     cpuShare: STEM_CPU_SHARE,
     temporaryBytesMax: STEM_TEMPORARY_BYTES,
     lateTargets: LATE_TARGETS,
-    zygote: zygoteOf(own),
+    zygote: places.forks ? zygoteOf(own) : undefined,
     // A JVM starts in the directory of its code, where a maker does not go.
     maker: family === 'nodejs' ? places.maker : undefined,
   };

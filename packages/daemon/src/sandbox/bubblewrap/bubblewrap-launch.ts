@@ -29,6 +29,8 @@ export interface BubblewrapOptions {
   readonly hash: string;
   /** Whether a thread makes networks, where it can. */
   readonly kernelThread: boolean;
+  /** Networks made ahead of use. */
+  readonly spareNetworks: number;
   readonly note: (text: string) => void;
 }
 
@@ -152,6 +154,7 @@ class BubblewrapDriver implements LaunchDriver {
         hash: this.#options.hash,
         nameServers: this.#nameServers,
         thread: this.#thread,
+        spare: this.#options.spareNetworks,
         directory: join(this.#options.directory, 'networks'),
         note: this.#options.note,
       });

@@ -62,7 +62,7 @@ export class Launcher {
 
   /** Clears what an earlier launcher of the same run directory left, then chooses the driver. */
   static async open(
-    { runDirectory, isolation, kernelThread }: LauncherOptions,
+    { runDirectory, isolation, kernelThread, spareNetworks }: LauncherOptions,
     send: (event: LauncherEvent) => void,
     sendListener: SendListener,
   ): Promise<Launcher> {
@@ -85,6 +85,7 @@ export class Launcher {
           directory,
           hash,
           kernelThread,
+          spareNetworks,
           note: (text) => send({ type: 'note', text }),
         });
       } catch (error) {

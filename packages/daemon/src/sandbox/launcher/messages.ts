@@ -49,4 +49,6 @@ export interface LauncherOptions {
   readonly isolation: Isolation;
   /** Whether a thread of the launcher makes networks and takes mounts away, where this Node can; programs do otherwise. */
   readonly kernelThread: boolean;
+  /** Networks made ahead of use, where the platform makes them; 0: each when it is wanted. */
+  readonly spareNetworks: number;
 }

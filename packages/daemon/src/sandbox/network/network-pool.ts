@@ -16,8 +16,6 @@ export interface NetworkLease {
   release(): void;
 }
 
-/** So many wait ready: making one takes a lock of the whole machine. */
-const READY_MAX = 16;
 const WAITING_MAX = 256;
 /** Deleted ones may show for a moment longer. */
 const CLEARINGS_MAX = 5;
@@ -28,6 +26,8 @@ export interface NetworkPoolOptions {
   readonly nameServers: string;
   /** Makes the networks; absent: programs do. */
   readonly thread: KernelThread | undefined;
+  /** So many wait ready; 0: each is made when it is wanted. */
+  readonly spare: number;
   /** Private to the launcher. */
   readonly directory: string;
   readonly note: (text: string) => void;
@@ -41,6 +41,7 @@ export class NetworkPool {
   readonly #hash: string;
   readonly #ip: string;
   readonly #plan: AddressPlan;
+  readonly #spare: number;
   readonly #firewall: Firewall;
   #maker: NetworkMaker;
   readonly #ready: Network[] = [];
@@ -52,8 +53,15 @@ export class NetworkPool {
   #deleting: Promise<void> | undefined;
   #isClosed = false;
 
-  private constructor(hash: string, ip: string, plan: AddressPlan, firewall: Firewall, maker: NetworkMaker) {
+  private constructor(
+    { hash, spare }: NetworkPoolOptions,
+    ip: string,
+    plan: AddressPlan,
+    firewall: Firewall,
+    maker: NetworkMaker,
+  ) {
     this.#hash = hash;
+    this.#spare = spare;
     this.#ip = ip;
     this.#plan = plan;
     this.#firewall = firewall;
@@ -61,13 +69,8 @@ export class NetworkPool {
   }
 
   /** Rejects with the reason where private networks cannot be made. */
-  static async open({
-    hash,
-    nameServers,
-    thread,
-    directory,
-    note,
-  }: NetworkPoolOptions): Promise<NetworkPool> {
+  static async open(options: NetworkPoolOptions): Promise<NetworkPool> {
+    const { hash, nameServers, thread, directory, note } = options;
     const ip = findProgram('ip');
     const nsenter = findProgram('nsenter');
     if (ip === undefined || nsenter === undefined) throw new Error('ip or nsenter is not installed');
@@ -86,7 +89,7 @@ export class NetworkPool {
       enableForwarding(note);
       const programs = new ProgramNetworks({ ip, nsenter });
       const first = thread === undefined ? programs : new ThreadedNetworks(thread, directory, groupOf(hash));
-      const pool = new NetworkPool(hash, ip, plan, firewall, first);
+      const pool = new NetworkPool(options, ip, plan, firewall, first);
       try {
         await pool.#make(1);
       } catch (error) {
@@ -172,7 +175,7 @@ export class NetworkPool {
   }
 
   #lacking(): number {
-    return this.#isClosed ? 0 : READY_MAX + this.#waiting.length - this.#ready.length;
+    return this.#isClosed ? 0 : this.#spare + this.#waiting.length - this.#ready.length;
   }
 
   async #make(count: number): Promise<void> {
