@@ -26,7 +26,7 @@ function whyNoLazyMounts(): string | undefined {
 async function startMachine(t: TestContext, repository: string): Promise<Platform> {
   const file = join(await temporaryDirectory(t, 'thaw-copies-'), 'copies.json');
   await writeFile(file, JSON.stringify({ repository }));
-  return await startPlatform(t, { arguments: ['--image-copies', file] });
+  return await startPlatform(t, { needs: ['lazy-images'], arguments: ['--image-copies', file] });
 }
 
 test(

@@ -27,7 +27,7 @@ test(
   'functions in images that are mounted lazily',
   { skip: missingCompiler() ?? missingLazyMounts() ?? false },
   async (t) => {
-    const platform = await startPlatform(t);
+    const platform = await startPlatform(t, { needs: ['lazy-images'] });
     const missing = await missingSandbox(platform);
     if (missing !== undefined) {
       t.skip(missing);

@@ -44,7 +44,7 @@ def handler(event, context):
 `;
 
 test('process 1 of a forked sandbox has and sees nothing, and instances differ in their random numbers', async (t) => {
-  const platform = await startPlatform(t, { stems: 2 });
+  const platform = await startPlatform(t, { stems: 2, needs: ['python-zygotes'] });
   const answer = await signedCall(platform, { method: 'GET', path: '/thaw/v1/info' });
   const { unavailable } = jsonOf<{ stems: { unavailable?: string } }>(answer).stems;
   if (unavailable !== undefined) {

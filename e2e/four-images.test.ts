@@ -187,7 +187,7 @@ test('the four images', { timeout: TEST_MS_MAX }, async (all) => {
         t.skip(built.missing);
         return;
       }
-      const platform = await startPlatform(t);
+      const platform = await startPlatform(t, { needs: ['lazy-images', 'image-prefetch'] });
       const missing = await missingSandbox(platform);
       if (missing === undefined) await checkImage(t, platform, example, built.layout);
       else t.skip(missing);

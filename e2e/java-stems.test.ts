@@ -60,7 +60,7 @@ test('Java functions from stems, and the archive of their runtime', async (t) =>
   await using compiled: JavaBuild = build;
   const code = filesBelow(compiled.codePath);
   const dataDir = await temporaryDirectory(t, 'thaw java ');
-  const platform = await startPlatform(t, { dataDir, stems: 1 });
+  const platform = await startPlatform(t, { dataDir, stems: 1, needs: ['prepare', 'load-ahead'] });
   const missing = (await missingSandbox(platform)) ?? (await stemsOf(platform)).unavailable;
   if (missing !== undefined) {
     t.skip(missing);
@@ -125,7 +125,7 @@ async function mendsArchive(t: TestContext, dataDir: string, runtime: string, co
   await file.write(Buffer.alloc(4096, 'x'), 0, 4096, Math.floor(size / 2));
   await file.close();
 
-  const platform = await startPlatform(t, { dataDir, stems: 0 });
+  const platform = await startPlatform(t, { dataDir, stems: 0, needs: ['prepare'] });
   const fields = { runtime, handler: 'start.Functions::state', memorySize: 256 };
   const name = await createFunction(platform, 'state', { code, fields });
   assert.equal((await invoke(platform, name)).body.toString(), 'fresh');

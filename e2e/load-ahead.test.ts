@@ -52,7 +52,7 @@ async function logOf(platform: Platform, functionName: string): Promise<string> 
 
 /** Undefined, and the test skipped, where this machine has no stems. */
 async function startLoading(t: TestContext, options: PlatformOptions = {}): Promise<Platform | undefined> {
-  const platform = await startPlatform(t, { stems: 2, ...options });
+  const platform = await startPlatform(t, { stems: 2, needs: ['load-ahead'], ...options });
   const { unavailable } = await stemsOf(platform);
   if (unavailable === undefined) return platform;
   t.skip(unavailable);

@@ -2,7 +2,12 @@ import assert from 'node:assert/strict';
 import { appendFile, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { startPlatform, temporaryDirectory, type Platform } from '@thaw/testkit/platform.ts';
+import {
+  startPlatform,
+  temporaryDirectory,
+  type Platform,
+  type PlatformOptions,
+} from '@thaw/testkit/platform.ts';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
 import { missingSandbox } from './fixtures/requirements.ts';
 import { jsonOf } from './support/http-call.ts';
@@ -37,7 +42,7 @@ async function preparedFiles(dataDir: string): Promise<string[]> {
 }
 
 /** Code that is loaded ahead may be loaded before it is prepared. */
-const ONE_BY_ONE = { arguments: ['--load-ahead', 'off'] };
+const ONE_BY_ONE: PlatformOptions = { needs: ['prepare'], arguments: ['--load-ahead', 'off'] };
 
 async function platformWithSandboxes(t: TestContext, dataDir: string): Promise<Platform | undefined> {
   const platform = await startPlatform(t, { dataDir, ...ONE_BY_ONE });

@@ -75,7 +75,7 @@ interface Sight {
 /** Undefined, and the test skipped, where this machine has none. */
 async function startWithStems(
   t: TestContext,
-  options: PlatformOptions = { stems: 2 },
+  options: PlatformOptions = { stems: 2, needs: ['python-zygotes', 'sandbox-maker'] },
 ): Promise<Platform | undefined> {
   const platform = await startPlatform(t, options);
   const { unavailable } = await stemsOf(platform);

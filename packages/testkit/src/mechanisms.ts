@@ -42,11 +42,6 @@ export function switchedOff(): readonly Mechanism[] {
   });
 }
 
-/** Why a test of what this mechanism does is skipped in this run; undefined where it is not. */
-export function missingMechanism(name: Mechanism): string | undefined {
-  return switchedOff().includes(name) ? `${VARIABLE} has switched off ${name}` : undefined;
-}
-
 function isMechanism(name: string): name is Mechanism {
   return Object.hasOwn(WITHOUT, name);
 }

@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test';
 import fc from '@alicloud/fc20230330';
 import openApi from '@alicloud/openapi-core';
 import { afterTest } from './after-test.ts';
-import { optionsWithout, switchedOff } from './mechanisms.ts';
+import { optionsWithout, switchedOff, type Mechanism } from './mechanisms.ts';
 import { waitFor } from './wait-for.ts';
 
 export const ROOT = join(import.meta.dirname, '../../..');
@@ -17,6 +17,8 @@ const START_MS_MAX = 120_000;
 
 export interface PlatformOptions {
   readonly isolation?: 'auto' | 'bubblewrap' | 'process';
+  /** What the test is of: never off, whatever the run of the tests does without. */
+  readonly needs?: readonly Mechanism[];
   /** As of `thaw serve --stems`; absent: as the run of the tests says, else the default. */
   readonly stems?: number;
   /** A data directory to use again; without it a fresh one is made, with a space in its name, and removed at the end. */
@@ -68,7 +70,7 @@ export async function startPlatform(t: TestContext, options: PlatformOptions = {
     dataDir,
     '--isolation',
     options.isolation ?? 'auto',
-    ...optionsWithout(switchedOff()),
+    ...optionsWithout(switchedOff().filter((name) => options.needs?.includes(name) !== true)),
     ...stemsArguments(options.stems),
     ...(options.arguments ?? []),
   ];

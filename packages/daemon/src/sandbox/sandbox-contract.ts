@@ -4,7 +4,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before as beforeAll, test } from 'node:test';
-import { missingMechanism } from '@thaw/testkit/mechanisms.ts';
 import { systemClock } from '../base/clock.ts';
 import type { ContractSuite } from './contract/contract-suite.ts';
 import { traces } from './contract/contract-traces.ts';
@@ -16,7 +15,7 @@ import { testLimits } from './contract/limit-contract.ts';
 import { testProcesses } from './contract/process-contract.ts';
 import type { DriverName } from './launcher/messages.ts';
 import type { SandboxSpec } from './sandbox.ts';
-import { openSandboxes, type Sandboxes } from './sandboxes.ts';
+import { openSandboxes, type Sandboxes, type SandboxesOptions } from './sandboxes.ts';
 
 export interface ContractVariant {
   readonly name: string;
@@ -28,12 +27,18 @@ export interface ContractVariant {
   readonly skip?: string | undefined;
 }
 
+export type ContractSetting = Pick<SandboxesOptions, 'kernelThread' | 'spareNetworks'>;
+
 /** Registers the tests that every driver passes; each names the number of the contract in `sandbox.ts`. */
-export async function sandboxContract(driver: DriverName, variant?: ContractVariant): Promise<void> {
+export async function sandboxContract(
+  driver: DriverName,
+  variant?: ContractVariant,
+  setting: ContractSetting = {},
+): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'thaw-sandbox-'));
   const runDirectory = join(directory, 'run');
   const hostNetwork = makeHostNetwork();
-  const opened = await openOrReason(driver, runDirectory, hostNetwork?.path);
+  const opened = await openOrReason(driver, runDirectory, hostNetwork?.path, setting);
   const skip = typeof opened === 'string' ? opened : false;
   if (typeof opened === 'string') {
     rmSync(directory, { recursive: true });
@@ -88,6 +93,7 @@ async function openOrReason(
   driver: DriverName,
   runDirectory: string,
   hostNetwork: string | undefined,
+  setting: ContractSetting,
 ): Promise<Sandboxes | string> {
   try {
     return await openSandboxes({
@@ -96,8 +102,7 @@ async function openOrReason(
       runDirectory,
       isolation: driver,
       hostNetwork,
-      kernelThread: missingMechanism('kernel-thread') === undefined,
-      ...(missingMechanism('spare-networks') === undefined ? {} : { spareNetworks: 0 }),
+      ...setting,
     });
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

@@ -1,3 +1,8 @@
+import { switchedOff } from '@thaw/testkit/mechanisms.ts';
 import { sandboxContract } from '../sandbox-contract.ts';
 
-await sandboxContract('bubblewrap');
+const off = switchedOff();
+await sandboxContract('bubblewrap', undefined, {
+  kernelThread: !off.includes('kernel-thread'),
+  ...(off.includes('spare-networks') ? { spareNetworks: 0 } : {}),
+});
