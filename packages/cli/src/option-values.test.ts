@@ -4,6 +4,7 @@ import {
   parseBytesOrOff,
   parseCount,
   parseDurationMs,
+  parseIdleNetworks,
   parsePort,
   parseSpareNetworks,
   parseStems,
@@ -31,6 +32,7 @@ test('ports and counts are whole numbers in their range', () => {
 test('what can be switched off takes off for 0, and no more than there can be', () => {
   assert.deepEqual(['off', '0', '32'].map(parseStems), [0, 0, 32]);
   assert.deepEqual(['off', '0', '256'].map(parseSpareNetworks), [0, 0, 256]);
+  assert.deepEqual(['off', '256'].map(parseIdleNetworks), [0, 256]);
   assert.deepEqual(['off', '0', '1K'].map(parseBytesOrOff), [0, 0, 1024]);
   for (const text of ['on', '-1', '', '257']) assert.throws(() => parseSpareNetworks(text), refused, text);
   assert.throws(() => parseStems('33'), refused);

@@ -4,7 +4,7 @@ import { ThawError } from '@thaw/protocol/thaw-error.ts';
 
 const PORT_MAX = 65_535;
 const STEMS_MAX = 32;
-const SPARE_NETWORKS_MAX = 256;
+const NETWORKS_MAX = 256;
 const DURATION_UNITS_MS: Readonly<Record<string, number>> = {
   ms: 1,
   s: 1000,
@@ -31,7 +31,12 @@ export function parseLoadAhead(text: string): number {
 
 /** `off` is 0. */
 export function parseSpareNetworks(text: string): number {
-  return numberOrOff('--spare-networks', text, SPARE_NETWORKS_MAX);
+  return numberOrOff('--spare-networks', text, NETWORKS_MAX);
+}
+
+/** `off` is 0. */
+export function parseIdleNetworks(text: string): number {
+  return numberOrOff('--idle-networks', text, NETWORKS_MAX);
 }
 
 function numberOrOff(option: string, text: string, max: number): number {

@@ -40,6 +40,8 @@ export interface DaemonOptions {
   readonly forksPython?: boolean;
   /** Networks made ahead of the sandboxes that will have them; 0: none. */
   readonly spareNetworks?: number | undefined;
+  /** The same while nothing is started; 0: no more than otherwise. */
+  readonly idleNetworks?: number | undefined;
   /** Whether images are mounted before they are here; absent: they are, where the machine can. */
   readonly mountsLazily?: boolean;
   /** What the parts of images on disk may take together. */

@@ -53,6 +53,7 @@ export async function openDaemonRuntimes(
       isolation: options.isolation,
       kernelThread: options.usesKernelThread ?? true,
       spareNetworks: options.spareNetworks,
+      idleNetworks: options.idleNetworks,
       clock,
       log: (text) => log('info', text),
     }),

@@ -10,6 +10,7 @@ const WITHOUT = {
   prepare: ['--prepare', 'off'],
   'kernel-thread': ['--kernel-thread', 'off'],
   'spare-networks': ['--spare-networks', 'off'],
+  'idle-networks': ['--idle-networks', 'off'],
   'small-requests': ['--small-requests', 'off'],
   'buffer-collection': ['--buffer-collection', 'off'],
   'keep-alive': ['--keep-alive', 'fixed'],

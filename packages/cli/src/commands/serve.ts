@@ -4,6 +4,7 @@ import {
   parseBytes,
   parseBytesOrOff,
   parseHosts,
+  parseIdleNetworks,
   parseLoadAhead,
   parsePort,
   parseSpareNetworks,
@@ -23,6 +24,7 @@ interface Options {
   readonly sandboxMaker: 'on' | 'off';
   readonly pythonZygotes: 'on' | 'off';
   readonly spareNetworks?: number | undefined;
+  readonly idleNetworks?: number | undefined;
   readonly smallRequests: 'on' | 'off';
   readonly bufferCollection: 'on' | 'off';
   readonly insecureRegistry?: readonly string[] | undefined;
@@ -151,6 +153,12 @@ export const command: Command = {
       parse: parseSpareNetworks,
     },
     {
+      flags: '--idle-networks <number>',
+      summary:
+        'the same while nothing is started, for a burst; off or 0 for no more (default: by the memory)',
+      parse: parseIdleNetworks,
+    },
+    {
       flags: '--accept-first <when>',
       summary: 'begin waiting invocations more slowly while many others are being accepted',
       default: 'on',
@@ -178,6 +186,7 @@ export const command: Command = {
       sandboxMaker,
       pythonZygotes,
       spareNetworks,
+      idleNetworks,
       smallRequests,
       bufferCollection,
       insecureRegistry,
@@ -205,6 +214,7 @@ export const command: Command = {
       makesSandboxes: sandboxMaker === 'on',
       forksPython: pythonZygotes === 'on',
       spareNetworks,
+      idleNetworks,
       readsSmallRequests: smallRequests === 'on',
       collectsBuffers: bufferCollection === 'on',
       insecureRegistries: insecureRegistry ?? [],

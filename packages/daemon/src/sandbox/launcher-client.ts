@@ -153,8 +153,9 @@ export class LauncherClient {
       this.#child.once('exit', (code, signal) => {
         fail(`the launcher ended with ${signal ?? code}`);
       });
-      const { runDirectory, isolation, kernelThread, spareNetworks } = this.#options;
-      this.#send({ type: 'open', options: { runDirectory, isolation, kernelThread, spareNetworks } });
+      const { runDirectory, isolation, kernelThread, spareNetworks, idleNetworks } = this.#options;
+      const launcherOptions = { runDirectory, isolation, kernelThread, spareNetworks, idleNetworks };
+      this.#send({ type: 'open', options: launcherOptions });
     });
   }
 

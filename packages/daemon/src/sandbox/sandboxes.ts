@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../base/clock.ts';
 import { LauncherClient } from './launcher-client.ts';
@@ -13,6 +14,8 @@ export interface SandboxesOptions {
   readonly kernelThread?: boolean;
   /** Absent: as many as are usual; see `LauncherOptions`. */
   readonly spareNetworks?: number | undefined;
+  /** Absent: what suits the machine, or none where none are made ahead at all; see `LauncherOptions`. */
+  readonly idleNetworks?: number | undefined;
   readonly clock: Clock;
   /** For the operator: what was changed on the machine, a launcher that died. */
   readonly log: (text: string) => void;
@@ -36,6 +39,9 @@ export interface Sandboxes {
 const LAUNCHER_LIFE_MS_MIN = 1000;
 /** Making one takes a lock of the whole machine, which those that start would wait for. */
 const SPARE_NETWORKS_DEFAULT = 16;
+/** One takes some 200 KB of the kernel's memory: a third of a percent of what the machine has, and not more than so many. */
+const IDLE_NETWORKS_MAX = 256;
+const BYTES_PER_IDLE_NETWORK = 64 * 1024 * 1024;
 const LOST: SandboxExit = { code: null, signal: 'SIGKILL', outOfMemory: false };
 
 /** Starts the launcher, clears what an earlier one left, and rejects with RUNTIME_UNAVAILABLE where it must. */
@@ -86,11 +92,13 @@ class LauncherLine {
   #launch(): LauncherClient {
     const { runDirectory, isolation, hostNetwork, log, clock } = this.#options;
     const { kernelThread = true, spareNetworks = SPARE_NETWORKS_DEFAULT } = this.#options;
+    const { idleNetworks = spareNetworks === 0 ? 0 : idleNetworksOf(totalmem()) } = this.#options;
     const launcher = new LauncherClient({
       runDirectory,
       isolation,
       kernelThread,
       spareNetworks,
+      idleNetworks,
       hostNetwork,
       note: log,
     });
@@ -120,4 +128,8 @@ class LauncherLine {
         this.#replacing = undefined;
       });
   }
+}
+
+function idleNetworksOf(memoryBytes: number): number {
+  return Math.min(IDLE_NETWORKS_MAX, Math.floor(memoryBytes / BYTES_PER_IDLE_NETWORK));
 }

@@ -31,6 +31,7 @@ export interface BubblewrapOptions {
   readonly kernelThread: boolean;
   /** Networks made ahead of use. */
   readonly spareNetworks: number;
+  readonly idleNetworks: number;
   readonly note: (text: string) => void;
 }
 
@@ -155,6 +156,7 @@ class BubblewrapDriver implements LaunchDriver {
         nameServers: this.#nameServers,
         thread: this.#thread,
         spare: this.#options.spareNetworks,
+        idle: this.#options.idleNetworks,
         directory: join(this.#options.directory, 'networks'),
         note: this.#options.note,
       });

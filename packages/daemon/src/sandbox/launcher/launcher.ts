@@ -62,7 +62,7 @@ export class Launcher {
 
   /** Clears what an earlier launcher of the same run directory left, then chooses the driver. */
   static async open(
-    { runDirectory, isolation, kernelThread, spareNetworks }: LauncherOptions,
+    { runDirectory, isolation, kernelThread, spareNetworks, idleNetworks }: LauncherOptions,
     send: (event: LauncherEvent) => void,
     sendListener: SendListener,
   ): Promise<Launcher> {
@@ -86,6 +86,7 @@ export class Launcher {
           hash,
           kernelThread,
           spareNetworks,
+          idleNetworks,
           note: (text) => send({ type: 'note', text }),
         });
       } catch (error) {

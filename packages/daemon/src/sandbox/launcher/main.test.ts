@@ -15,7 +15,7 @@ it('ends with its standard input, also while the channel to the daemon stands', 
   const exited = once(child, 'exit');
   const open: LauncherRequest = {
     type: 'open',
-    options: { runDirectory, isolation: 'process', kernelThread: false, spareNetworks: 0 },
+    options: { runDirectory, isolation: 'process', kernelThread: false, spareNetworks: 0, idleNetworks: 0 },
   };
   child.send(open);
   const [opened] = await once(child, 'message');

@@ -51,4 +51,6 @@ export interface LauncherOptions {
   readonly kernelThread: boolean;
   /** Networks made ahead of use, where the platform makes them; 0: each when it is wanted. */
   readonly spareNetworks: number;
+  /** The same while nothing has been started for some seconds; 0: no more than otherwise. */
+  readonly idleNetworks: number;
 }

@@ -19,6 +19,10 @@ export interface NetworkLease {
 const WAITING_MAX = 256;
 /** Deleted ones may show for a moment longer. */
 const CLEARINGS_MAX = 5;
+/** No network was asked for in so long: more of them may be made. */
+const IDLE_MS = 5000;
+/** From one batch to the next, so that whoever comes after all finds most of the machine free. */
+const IDLE_PAUSE_MS = 20;
 
 export interface NetworkPoolOptions {
   /** Eight hexadecimal digits. */
@@ -28,6 +32,8 @@ export interface NetworkPoolOptions {
   readonly thread: KernelThread | undefined;
   /** So many wait ready; 0: each is made when it is wanted. */
   readonly spare: number;
+  /** So many wait ready once none has been asked for in a while, where there is a thread to make them. */
+  readonly idle: number;
   /** Private to the launcher. */
   readonly directory: string;
   readonly note: (text: string) => void;
@@ -42,6 +48,8 @@ export class NetworkPool {
   readonly #ip: string;
   readonly #plan: AddressPlan;
   readonly #spare: number;
+  readonly #idle: number;
+  readonly #note: (text: string) => void;
   readonly #firewall: Firewall;
   #maker: NetworkMaker;
   readonly #ready: Network[] = [];
@@ -51,10 +59,11 @@ export class NetworkPool {
   #doomed: Network[] = [];
   #filling: Promise<void> | undefined;
   #deleting: Promise<void> | undefined;
+  #growth: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   private constructor(
-    { hash, spare }: NetworkPoolOptions,
+    { hash, spare, idle, note }: NetworkPoolOptions,
     ip: string,
     plan: AddressPlan,
     firewall: Firewall,
@@ -62,6 +71,8 @@ export class NetworkPool {
   ) {
     this.#hash = hash;
     this.#spare = spare;
+    this.#idle = idle;
+    this.#note = note;
     this.#ip = ip;
     this.#plan = plan;
     this.#firewall = firewall;
@@ -99,6 +110,7 @@ export class NetworkPool {
         await pool.#make(1);
       }
       pool.#fill();
+      pool.#growAfter(IDLE_MS);
       return pool;
     } catch (error) {
       await clearNetworks(ip, hash);
@@ -116,6 +128,7 @@ export class NetworkPool {
   async lease(hasWayOut: boolean): Promise<NetworkLease> {
     const network = this.#ready.shift() ?? (await this.#wait());
     this.#fill();
+    this.#growAfter(IDLE_MS);
     if (!hasWayOut) {
       try {
         // Nobody inside may bring the route back: that takes a capability which nobody inside has.
@@ -135,6 +148,7 @@ export class NetworkPool {
   /** Every lease has been released before. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    clearTimeout(this.#growth);
     for (const { reject } of this.#waiting.splice(0)) reject(new Error('the network pool is closed'));
     // What is being made is ready then.
     await this.#filling;
@@ -171,6 +185,32 @@ export class NetworkPool {
           reject(error instanceof Error ? error : new Error(String(error)));
         return;
       }
+    }
+  }
+
+  /** A burst that finds networks ready has the processors for itself. */
+  #growAfter(quietMs: number): void {
+    clearTimeout(this.#growth);
+    const byThread = this.#maker instanceof ThreadedNetworks;
+    if (this.#isClosed || !byThread || this.#ready.length >= this.#idle) return;
+    this.#growth = setTimeout(() => {
+      if (this.#filling !== undefined) {
+        this.#growAfter(quietMs);
+        return;
+      }
+      this.#filling = this.#grow().finally(() => {
+        this.#filling = undefined;
+        if (this.#waiting.length > 0) this.#fill();
+      });
+    }, quietMs).unref();
+  }
+
+  async #grow(): Promise<void> {
+    try {
+      await this.#make(Math.min(this.#idle - this.#ready.length, this.#maker.batchMax));
+      this.#growAfter(IDLE_PAUSE_MS);
+    } catch (error) {
+      this.#note(`no more than ${this.#ready.length} networks are ready: ${String(error)}`);
     }
   }
 

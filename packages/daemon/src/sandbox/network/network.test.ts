@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
+import { waitFor } from '@thaw/testkit/wait-for.ts';
 import { systemClock } from '../../base/clock.ts';
 import { platformHash } from '../launcher/launcher.ts';
 import { openSandboxes } from '../sandboxes.ts';
@@ -56,6 +57,7 @@ async function leadsOut(context: TestContext, kernelThread: boolean): Promise<vo
     log: (text) => notes.push(text),
     hostNetwork: `/run/netns/${host}`,
     kernelThread,
+    idleNetworks: IDLE_NETWORKS,
   });
   context.after(() => sandboxes.close());
   assert.deepEqual(
@@ -121,8 +123,14 @@ async function leadsOut(context: TestContext, kernelThread: boolean): Promise<vo
   const { stdout: answer } = await run('nsenter', [`--net=/run/netns/${host}`, 'python3', '-c', ask]);
   assert.equal(answer, 'ECONNREFUSED\n', 'nobody answers for a sandbox that is not there');
 
-  await sandboxes.close();
   const hash = platformHash(runDirectory);
+  if (kernelThread) {
+    await waitFor('more networks while nothing is started', async () => {
+      const { stdout } = await run('ip', ['-n', host, '-o', 'link']);
+      return stdout.split(`thaw${hash.slice(0, 6)}`).length > IDLE_NETWORKS;
+    });
+  }
+  await sandboxes.close();
   const { stdout: namespaces } = await run('ip', ['netns']);
   assert.ok(!namespaces.includes(hash), namespaces);
   const { stdout: links } = await run('ip', ['-n', host, '-o', 'link']);
@@ -130,6 +138,9 @@ async function leadsOut(context: TestContext, kernelThread: boolean): Promise<vo
   const { stdout: rules } = await run('nsenter', [`--net=/run/netns/${host}`, 'nft', 'list', 'ruleset']);
   assert.equal(rules, '');
 }
+
+/** More than are ready otherwise, and than run here. */
+const IDLE_NETWORKS = 40;
 
 const PRELUDE = `
 import socket, sys
