@@ -113,6 +113,11 @@ export class Cgroup {
     return this.#unified === undefined ? undefined : join(this.#unified, 'cgroup.freeze');
   }
 
+  /** Changes when a frozen group is no longer frozen as a whole, as when a process of it is killed. */
+  get freezeEventsFile(): string | undefined {
+    return this.#unified === undefined ? undefined : join(this.#unified, 'cgroup.events');
+  }
+
   /** Whether the kernel has killed a process of the group for lack of memory. */
   hasRunOutOfMemory(): boolean {
     if (this.#memory === undefined) return false;

@@ -167,7 +167,10 @@ export class Launcher {
     if (this.#sandboxes.has(spec.id)) throw new Error('a sandbox of this id is running');
     const fault = invalidSpec(spec);
     if (fault !== undefined) throw new Error(fault);
-    const sandbox = await RunningSandbox.fork(spec, await this.#driver.prepare(spec), this.#cgroups);
+    const launch = await this.#driver.prepare(spec);
+    const sandbox = await RunningSandbox.fork(spec, launch, this.#cgroups, (text) =>
+      this.#send({ type: 'note', text }),
+    );
     this.#sandboxes.set(spec.id, sandbox);
     this.#record(sandbox);
     void sandbox.exited.then(() => {

@@ -6,6 +6,7 @@ import type { Cgroup } from '../cgroup/cgroup.ts';
 import type { CgroupTree } from '../cgroup/cgroup-tree.ts';
 import { startRelay } from '../network/relay.ts';
 import type { SandboxChange, SandboxExit, SandboxSpec, ServerAddress } from '../sandbox.ts';
+import { FrozenWatch } from './frozen-watch.ts';
 import { startMark } from './inner-command.ts';
 import type { Launch, OuterProcess, Uplink } from './launch.ts';
 import { listenInside } from './listen-inside.ts';
@@ -17,7 +18,6 @@ const START_TIMEOUT_MS = 10_000;
 const FREEZE_TIMEOUT_MS = 5000;
 /** Processes that hang in the kernel may outlast a kill; after this the sandbox is given up and reported. */
 const END_TIMEOUT_MS = 10_000;
-const FROZEN_LOOK_MS = 1000;
 /** What `env` ends with when the command is not there (127) or cannot be executed (126). */
 const COMMAND_MISSING = 127;
 const COMMAND_UNUSABLE = 126;
@@ -40,9 +40,15 @@ export class RunningSandbox {
   #failure: Error | undefined;
   /** What a container runtime said when it could not start the command. */
   #containerFailure: string | undefined;
-  #frozenWatch: NodeJS.Timeout | undefined;
+  readonly #frozenWatch: FrozenWatch;
 
-  private constructor(spec: SandboxSpec, launch: Launch, child: OuterProcess, cgroup: Cgroup) {
+  private constructor(
+    spec: SandboxSpec,
+    launch: Launch,
+    child: OuterProcess,
+    cgroup: Cgroup,
+    note: (text: string) => void,
+  ) {
     this.spec = spec;
     this.#launch = launch;
     this.#child = child;
@@ -50,6 +56,15 @@ export class RunningSandbox {
     this.#tree = cgroup.directories.length === 0 ? new ProcessTree() : undefined;
     if (child.pid !== undefined) this.#tree?.add(child.pid);
     if (launch.reportsStatus) this.#readStatus(launch.files.length + 3);
+    this.#frozenWatch = new FrozenWatch({
+      eventsFile: cgroup.freezeEventsFile,
+      isDead: () => {
+        const pid = this.#firstInside();
+        return pid === undefined || processStat(pid)?.state === 'Z';
+      },
+      onDead: () => this.kill(),
+      note,
+    });
     this.exited = new Promise((resolve) => {
       const end = (): void => void this.#finish().then(resolve);
       child.once('error', (error) => {
@@ -58,7 +73,7 @@ export class RunningSandbox {
         if (child.pid === undefined) end();
       });
       child.once('exit', (code, signal) => {
-        clearInterval(this.#frozenWatch);
+        this.#frozenWatch.stop();
         this.#ended = { code, signal };
         end();
       });
@@ -66,14 +81,19 @@ export class RunningSandbox {
   }
 
   /** Forks with every limit in force; `waitUntilRunning` follows. Rejects with nothing left behind. */
-  static async fork(spec: SandboxSpec, launch: Launch, cgroups: CgroupTree): Promise<RunningSandbox> {
+  static async fork(
+    spec: SandboxSpec,
+    launch: Launch,
+    cgroups: CgroupTree,
+    note: (text: string) => void,
+  ): Promise<RunningSandbox> {
     const streams: Socket[] = [];
     let cgroup: Cgroup | undefined;
     try {
       if (launch.fork !== undefined) {
         cgroup = cgroups.create(spec.id, spec, false);
         cgroup.limitProcessor(launch.ownProcesses);
-        return new RunningSandbox(spec, launch, await launch.fork(cgroup.directories), cgroup);
+        return new RunningSandbox(spec, launch, await launch.fork(cgroup.directories), cgroup, note);
       }
       const connected = async (connecting: Promise<Socket>): Promise<Socket> => {
         const socket = await connecting;
@@ -98,7 +118,7 @@ export class RunningSandbox {
         }),
       );
       cgroup.limitProcessor(launch.ownProcesses);
-      return new RunningSandbox(spec, launch, child, cgroup);
+      return new RunningSandbox(spec, launch, child, cgroup, note);
     } catch (error) {
       cgroup?.kill();
       await until(() => {
@@ -222,25 +242,12 @@ export class RunningSandbox {
       return false;
     }, FREEZE_TIMEOUT_MS);
     if (!isFrozen) throw new Error(`its processes did not stop within ${FREEZE_TIMEOUT_MS} ms`);
-    this.#watchFrozen();
+    if (this.#launch.reportsStatus && this.#ended === undefined) this.#frozenWatch.start();
   }
 
   thaw(): void {
-    clearInterval(this.#frozenWatch);
+    this.#frozenWatch.stop();
     this.#processes.requestFreeze(false);
-  }
-
-  /**
-   * A frozen process can be killed, but its parent inside is frozen too and does not notice: without this look the dead
-   * one would stay until the next thaw.
-   */
-  #watchFrozen(): void {
-    clearInterval(this.#frozenWatch);
-    if (!this.#launch.reportsStatus || this.#ended !== undefined) return;
-    this.#frozenWatch = setInterval(() => {
-      const pid = this.#firstInside();
-      if (pid === undefined || processStat(pid)?.state === 'Z') this.kill();
-    }, FROZEN_LOOK_MS);
   }
 
   kill(): void {
