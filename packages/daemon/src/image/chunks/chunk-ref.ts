@@ -15,4 +15,13 @@ export interface ArrivedChunk {
   readonly bytes: Buffer;
   /** Its digest was compared by who gives it, in this process. */
   readonly isCompared?: true;
+  /** Whoever asked has it on disk already. */
+  readonly isKept?: true;
+}
+
+/** A chunk that was compared and written to the disk of whoever asked, and is nowhere else. */
+export interface PlacedChunk extends Omit<ArrivedChunk, 'bytes'> {
+  readonly bytes: undefined;
+  readonly isCompared: true;
+  readonly isKept: true;
 }

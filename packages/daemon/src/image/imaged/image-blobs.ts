@@ -81,14 +81,14 @@ export class ImageBlobs {
   #localBlob(layer: string): Omit<OpenBlob, 'uses'> {
     let file: Promise<FileHandle> | undefined;
     const derived = this.#derived;
-    const read: ChunkBlob['read'] = async function* (start, ends) {
+    const read: ChunkBlob['read'] = async function* (start, ends, _signal, memory = newMemory) {
       const path = derived.converted(layer)?.path;
       if (path === undefined)
         throw new ThawError('IMAGE_NOT_FOUND', `the converted copy of layer ${layer} is gone`);
       file ??= open(path, 'r');
       let from = start;
       for (const end of ends) {
-        const bytes = new Uint8Array(end - from);
+        const bytes = memory(end - from);
         const { bytesRead } = await (await file).read(bytes, 0, bytes.length, from);
         from = end;
         yield bytes.subarray(0, bytesRead);
@@ -119,13 +119,17 @@ function registryBlob(
   };
 }
 
+function newMemory(bytes: number): Uint8Array {
+  return new Uint8Array(bytes);
+}
+
 /** One request, cut at the ends of the parts as its bytes come. The last part is short where the stream was. */
 function partsOf(source: BlobSource, descriptor: Descriptor): ChunkBlob['read'] {
-  return async function* (start, ends, signal) {
+  return async function* (start, ends, signal, memory = newMemory) {
     const stream = await source.blob(descriptor, { range: { start, end: ends.at(-1) ?? start }, signal });
     let index = 0;
     let from = start;
-    let part = new Uint8Array((ends[0] ?? start) - start);
+    let part = memory((ends[0] ?? start) - start);
     let filled = 0;
     for await (const data of stream as AsyncIterable<Buffer>) {
       // It is read to its end, so that the connection can be used again.
@@ -138,7 +142,7 @@ function partsOf(source: BlobSource, descriptor: Descriptor): ChunkBlob['read'] 
         yield part;
         from = ends[index] ?? from;
         index += 1;
-        part = new Uint8Array((ends[index] ?? from) - from);
+        if (index < ends.length) part = memory((ends[index] ?? from) - from);
         filled = 0;
       }
     }

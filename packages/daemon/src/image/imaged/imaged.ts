@@ -255,7 +255,7 @@ export class Imaged {
     }
     mounted.prefetch?.stop();
     mounted.prefetch = prefetch(this.#stack, this.#bandwidth, refs, (arrivals) => {
-      for (const arrival of arrivals) count(mounted.prefetched, arrival.from, arrival.bytes.length);
+      for (const { ref, from } of arrivals) count(mounted.prefetched, from, ref.size);
     });
     mounted.prefetch.done.catch((error: unknown) =>
       this.#deps.log('error', 'fetching chunks ahead failed', error),

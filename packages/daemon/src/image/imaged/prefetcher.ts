@@ -1,7 +1,7 @@
 import type { ChunkRef } from '../chunks/chunk-ref.ts';
 import type { Bandwidth } from '../tiers/bandwidth.ts';
 import { gapWithin, spansOf } from '../tiers/spans.ts';
-import type { Arrival, TierStack } from '../tiers/tier-stack.ts';
+import type { ArrivalAhead, TierStack } from '../tiers/tier-stack.ts';
 import { PrefetchWindow, WINDOW_UNIT_BYTES } from './prefetch-window.ts';
 
 /**
@@ -40,7 +40,7 @@ export function prefetch(
   stack: TierStack,
   bandwidth: Bandwidth,
   refs: readonly ChunkRef[],
-  onArrived: (arrivals: readonly Arrival[]) => void,
+  onArrived: (arrivals: readonly ArrivalAhead[]) => void,
 ): Prefetch {
   const windows = windowsOf(refs);
   const window = new PrefetchWindow();
@@ -50,7 +50,7 @@ export function prefetch(
   const waiting: PlannedSpan[] = [];
   let left = refs.length;
   let running = 0;
-  const run = (span: PlannedSpan, fetchIt: () => Promise<readonly Arrival[]>): void => {
+  const run = (span: PlannedSpan, fetchIt: () => Promise<readonly ArrivalAhead[]>): void => {
     const units = unitsOf(span);
     running += units;
     const startedMs = performance.now();

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { Agent, request } from 'undici';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { ArrivedChunk, ChunkRef } from '../chunks/chunk-ref.ts';
-import type { ChunkTier } from './chunk-tier.ts';
+import type { GetOptions } from './chunk-tier.ts';
 import type { PeerTransport } from './peer-tier.ts';
 import { CHUNKS_PATH, decodeAnswer, encodeHead, encodeRequest, parseRequest } from './peer-wire.ts';
 
@@ -46,9 +46,14 @@ export interface PeerServer {
   close(): Promise<void>;
 }
 
+/** A tier that gives every chunk with its bytes. */
+export interface PeerSource {
+  get(wanted: readonly ChunkRef[], options: GetOptions): AsyncIterable<ArrivedChunk>;
+}
+
 /** Answers other nodes from `tier`, which must ask no peers itself. */
 export async function servePeers(
-  tier: ChunkTier,
+  tier: PeerSource,
   secret: string,
   host: string,
   port: number,
@@ -65,7 +70,7 @@ export async function servePeers(
 }
 
 async function answer(
-  tier: ChunkTier,
+  tier: PeerSource,
   secret: string,
   incoming: IncomingMessage,
   outgoing: ServerResponse,

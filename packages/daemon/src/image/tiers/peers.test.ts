@@ -5,8 +5,7 @@ import { afterTest } from '@thaw/testkit/after-test.ts';
 import { temporaryDirectory } from '@thaw/testkit/platform.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import * as fc from 'fast-check';
-import type { ChunkTier } from './chunk-tier.ts';
-import { HttpPeers, servePeers } from './http-peers.ts';
+import { HttpPeers, servePeers, type PeerSource } from './http-peers.ts';
 import { homesOf } from './peer-ring.ts';
 import type { PeerTransport } from './peer-tier.ts';
 import { decodeAnswer, encodeHead } from './peer-wire.ts';
@@ -114,7 +113,7 @@ test('two nodes over HTTP: one asks the registry, both have it; strangers get no
   const made: SampleNode[] = [];
   for (const name of ['one', 'two']) {
     const late: { node?: SampleNode } = {};
-    const tier: ChunkTier = {
+    const tier: PeerSource = {
       get: (wanted, options) =>
         (late.node ?? assert.fail('nothing is asked before all listen')).home.get(wanted, options),
     };

@@ -11,6 +11,7 @@ import { ManualClock } from '../../base/clock.ts';
 import type { ChunkRef } from '../chunks/chunk-ref.ts';
 import { sha256 } from './sample-blobs.ts';
 import { newSegmentPlaces } from './segment-places.ts';
+import { writeRunsSync } from './segment-runs.ts';
 import { QUOTA_BYTES_MIN, SegmentStore, type SegmentStoreOptions } from './segment-store.ts';
 
 function open(t: TestContext, directory: string, options: Partial<SegmentStoreOptions> = {}): SegmentStore {
@@ -153,4 +154,32 @@ test('a quota too small to hold anything is refused', async (t) => {
     () => open(t, directory, { quotaBytes: 1000 }),
     (error: unknown) => error instanceof ThawError && error.code === 'INVALID_ARGUMENT',
   );
+});
+
+test('what another thread writes to places that were reserved is kept, unless it is wrong or abandoned', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const places = newSegmentPlaces();
+  const problems: string[] = [];
+  const store = open(t, directory, { places, onProblem: (text) => problems.push(text) });
+  const [known, right, wrong, lost] = [1000, 2000, 3000, 4000].map((size) => randomBytes(size));
+  assert.ok(known !== undefined && right !== undefined && wrong !== undefined && lost !== undefined);
+  await store.put([{ digest: sha256(known), bytes: known }]);
+  const reserved = store.reserve([known, right, wrong].map((bytes) => refOf(bytes)));
+  assert.ok(reserved !== undefined);
+  const [none = 0, first = -1, second = -1] = reserved.offsets;
+  assert.ok(none < 0 && first > 0 && second > first);
+  writeRunsSync(reserved.descriptor, [{ bytes: right, offset: first }]);
+  assert.equal(await has(store, right), false);
+  // Nobody closes the segment meanwhile, though it goes.
+  assert.ok([...places.readers].includes(1));
+  await reserved.keep([true, true, false]);
+  assert.ok([...places.readers].every((readers) => readers === 0));
+  assert.deepEqual([await has(store, right), await has(store, wrong)], [true, false]);
+  const full = Object.assign(new Error('write'), { code: 'ENOSPC' });
+  store.reserve([refOf(lost)])?.abandon(full);
+  assert.deepEqual(problems, ["nothing is kept in the image cache: the platform's disk is full"]);
+  assert.equal(store.reserve([refOf(lost)]), undefined);
+  await store.close();
+  const next = open(t, directory);
+  assert.ok((await has(next, right)) && (await has(next, known)) && !(await has(next, wrong)));
 });

@@ -1,15 +1,16 @@
 import { hash, randomBytes } from 'node:crypto';
 import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
-import { read, write, writev } from 'node:fs';
+import { read, write } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../../base/clock.ts';
 import { diskProblem } from '../../base/disk-problem.ts';
 import type { ArrivedChunk, ChunkRef } from '../chunks/chunk-ref.ts';
-import type { ChunkTier } from './chunk-tier.ts';
+import type { ChunkKeeper, ChunkTier, Reservation } from './chunk-tier.ts';
 import { encodeRecord, readIndex } from './segment-index.ts';
 import { PLACE_UNIT, placeOf, SEGMENT_BYTES_MAX, SLOTS, type SegmentPlaces } from './segment-places.ts';
+import { writeRuns } from './segment-runs.ts';
 import { newTierCounters, type TierCounters } from './tier-counters.ts';
 
 /** A quarter of a small quota, so that there is always something to evict. */
@@ -18,10 +19,8 @@ export const QUOTA_BYTES_MIN = SEGMENTS_MIN * 1024 * 1024;
 /** After a failed write nothing is written for so long: the disk is full, and trying costs every chunk's time. */
 const PAUSE_AFTER_FAILURE_MS = 10_000;
 const READER_WAIT_MS = 2;
-const NOTHING = Buffer.alloc(PLACE_UNIT);
 const readAsync = promisify(read);
 const writeAsync = promisify(write);
-const writevAsync = promisify(writev);
 
 export interface SegmentStoreOptions {
   readonly directory: string;
@@ -56,6 +55,20 @@ interface Batch {
   readonly chunks: (KeptChunk & { readonly offset: number })[];
 }
 
+/** Where bytes go; `index` is the descriptor of the segment's records. */
+interface Place {
+  readonly segment: Segment;
+  readonly index: number;
+  readonly offset: number;
+}
+
+/** A chunk that was written. */
+interface WrittenChunk {
+  readonly digest: string;
+  readonly offset: number;
+  readonly size: number;
+}
+
 interface Stored {
   readonly segment: Segment;
   readonly offset: number;
@@ -69,7 +82,7 @@ interface Stored {
  * the quota whole segments go, the one first that was not read since the hand of the clock passed it. Survives a restart;
  * an entry that a crash tore is found by its digest, dropped and fetched again.
  */
-export class SegmentStore implements ChunkTier {
+export class SegmentStore implements ChunkTier, ChunkKeeper {
   readonly counters: TierCounters = newTierCounters();
   readonly #options: SegmentStoreOptions;
   readonly #segmentBytes: number;
@@ -110,6 +123,7 @@ export class SegmentStore implements ChunkTier {
   async *get(wanted: readonly ChunkRef[]): AsyncGenerator<ArrivedChunk> {
     for (const ref of wanted) {
       const stored = this.#index.get(ref.digest);
+      if (stored !== undefined) this.counters.requests += 1;
       const bytes = stored === undefined ? undefined : await this.#read(ref, stored);
       if (bytes === undefined) {
         this.counters.misses += 1;
@@ -134,7 +148,7 @@ export class SegmentStore implements ChunkTier {
     try {
       for (const { digest, bytes } of chunks) {
         if (this.#index.has(digest) || taken.has(digest)) continue;
-        const place = this.#reserve(bytes.length);
+        const place = this.#place(bytes.length);
         if (place === undefined) continue;
         taken.add(digest);
         const { segment, index, offset } = place;
@@ -154,6 +168,59 @@ export class SegmentStore implements ChunkTier {
     } finally {
       for (const { segment } of batches) Atomics.sub(readers, segment.slot, 1);
     }
+  }
+
+  /** All of them beside each other, in one segment. */
+  reserve(chunks: readonly Pick<ChunkRef, 'digest' | 'size'>[]): Reservation | undefined {
+    if (this.#options.clock.monotonicMs() < this.#pausedUntilMs) return undefined;
+    const offsets: number[] = [];
+    let bytes = 0;
+    for (const { digest, size } of chunks) {
+      const isHere = this.#index.has(digest);
+      offsets.push(isHere ? -1 : bytes);
+      if (!isHere) bytes = Math.ceil((bytes + size) / PLACE_UNIT) * PLACE_UNIT;
+    }
+    if (bytes === 0) return undefined;
+    let place: Place | undefined;
+    try {
+      place = this.#place(bytes);
+    } catch (error) {
+      this.#pause(error);
+    }
+    if (place === undefined) return undefined;
+    const { segment, index, offset: start } = place;
+    const { readers } = this.#options.places;
+    // From here on nobody takes the segment away.
+    Atomics.add(readers, segment.slot, 1);
+    const places = offsets.map((offset) => (offset < 0 ? -1 : start + offset));
+    return {
+      descriptor: segment.descriptor,
+      offsets: places,
+      keep: async (isRight) => {
+        const written = chunks.flatMap(({ digest, size }, at) => {
+          const offset = places[at] ?? -1;
+          return isRight[at] === true && offset >= 0 ? [{ digest, size, offset }] : [];
+        });
+        try {
+          await this.#record(segment, index, written);
+          this.#problem = undefined;
+        } catch (error) {
+          this.#pause(error);
+        } finally {
+          Atomics.sub(readers, segment.slot, 1);
+        }
+      },
+      abandon: (failure) => {
+        Atomics.sub(readers, segment.slot, 1);
+        if (failure !== undefined) this.#pause(failure);
+      },
+    };
+  }
+
+  /** The plain bytes of a chunk that is here, uncounted: whoever had it fetched asks for them. */
+  async bytesOf(ref: ChunkRef): Promise<Buffer | undefined> {
+    const stored = this.#index.get(ref.digest);
+    return stored === undefined ? undefined : await this.#read(ref, stored);
   }
 
   /** A reader found that a chunk is not what it should be. */
@@ -213,7 +280,6 @@ export class SegmentStore implements ChunkTier {
     const { slot, descriptor } = stored.segment;
     Atomics.add(readers, slot, 1);
     Atomics.store(used, slot, 1);
-    this.counters.requests += 1;
     try {
       const bytes = Buffer.allocUnsafe(stored.size);
       const { bytesRead } = await readAsync(descriptor, bytes, 0, stored.size, stored.offset);
@@ -238,32 +304,31 @@ export class SegmentStore implements ChunkTier {
     }
   }
 
-  /** The bytes, then the records that name them: what a crash tears is found by its digest. */
   async #write({ segment, index, chunks }: Batch): Promise<void> {
-    const records: Buffer[] = [];
-    for (const { digest, bytes, offset } of chunks)
-      records.push(encodeRecord({ digest, offset, size: bytes.length }));
-    for (const { start, parts } of runsOf(chunks)) await writeAll(segment.descriptor, parts, start);
-    await writeAsync(index, Buffer.concat(records));
+    await writeRuns(segment.descriptor, chunks);
+    const written = chunks.map(({ digest, bytes, offset }) => ({ digest, offset, size: bytes.length }));
+    await this.#record(segment, index, written);
+  }
+
+  /** After the bytes the records that name them: what a crash tears is found by its digest. */
+  async #record(segment: Segment, index: number, chunks: readonly WrittenChunk[]): Promise<void> {
+    if (chunks.length === 0) return;
+    await writeAsync(index, Buffer.concat(chunks.map((chunk) => encodeRecord(chunk))));
     if (this.#segments.get(segment.slot) !== segment) return;
-    for (const { digest, bytes, offset } of chunks) {
-      if (this.#index.has(digest)) continue;
-      this.#remember({ digest, offset, size: bytes.length }, segment, true);
-      this.#options.onPlaced(digest, placeOf(segment.slot, offset));
+    for (const chunk of chunks) {
+      if (this.#index.has(chunk.digest)) continue;
+      this.#remember(chunk, segment, true);
+      this.#options.onPlaced(chunk.digest, placeOf(segment.slot, chunk.offset));
     }
   }
 
-  #remember(
-    { digest, offset, size }: { digest: string; offset: number; size: number },
-    segment: Segment,
-    isVerified: boolean,
-  ): void {
+  #remember({ digest, offset, size }: WrittenChunk, segment: Segment, isVerified: boolean): void {
     this.#index.set(digest, { segment, offset, size, isVerified });
     segment.digests.add(digest);
   }
 
-  /** Room for one chunk; its offset is given once, whatever becomes of the write. */
-  #reserve(size: number): { segment: Segment; index: number; offset: number } | undefined {
+  /** Room for so many bytes; their offset is given once, whatever becomes of the write. */
+  #place(size: number): Place | undefined {
     if (size > this.#segmentBytes) return undefined;
     if (this.#current === undefined || this.#current.segment.bytes + size > this.#segmentBytes) {
       this.#closeCurrent();
@@ -375,42 +440,6 @@ export class SegmentStore implements ChunkTier {
   }
 }
 
-/** Neighbours together, with what lies between places. Others may have reserved places between two of these. */
-function runsOf(
-  chunks: readonly { readonly bytes: Buffer; readonly offset: number }[],
-): { readonly start: number; readonly parts: readonly Buffer[] }[] {
-  const runs: { start: number; end: number; parts: Buffer[] }[] = [];
-  for (const { bytes, offset } of chunks) {
-    const last = runs.at(-1);
-    if (last !== undefined && offset - last.end < PLACE_UNIT) {
-      last.parts.push(NOTHING.subarray(0, offset - last.end), bytes);
-      last.end = offset + bytes.length;
-    } else {
-      runs.push({ start: offset, end: offset + bytes.length, parts: [bytes] });
-    }
-  }
-  return runs;
-}
-
 function sha256(bytes: Buffer): string {
   return hash('sha256', bytes, 'hex');
-}
-
-async function writeAll(descriptor: number, parts: readonly Buffer[], offset: number): Promise<void> {
-  let left = parts.filter(({ length }) => length > 0);
-  for (let at = offset; left.length > 0;) {
-    const { bytesWritten } = await writevAsync(descriptor, left, at);
-    at += bytesWritten;
-    left = behind(left, bytesWritten);
-  }
-}
-
-/** What is left of these when so many bytes of them are gone. */
-function behind(parts: readonly Buffer[], bytes: number): Buffer[] {
-  let gone = bytes;
-  return parts.flatMap((part) => {
-    const here = Math.min(gone, part.length);
-    gone -= here;
-    return here === part.length ? [] : [part.subarray(here)];
-  });
 }

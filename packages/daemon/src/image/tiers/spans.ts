@@ -14,7 +14,9 @@ const GAP_BYTES_MAX = 16 * 1024;
 /** Of what is wanted, how much more may be read in gaps when there is much of it. */
 const GAP_SHARE_MAX = 0.05;
 /** A piece of a span: what is unpacked and given at once, while the rest is still on its way. */
-const PIECE_BYTES_MAX = 512 * 1024;
+export const PIECE_BYTES_MAX = 512 * 1024;
+/** And of its chunks when they are unpacked: one piece is one thread's work, and its result lies in memory. */
+const PIECE_PLAIN_BYTES_MAX = 4 * 1024 * 1024;
 /** Neighbours share a home node, so that a request to it becomes few requests to the registry. */
 const HOME_BYTES = SPAN_BYTES_MAX;
 
@@ -75,13 +77,20 @@ export function gapWithin(wanted: readonly ChunkRef[]): number {
 /** The span in pieces that follow each other without a gap; no chunk is cut. */
 export function piecesOf({ blob, start, chunks }: Span): Span[] {
   const pieces: { blob: string; start: number; end: number; chunks: ChunkRef[] }[] = [];
+  let plain = 0;
   for (const chunk of chunks) {
     const end = chunk.blobOffset + chunk.blobLength;
     const last = pieces.at(-1);
-    if (last !== undefined && (chunk.blobOffset < last.end || end - last.start <= PIECE_BYTES_MAX)) {
+    const hasRoom =
+      last !== undefined &&
+      end - last.start <= PIECE_BYTES_MAX &&
+      plain + chunk.size <= PIECE_PLAIN_BYTES_MAX;
+    if (last !== undefined && (chunk.blobOffset < last.end || hasRoom)) {
       last.end = Math.max(last.end, end);
       last.chunks.push(chunk);
+      plain += chunk.size;
     } else {
+      plain = chunk.size;
       pieces.push({ blob, start: last?.end ?? start, end, chunks: [chunk] });
     }
   }

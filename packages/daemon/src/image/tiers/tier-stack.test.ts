@@ -185,6 +185,33 @@ test('a span that breaks off goes on from the first piece that is missing', asyn
   assert.equal(node.registry.counters.wireBytes, blob.bytes.length);
 });
 
+test('what is fetched ahead goes to the disk alone, and whoever comes meanwhile reads it there', async (t) => {
+  const blob = sampleBlob(20);
+  const held: (() => void)[] = [];
+  const node = await nodeOn(t, {
+    async *read(start, ends, signal, memory) {
+      await new Promise<void>((resolve) => held.push(resolve));
+      for await (const part of blob.read(start, ends, signal)) {
+        // As from a network, into memory that is used again.
+        const taken = memory?.(part.length) ?? new Uint8Array(part.length);
+        taken.set(part);
+        yield taken;
+      }
+    },
+  });
+  const ahead = node.stack.prefetch(blob.chunks);
+  await waitFor('a request', () => held.length === 1);
+  const demanded = blob.chunks.slice(0, 5).map((chunk) => node.stack.require(chunk));
+  held[0]?.();
+  assert.ok((await ahead).every(({ bytes, from }) => bytes === undefined && from === 'registry'));
+  for (const { ref, bytes } of await Promise.all(demanded))
+    assert.ok(blob.plain.get(ref.digest)?.equals(bytes));
+  assert.equal(blob.requests, 1);
+  assert.equal(node.disk.counters.chunks, 0);
+  await all(node, blob);
+  assert.equal(node.disk.counters.chunks, 20);
+});
+
 test('the bandwidth of fetching ahead is bounded', () => {
   const clock = new ManualClock();
   const bandwidth = new Bandwidth(1000, clock);

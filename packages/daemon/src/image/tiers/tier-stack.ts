@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Clock } from '../../base/clock.ts';
-import type { ArrivedChunk, ChunkRef } from '../chunks/chunk-ref.ts';
+import type { ArrivedChunk, ChunkRef, PlacedChunk } from '../chunks/chunk-ref.ts';
 import type { ChunkTier, GetOptions, Urgency } from './chunk-tier.ts';
 import type { FetchSlots } from './fetch-slots.ts';
 import type { SegmentStore } from './segment-store.ts';
@@ -32,17 +32,24 @@ export interface Arrival {
   readonly from: TierName;
 }
 
+/** The same, where it may have gone to the disk alone. */
+export type ArrivalAhead = Arrival | (Omit<Arrival, 'bytes'> & { readonly bytes: undefined });
+
+type How = Omit<GetOptions, 'signal'>;
+
 export const GIVE_UP_MS = 30_000;
 const FIRST_PAUSE_MS = 50;
 const PAUSE_MS_MAX = 2_000;
+/** What was kept and is gone from the disk before its reader came is fetched again so often. */
+const FETCHES_MAX = 3;
 /** What came is kept as soon as it is so much: the threads that answer the kernel then have it themselves. */
 const KEEP_BYTES = 1024 * 1024;
 
 /** One chunk on its way: whoever else wants it waits for the same. */
 interface Flight {
   readonly ref: ChunkRef;
-  readonly arrived: Promise<Arrival>;
-  readonly resolve: (arrival: Arrival) => void;
+  readonly arrived: Promise<ArrivalAhead>;
+  readonly resolve: (arrival: ArrivalAhead) => void;
   readonly reject: (error: unknown) => void;
   /** Somebody waits for it; otherwise it may still stand in the queue of the prefetches. */
   isDemanded: boolean;
@@ -64,13 +71,14 @@ export class TierStack implements ChunkTier {
   }
 
   /** Contract as of every tier, except that what it gives is right. */
-  async *get(wanted: readonly ChunkRef[], options: Omit<GetOptions, 'signal'>): AsyncGenerator<ArrivedChunk> {
-    const waits = this.#join(wanted, options);
+  async *get(wanted: readonly ChunkRef[], { urgency, gapBytesMax }: How): AsyncGenerator<ArrivedChunk> {
+    // Bytes are what is asked for: nothing is kept on the way.
+    const waits = this.#join(wanted, { urgency, gapBytesMax });
     let failure: unknown;
-    for (const { arrived } of waits) {
+    for (const flight of waits) {
       let arrival: Arrival | undefined;
       try {
-        arrival = await arrived;
+        arrival = await this.#whole(flight);
       } catch (error) {
         failure = error;
       }
@@ -81,9 +89,7 @@ export class TierStack implements ChunkTier {
 
   /** The chunk itself, demanded. */
   require(ref: ChunkRef): Promise<Arrival> {
-    const [flight] = this.#join([ref], { urgency: 'demand' });
-    if (flight === undefined) throw new Error('a wanted chunk has no flight');
-    return flight.arrived;
+    return this.#whole(this.#demand(ref));
   }
 
   /**
@@ -94,9 +100,9 @@ export class TierStack implements ChunkTier {
     wanted: readonly ChunkRef[],
     gapBytesMax?: number,
     urgency: Urgency = 'prefetch',
-  ): Promise<readonly Arrival[]> {
+  ): Promise<readonly ArrivalAhead[]> {
     const missing = wanted.filter(({ digest }) => !this.#options.disk.has(digest));
-    const flights = this.#join(missing, { urgency, gapBytesMax });
+    const flights = this.#join(missing, { urgency, gapBytesMax, keeper: this.#options.disk });
     const settled = await Promise.allSettled(flights.map(({ arrived }) => arrived));
     return settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
   }
@@ -106,7 +112,27 @@ export class TierStack implements ChunkTier {
     for (const flight of this.#flights.values()) flight.reject(givenUp(flight.ref, undefined));
   }
 
-  #join(wanted: readonly ChunkRef[], how: Omit<GetOptions, 'signal'>): Flight[] {
+  #demand(ref: ChunkRef): Flight {
+    const [flight] = this.#join([ref], { urgency: 'demand', keeper: this.#options.disk });
+    if (flight === undefined) throw new Error('a wanted chunk has no flight');
+    return flight;
+  }
+
+  /** Whoever came to a flight that only went to the disk reads it there. */
+  async #whole(first: Flight): Promise<Arrival> {
+    let flight = first;
+    for (let fetches = 1; ; fetches += 1) {
+      const arrival = await flight.arrived;
+      const { ref, from } = arrival;
+      if (arrival.bytes !== undefined) return arrival;
+      const bytes = await this.#options.disk.bytesOf(ref);
+      if (bytes !== undefined) return { ref, from, bytes };
+      if (fetches >= FETCHES_MAX) throw givenUp(ref, undefined);
+      flight = this.#demand(ref);
+    }
+  }
+
+  #join(wanted: readonly ChunkRef[], how: How): Flight[] {
     const { urgency } = how;
     const all: Flight[] = [];
     const fresh: Flight[] = [];
@@ -127,7 +153,7 @@ export class TierStack implements ChunkTier {
     return all;
   }
 
-  async #fill(flights: readonly Flight[], how: Omit<GetOptions, 'signal'>): Promise<void> {
+  async #fill(flights: readonly Flight[], how: How): Promise<void> {
     const { slots, clock, giveUpMs = GIVE_UP_MS } = this.#options;
     const deadlineMs = clock.monotonicMs() + giveUpMs;
     const release = await slots.acquire(how.urgency);
@@ -159,7 +185,7 @@ export class TierStack implements ChunkTier {
   }
 
   /** Asks each tier for what the nearer ones did not have; gives why the last one failed. */
-  async #round(missing: Map<string, Flight>, how: Omit<GetOptions, 'signal'>): Promise<unknown> {
+  async #round(missing: Map<string, Flight>, how: How): Promise<unknown> {
     const { disk, tiers } = this.#options;
     let failure: unknown;
     const keeping: Promise<void>[] = [];
@@ -169,22 +195,18 @@ export class TierStack implements ChunkTier {
       let arrivals: Arrival[] = [];
       let arrivedBytes = 0;
       try {
-        for await (const { ref, bytes, isCompared } of tier.get(wanted, {
-          ...how,
-          signal: this.#ending.signal,
-        })) {
+        for await (const chunk of tier.get(wanted, { ...how, signal: this.#ending.signal })) {
+          const { ref, bytes } = chunk;
           const flight = missing.get(ref.digest);
           if (flight === undefined) continue;
-          if (tier !== disk && isCompared !== true && !isRight(ref, bytes)) {
+          if (tier !== disk && !isRight(chunk)) {
             if (counters !== undefined) counters.corrupt += 1;
             continue;
           }
           missing.delete(ref.digest);
+          if (tier === disk || chunk.isKept === true) this.#flights.delete(ref.digest);
           flight.resolve({ ref, bytes, from: name });
-          if (tier === disk) {
-            this.#flights.delete(ref.digest);
-            continue;
-          }
+          if (tier === disk || bytes === undefined || chunk.isKept === true) continue;
           arrivals.push({ ref, bytes, from: name });
           arrivedBytes += bytes.length;
           if (arrivedBytes < KEEP_BYTES) continue;
@@ -214,12 +236,13 @@ function diskTier(disk: SegmentStore): NamedTier {
 }
 
 function newFlight(ref: ChunkRef): Flight {
-  const { promise, resolve, reject } = Promise.withResolvers<Arrival>();
+  const { promise, resolve, reject } = Promise.withResolvers<ArrivalAhead>();
   promise.catch(() => undefined);
   return { ref, arrived: promise, resolve, reject, isDemanded: false, isRunning: false };
 }
 
-function isRight(ref: ChunkRef, bytes: Buffer): boolean {
+function isRight({ ref, bytes, isCompared }: ArrivedChunk | PlacedChunk): boolean {
+  if (isCompared === true || bytes === undefined) return isCompared === true;
   return bytes.length === ref.size && hash('sha256', bytes, 'hex') === ref.digest;
 }
 

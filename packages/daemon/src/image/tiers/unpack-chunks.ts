@@ -1,40 +1,94 @@
 import { hash } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
 import type { ChunkRef } from '../chunks/chunk-ref.ts';
+import { writeRunsSync, type PlacedBytes } from './segment-runs.ts';
 
-/** Which bytes of a piece of a blob are a chunk, and what it must be. */
+/** Which bytes of a piece of a blob are a chunk, what it must be, and where in the segment it is written. */
 export interface PackedChunk extends Pick<ChunkRef, 'digest' | 'size'> {
   readonly at: number;
   readonly length: number;
+  /** Below 0 where nothing is to be written. */
+  readonly offset: number;
 }
 
-/** Plain bytes behind each other, with 0 for each chunk that is not what its digest says; its bytes mean nothing. */
+/** What becomes of the plain bytes. */
+export interface PlainUse {
+  /** They are given back. */
+  readonly isWanted: boolean;
+  /** They are written to this segment, each to its offset, if it is no negative number. */
+  readonly descriptor: number;
+}
+
 export interface UnpackedChunks {
-  readonly plain: ArrayBuffer;
+  /** Those that are wanted behind each other; the bytes of one that is not what its digest says mean nothing. */
+  readonly plain: ArrayBuffer | undefined;
   readonly isRight: readonly boolean[];
+  /** Why they are not in the segment. */
+  readonly failure: { readonly code: string; readonly message: string } | undefined;
 }
 
 /** Behind a chunk's own bytes its last member may hold the padding and headers of the next files. */
 const BEHIND_BYTES_MAX = 4 * 1024 * 1024;
 /** What zlib takes. */
 const OUTPUT_BYTES_MIN = 64;
+/** So much is written at once: it is still in the processor's cache then. */
+const WRITE_BYTES = 1024 * 1024;
 
 /**
- * Inflates chunks and compares them with their digests, in the thread that calls. One that is no gzip, or far more than
- * it should be, is wrong: a bomb is stopped at its chunk's size.
+ * Inflates chunks, compares them with their digests and writes those that are right to their places, in the thread that
+ * calls. One that is no gzip, or far more than it should be, is wrong: a bomb is stopped at its chunk's size.
  */
-export function unpackChunks(packed: Uint8Array, chunks: readonly PackedChunk[]): UnpackedChunks {
-  const target = new Uint8Array(chunks.reduce((sum, { size }) => sum + size, 0));
+export function unpackChunks(
+  packed: Uint8Array,
+  chunks: readonly PackedChunk[],
+  { isWanted, descriptor }: PlainUse,
+): UnpackedChunks {
+  const target = isWanted ? new Uint8Array(chunks.reduce((sum, { size }) => sum + size, 0)) : undefined;
+  const segment = new SegmentWriter(descriptor);
   let end = 0;
-  const isRight = chunks.map(({ at, length, size, digest }) => {
+  const isRight = chunks.map(({ at, length, size, digest, offset }) => {
     const start = end;
     end += size;
     const plain = inflated(packed.subarray(at, at + length), size);
     if (plain === undefined || hash('sha256', plain, 'hex') !== digest) return false;
-    target.set(plain, start);
+    target?.set(plain, start);
+    if (offset >= 0) segment.add(plain, offset);
     return true;
   });
-  return { plain: target.buffer, isRight };
+  segment.flush();
+  return { plain: target?.buffer, isRight, failure: segment.failure };
+}
+
+/** What is written of one piece; after a failure nothing more is. */
+class SegmentWriter {
+  failure: UnpackedChunks['failure'];
+  readonly #descriptor: number;
+  #waiting: PlacedBytes[] = [];
+  #waitingBytes = 0;
+
+  constructor(descriptor: number) {
+    this.#descriptor = descriptor;
+  }
+
+  add(bytes: Buffer, offset: number): void {
+    if (this.#descriptor < 0) return;
+    this.#waiting.push({ bytes, offset });
+    this.#waitingBytes += bytes.length;
+    if (this.#waitingBytes >= WRITE_BYTES) this.flush();
+  }
+
+  flush(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    if (this.failure !== undefined || waiting.length === 0) return;
+    try {
+      writeRunsSync(this.#descriptor, waiting);
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+      this.failure = { code, message: String(error) };
+    }
+  }
 }
 
 function inflated(packed: Uint8Array, size: number): Buffer | undefined {

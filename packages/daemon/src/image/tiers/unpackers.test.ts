@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { afterTest } from '@thaw/testkit/after-test.ts';
 import { sampleBlob } from './sample-blobs.ts';
-import { Unpackers, unpackHere } from './unpackers.ts';
+import { Unpackers, unpackHere, type UnpackHow } from './unpackers.ts';
 
 const blob = sampleBlob(40, (index) => 1 + index * 300);
 const chunks = blob.chunks.map(({ digest, size, blobOffset, blobLength }) => ({
@@ -11,7 +11,11 @@ const chunks = blob.chunks.map(({ digest, size, blobOffset, blobLength }) => ({
   size,
   at: blobOffset,
   length: blobLength,
+  offset: -1,
 }));
+
+/** In memory alone. */
+const use = (urgency: UnpackHow['urgency']): UnpackHow => ({ urgency, isWanted: true, descriptor: -1 });
 
 test('threads unpack what a caller would, and say of each chunk whether it is right', async (t) => {
   const unpackers = new Unpackers();
@@ -21,10 +25,10 @@ test('threads unpack what a caller would, and say of each chunk whether it is ri
       ? { ...chunk, digest: chunk.digest.replace(/^./u, (first) => (first === '0' ? '1' : '0')) }
       : chunk,
   );
-  const here = await unpackHere(new Uint8Array(blob.bytes), wrong, 'demand');
+  const here = await unpackHere(new Uint8Array(blob.bytes), wrong, use('demand'));
   const there = await Promise.all(
     Array.from({ length: 20 }, (_, index) =>
-      unpackers.unpack(new Uint8Array(blob.bytes), wrong, index % 2 === 0 ? 'demand' : 'prefetch'),
+      unpackers.unpack(new Uint8Array(blob.bytes), wrong, use(index % 2 === 0 ? 'demand' : 'prefetch')),
     ),
   );
   assert.deepEqual(
@@ -43,22 +47,22 @@ test('a bomb is stopped at the size of its chunk, and what is no gzip is wrong',
   const { plain, isRight } = await unpackers.unpack(
     packed,
     [
-      { digest, size: 10, at: 0, length: bomb.length },
-      { digest, size: 10, at: bomb.length, length: 14 },
+      { digest, size: 10, at: 0, length: bomb.length, offset: -1 },
+      { digest, size: 10, at: bomb.length, length: 14, offset: -1 },
     ],
-    'demand',
+    use('demand'),
   );
-  assert.deepEqual([plain.byteLength, isRight], [20, [false, false]]);
+  assert.deepEqual([plain?.byteLength, isRight], [20, [false, false]]);
 });
 
 test('whoever waits for threads that end is told', async () => {
   const unpackers = new Unpackers();
   const waiting = Array.from({ length: 50 }, () =>
-    unpackers.unpack(new Uint8Array(blob.bytes), chunks, 'prefetch'),
+    unpackers.unpack(new Uint8Array(blob.bytes), chunks, use('prefetch')),
   );
   const settled = Promise.allSettled(waiting);
   await unpackers.close();
   for (const each of await settled)
     assert.ok(each.status === 'fulfilled' || /ended/u.test(String(each.reason)));
-  await assert.rejects(unpackers.unpack(new Uint8Array(blob.bytes), chunks, 'demand'), /ended/u);
+  await assert.rejects(unpackers.unpack(new Uint8Array(blob.bytes), chunks, use('demand')), /ended/u);
 });

@@ -2,19 +2,23 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Urgency } from './chunk-tier.ts';
-import { unpackChunks, type PackedChunk, type UnpackedChunks } from './unpack-chunks.ts';
+import { unpackChunks, type PackedChunk, type PlainUse, type UnpackedChunks } from './unpack-chunks.ts';
 import { unpackRequest } from './unpack-request.ts';
 import type { UnpackAnswer } from './unpack-thread.ts';
 
 /**
- * Inflates the chunks of a piece of a blob and compares them. `packed` is given away: its memory may be gone afterwards.
- * Rejects only when it cannot work at all.
+ * Inflates the chunks of a piece of a blob, compares them and does with them what `use` says. `packed` is given away: its
+ * memory may be gone afterwards, unless it is shared. Rejects only when it cannot work at all.
  */
 export type Unpack = (
-  packed: Uint8Array<ArrayBuffer>,
+  packed: Uint8Array,
   chunks: readonly PackedChunk[],
-  urgency: Urgency,
+  how: UnpackHow,
 ) => Promise<UnpackedChunks>;
+
+export interface UnpackHow extends PlainUse {
+  readonly urgency: Urgency;
+}
 
 const FILE = new URL('unpack-thread.ts', import.meta.url);
 const THREADS_MAX = 4;
@@ -22,11 +26,12 @@ const THREADS_MAX = 4;
 const PIECES_AT_ONCE = 2;
 
 /** In the calling thread: for little, and for whoever has thousands of tiers. */
-export const unpackHere: Unpack = (packed, chunks) => Promise.resolve(unpackChunks(packed, chunks));
+export const unpackHere: Unpack = (packed, chunks, use) => Promise.resolve(unpackChunks(packed, chunks, use));
 
 interface Piece {
-  readonly packed: Uint8Array<ArrayBuffer>;
+  readonly packed: Uint8Array;
   readonly chunks: readonly PackedChunk[];
+  readonly use: PlainUse;
   readonly resolve: (answer: UnpackedChunks) => void;
   readonly reject: (error: ThawError) => void;
 }
@@ -52,10 +57,10 @@ export class Unpackers {
     while (this.#threads.length < count && !this.#isClosed) this.#threads.push(this.#startThread());
   }
 
-  readonly unpack: Unpack = (packed, chunks, urgency) => {
+  readonly unpack: Unpack = (packed, chunks, { urgency, ...use }) => {
     if (this.#isClosed) return Promise.reject(ended());
     return new Promise((resolve, reject) => {
-      this.#waiting[urgency].push({ packed, chunks, resolve, reject });
+      this.#waiting[urgency].push({ packed, chunks, use, resolve, reject });
       this.start();
       this.#next();
     });
@@ -97,8 +102,10 @@ export class Unpackers {
       if (piece === undefined) return;
       if (thread.pieces.length === 0) thread.worker.ref();
       thread.pieces.push(piece);
-      const request = unpackRequest(piece.packed, piece.chunks);
-      thread.worker.postMessage(request, [request.packed.buffer, request.places.buffer]);
+      const request = unpackRequest(piece.packed, piece.chunks, piece.use);
+      const { buffer } = piece.packed;
+      const given = buffer instanceof ArrayBuffer ? [buffer] : [];
+      thread.worker.postMessage(request, [request.places.buffer, ...given]);
     }
   }
 }
