@@ -1,12 +1,19 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** The kernel counts processor time in these; Linux shows 100 a second on every architecture. */
-const TICKS_PER_SECOND = 100;
-
-/** Processor time of a process and of its threads, in microseconds. */
-export function cpuMicroseconds(pid: number): number {
-  const fields = statFields(pid);
-  return ((Number(fields[11]) + Number(fields[12])) * 1_000_000) / TICKS_PER_SECOND;
+/** Processor time of each thread of these processes, in nanoseconds; one that ends meanwhile is left out. */
+export function threadNanoseconds(pids: readonly number[]): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const pid of pids) {
+    try {
+      for (const thread of readdirSync(`/proc/${pid}/task`)) {
+        const [spent = ''] = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ');
+        found.set(`${pid}/${thread}`, Number(spent));
+      }
+    } catch {
+      // It has ended.
+    }
+  }
+  return found;
 }
 
 /** Resident memory in bytes. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PROGRAMS } from '../contestants/contestant.ts';
 import { HELLO_EVENT, mixedThroughput, perSecond, type Shot } from '../load/load.ts';
-import { cpuMicroseconds, residentBytes } from '../machine/process-figures.ts';
+import { descendants, residentBytes, threadNanoseconds } from '../machine/process-figures.ts';
 import type { Thaw } from '../machine/thaw.ts';
 import type { Scenario } from '../scenario.ts';
 import { median, medianRatio } from '../statistics.ts';
@@ -17,6 +17,9 @@ const ZIPF_EXPONENT = 1.1;
 const FIRST_SHARE = 0.1;
 /** After so long without work the engine has given back what it does not need. */
 const SETTLE_MS = 10_000;
+/** After so long without a call all instances are frozen and the engine has collected what the load left. */
+const IDLE_AFTER_MS = 30_000;
+const IDLE_MS = 30_000;
 
 export const scenario: Scenario = {
   name: 'many-functions',
@@ -24,7 +27,8 @@ export const scenario: Scenario = {
   shows:
     '10,000 functions with an HTTP trigger each are registered. Traffic goes to the 20 most popular of them by Zipf’s ' +
     'law (exponent 1.1; more would not be warm at once on this machine), against traffic to one of them alone. Then what ' +
-    'a registered function takes of the gateway’s memory, and what the platform takes of a processor when nothing comes.',
+    'a registered function takes of the gateway’s memory, and what all processes of the platform with their sandboxes ' +
+    'take of a processor while nothing comes, from half a minute after the load.',
   charts: ['throughput'],
 
   async run(context) {
@@ -54,11 +58,8 @@ export const scenario: Scenario = {
       ofMany.push(await load(mixed, seconds));
       ofOne.push(await load(single, seconds));
     }
-    await sleep(context.pick(5_000, 100));
-    const idleS = context.pick(10, 0.2);
-    const idleFrom = cpuMicroseconds(thaw.pid);
-    await sleep(idleS * 1000);
-    const idle = ((cpuMicroseconds(thaw.pid) - idleFrom) / idleS / 1_000_000) * 100;
+    await sleep(context.pick(IDLE_AFTER_MS, 100));
+    const idle = await busyPercent(thaw.pid, context.pick(IDLE_MS, 200));
     const kilobytes = (after - before) / (functions - first) / 1024;
     return {
       measurements: [
@@ -102,6 +103,16 @@ async function deployAll(thaw: Thaw, from: number, to: number): Promise<void> {
       }
     }),
   );
+}
+
+/** What a process and all below it take of one processor in this time. */
+async function busyPercent(pid: number, ms: number): Promise<number> {
+  const from = threadNanoseconds([pid, ...descendants(pid)]);
+  await sleep(ms);
+  const to = threadNanoseconds([pid, ...descendants(pid)]);
+  let spent = 0;
+  for (const [thread, nanoseconds] of to) spent += nanoseconds - (from.get(thread) ?? 0);
+  return (spent / 1_000_000 / ms) * 100;
 }
 
 /** So many draws from ranks 0 to n - 1, the same ones each time, in an order that mixes them. */
