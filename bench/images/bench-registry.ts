@@ -1,16 +1,28 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { glob, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
 import type { BenchContext } from '../context.ts';
 import { findProgram, runProgram, startProgram } from '../machine/program.ts';
+import { canServeBlobs, startBlobServer } from './blob-server.ts';
+import type { ShapedLink } from './shaped-link.ts';
 
 const START_MS_MAX = 30_000;
+/** For gigabytes from a slow disk. */
+const HOLD_MS_MAX = 300_000;
+/** At the far end of the link, where nothing else listens. */
+const PORT = 5000;
+const HELD_FILES = join(import.meta.dirname, 'held-files.py');
 
 export interface BenchRegistry {
-  readonly port: number;
+  /** Behind the link, as images are named that come from there. */
+  readonly address: string;
+  /** The same without the delay. */
+  readonly nearAddress: string;
   has(repository: string, tag: string): Promise<boolean>;
   /** Copies `oci:<directory>:<tag>` there. */
   push(layout: string, repository: string, tag: string): Promise<void>;
+  /** What it has now stays in memory until the context ends, whatever becomes of the machine's caches. */
+  hold(context: BenchContext): Promise<void>;
 }
 
 /** What the registry needs and this machine lacks, or undefined. */
@@ -19,10 +31,22 @@ export function missingForRegistry(): string | undefined {
   return missing.length === 0 ? undefined : `this machine has no ${missing.join(', ')}`;
 }
 
-/** Debian's registry on a free port of the loopback. What was pushed stays in `directory` for the next run. */
-export async function startBenchRegistry(context: BenchContext, directory: string): Promise<BenchRegistry> {
+/** Debian's registry at the far end of a link. What was pushed stays in `directory` for the next run. */
+export async function startBenchRegistry(
+  context: BenchContext,
+  link: ShapedLink,
+  directory: string,
+): Promise<BenchRegistry> {
   const data = join(directory, 'data');
   await mkdir(data, { recursive: true });
+  const blobs = canServeBlobs() ? await startBlobServer(context, link, data) : undefined;
+  const redirect = [
+    'middleware:',
+    '  storage:',
+    '    - name: redirect',
+    '      options:',
+    `        baseurl: ${blobs}`,
+  ];
   const config = join(await context.directory(), 'registry.yml');
   await writeFile(
     config,
@@ -34,33 +58,37 @@ export async function startBenchRegistry(context: BenchContext, directory: strin
       'storage:',
       '  filesystem:',
       `    rootdirectory: ${data}`,
+      ...(blobs === undefined ? [] : redirect),
       'http:',
-      '  addr: 127.0.0.1:0',
+      `  addr: 0.0.0.0:${PORT}`,
       '',
     ].join('\n'),
   );
-  const running = startProgram(findProgram('docker-registry') ?? 'docker-registry', ['serve', config]);
+  const registry = findProgram('docker-registry') ?? 'docker-registry';
+  const [command, args] = link.beyond(registry, ['serve', config]);
+  const running = startProgram(command, args);
   context.onEnd(() => running.stop());
-  const port = await waitFor(
+  await waitFor(
     'the registry to listen',
     () => {
       if (running.child.exitCode !== null) throw new Error(`the registry ended:\n${running.output()}`);
-      return /listening on 127\.0\.0\.1:(\d+)/u.exec(running.output())?.[1];
+      return running.output().includes('listening on');
     },
     START_MS_MAX,
   );
-  const address = `127.0.0.1:${port}`;
+  const nearAddress = `${link.nearHost}:${PORT}`;
   return {
-    port: Number(port),
+    address: `${link.host}:${PORT}`,
+    nearAddress,
     has: async (repository, tag) => {
-      const answer = await fetch(`http://${address}/v2/${repository}/manifests/${tag}`, {
+      const answer = await fetch(`http://${nearAddress}/v2/${repository}/manifests/${tag}`, {
         headers: { accept: 'application/vnd.oci.image.manifest.v1+json' },
       });
       await answer.arrayBuffer();
       return answer.status === 200;
     },
     push: async (layout, repository, tag) => {
-      const to = `docker://${address}/${repository}:${tag}`;
+      const to = `docker://${nearAddress}/${repository}:${tag}`;
       const { code, stderr } = await runProgram('skopeo', [
         'copy',
         '--quiet',
@@ -69,6 +97,21 @@ export async function startBenchRegistry(context: BenchContext, directory: strin
         to,
       ]);
       if (code !== 0) throw new Error(`skopeo could not copy ${layout}: ${stderr}`);
+    },
+    hold: async (until) => {
+      const files: string[] = [];
+      for await (const file of glob(join(data, 'docker/registry/v2/blobs/**/data'))) files.push(file);
+      const holder = startProgram('python3', [HELD_FILES], { stdio: ['pipe', 'pipe', 'pipe'] });
+      until.onEnd(() => holder.stop());
+      holder.child.stdin?.write(`${files.join('\n')}\n\n`);
+      await waitFor(
+        'the files of the registry to be in memory',
+        () => {
+          if (holder.child.exitCode !== null) throw new Error(`files are not held: ${holder.output()}`);
+          return holder.output().includes('ready');
+        },
+        HOLD_MS_MAX,
+      );
     },
   };
 }

@@ -9,6 +9,9 @@ import type { ShapedLink } from './shaped-link.ts';
 /** One image in the registry, as anybody pushes it, and where copies of its layers are that can be read in parts. */
 export interface PublishedImage {
   readonly name: string;
+  /** Of a platform that has the whole image. */
+  readonly localOptions: ThawOptions;
+  /** Of one that has what it needs. */
   readonly options: ThawOptions;
   readonly link: ShapedLink;
 }
@@ -41,7 +44,7 @@ export async function measureImage(
   published: PublishedImage,
 ): Promise<{ readonly measurements: readonly Measurement[]; readonly verdicts: readonly Verdict[] }> {
   const figures = new Figures(context, image.title);
-  const request = await measureLocal(context, image, published.name, figures);
+  const request = await measureLocal(context, image, published, figures);
   await measureLazy(context, published, request, figures);
   return { measurements: figures.measurements(), verdicts: verdictsOf(image.title, figures) };
 }
@@ -50,10 +53,10 @@ export async function measureImage(
 async function measureLocal(
   context: BenchContext,
   image: BuiltImage,
-  name: string,
+  { name, localOptions }: PublishedImage,
   figures: Figures,
 ): Promise<FirstRequest> {
-  const node = await ImageNode.start(context, { stems: 0 });
+  const node = await ImageNode.start(context, localOptions);
   await node.deploy({ name: 'whole', image: name, accelerationType: 'None' });
   await node.untilActive('whole');
   const request = await image.request(node, 'whole');

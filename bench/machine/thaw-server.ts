@@ -7,7 +7,7 @@ import { startDaemon } from '@thaw/daemon/daemon.ts';
 import type { CopiesOptions } from '@thaw/daemon/image/copies/layer-copies.ts';
 
 const [dataDir = '', settings = '{}'] = process.argv.slice(2);
-const { limits, stems, loadAhead, preparesCode, makesSandboxes, imageCopies }: Settings =
+const { limits, stems, loadAhead, preparesCode, makesSandboxes, imageCopies, insecureRegistries }: Settings =
   JSON.parse(settings);
 
 export interface Settings {
@@ -17,6 +17,7 @@ export interface Settings {
   readonly preparesCode?: boolean;
   readonly makesSandboxes?: boolean;
   readonly imageCopies?: CopiesOptions;
+  readonly insecureRegistries?: readonly string[];
 }
 
 // As the command does it.
@@ -35,6 +36,7 @@ const daemon = await startDaemon({
   ...(preparesCode === undefined ? {} : { preparesCode }),
   ...(makesSandboxes === undefined ? {} : { makesSandboxes }),
   ...(imageCopies === undefined ? {} : { imageCopies }),
+  ...(insecureRegistries === undefined ? {} : { insecureRegistries }),
 });
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.once(signal, () => void daemon.close().then(() => process.exit(0)));
