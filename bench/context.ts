@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startThaw, type Thaw, type ThawOptions } from './machine/thaw.ts';
@@ -15,6 +16,7 @@ export class BenchContext implements AsyncDisposable {
   readonly rounds: number;
   readonly say: (line: string) => void;
   readonly #open = new AsyncDisposableStack();
+  #ending: Promise<void> | undefined;
 
   constructor({ quick, rounds, say }: BenchOptions) {
     this.quick = quick;
@@ -34,7 +36,9 @@ export class BenchContext implements AsyncDisposable {
   }
 
   async directory(): Promise<string> {
-    const path = await mkdtemp(join(tmpdir(), 'thaw-bench-'));
+    // At once, so that no end comes between.
+    if (this.#ending !== undefined) throw new Error('the run is being ended');
+    const path = mkdtempSync(join(tmpdir(), 'thaw-bench-'));
     this.onEnd(() => rm(path, { recursive: true, force: true, maxRetries: 3 }));
     return path;
   }
@@ -45,7 +49,9 @@ export class BenchContext implements AsyncDisposable {
     return thaw;
   }
 
+  /** Who interrupts a run and the run itself both wait for the same end. */
   [Symbol.asyncDispose](): Promise<void> {
-    return this.#open.disposeAsync();
+    this.#ending ??= this.#open.disposeAsync();
+    return this.#ending;
   }
 }

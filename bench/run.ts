@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { BenchContext } from './context.ts';
 import { machineFacts } from './machine/machine-facts.ts';
+import { endPrograms } from './machine/program.ts';
 import { writeDocument } from './report/document.ts';
 import { printResult } from './report/print-result.ts';
 import { saveResult } from './report/saved-result.ts';
@@ -30,14 +31,11 @@ const say = (line: string): void => {
   process.stderr.write(`${line}\n`);
 };
 
-/** What is open now: whoever interrupts a run leaves no platform behind. */
+/** What is open now: whoever interrupts a run leaves no platform behind, also none that is being started. */
 let running: BenchContext | undefined;
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
-    const closed = running?.[Symbol.asyncDispose]() ?? Promise.resolve();
-    void closed.finally(() => process.exit(1));
-  });
-}
+let isInterrupted = false;
+// A terminal's interrupt comes twice: from it, and from the command that started this.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void interrupt());
 
 const scenarios = await loadScenarios();
 const chosen = positionals.length === 0 ? scenarios : positionals.map(scenarioNamed);
@@ -51,6 +49,7 @@ async function runAll(): Promise<void> {
   const { quick } = values;
   const rounds = quick ? 1 : roundsOf(values.rounds);
   for (const scenario of chosen) {
+    if (isInterrupted) return;
     say(`\n${scenario.name}: ${scenario.title}`);
     const startMs = performance.now();
     try {
@@ -62,6 +61,7 @@ async function runAll(): Promise<void> {
         await saveResult({ scenario: scenario.name, machine: await machineFacts(), rounds, seconds, result });
     } catch (error) {
       process.exitCode = 1;
+      if (isInterrupted) return;
       say(
         `${scenario.name} FAILED: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
       );
@@ -78,6 +78,18 @@ async function runOne(
   await using context = new BenchContext({ quick, rounds, say });
   running = context;
   return await within(SCENARIO_MS_MAX, scenario.run(context));
+}
+
+async function interrupt(): Promise<void> {
+  if (isInterrupted) return;
+  isInterrupted = true;
+  say('interrupted: what was started is being stopped');
+  try {
+    await endPrograms();
+    await running?.[Symbol.asyncDispose]();
+  } finally {
+    process.exit(1);
+  }
 }
 
 async function loadScenarios(): Promise<Scenario[]> {

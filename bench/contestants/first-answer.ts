@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawnProgram } from '../machine/program.ts';
 import type { PlainProgram, Sandbox } from './sandboxed-program.ts';
 
 const ANSWER_MS_MAX = 60_000;
@@ -7,14 +7,14 @@ const ANSWER_MS_MAX = 60_000;
 export async function firstAnswerMs(sandbox: Sandbox, program: PlainProgram): Promise<number> {
   const [command, ...args] = await sandbox.command(program);
   const startMs = performance.now();
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: ANSWER_MS_MAX });
+  const child = spawnProgram(command, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: ANSWER_MS_MAX });
   let answeredMs: number | undefined;
   let stderr = '';
-  child.stdout.on('data', () => {
+  child.stdout?.on('data', () => {
     answeredMs ??= performance.now();
   });
-  child.stderr.setEncoding('utf8');
-  child.stderr.on('data', (text: string) => {
+  child.stderr?.setEncoding('utf8');
+  child.stderr?.on('data', (text: string) => {
     stderr += text;
   });
   return new Promise((resolve, reject) => {

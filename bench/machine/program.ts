@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
+import { once } from 'node:events';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
@@ -20,6 +21,38 @@ function isExecutable(path: string): boolean {
   }
 }
 
+/** The programs of this run that have not ended. */
+const living = new Set<ChildProcess>();
+let isEnding = false;
+
+/** Whatever way this process ends, none of them stays. */
+process.on('exit', () => {
+  for (const child of living) child.kill('SIGKILL');
+});
+
+/** From now on none is started that would run until it is told to stop; resolves when those that do have stopped. */
+export async function endPrograms(): Promise<void> {
+  isEnding = true;
+  await Promise.all([...living].map(stopProgram));
+}
+
+export function spawnProgram(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+  const child = spawn(command, args, options);
+  if (child.pid === undefined) return child;
+  living.add(child);
+  child.once('exit', () => living.delete(child));
+  return child;
+}
+
+async function stopProgram(child: ChildProcess): Promise<void> {
+  if (!living.has(child)) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  const limit = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX);
+  await ended;
+  clearTimeout(limit);
+}
+
 /** A program that runs until it is told to stop. */
 export interface Running {
   readonly pid: number;
@@ -29,7 +62,8 @@ export interface Running {
 }
 
 export function startProgram(command: string, args: readonly string[], options: SpawnOptions = {}): Running {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+  if (isEnding) throw new Error(`the run is being ended: ${command} is not started`);
+  const child = spawnProgram(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding('utf8');
@@ -37,23 +71,14 @@ export function startProgram(command: string, args: readonly string[], options: 
       output = (output + text).slice(-OUTPUT_CHARACTERS_MAX);
     });
   }
-  const ended = new Promise<void>((resolve) => {
-    child.once('exit', () => resolve());
-    child.once('error', (error) => {
-      output += String(error);
-      resolve();
-    });
+  child.once('error', (error) => {
+    output += String(error);
   });
   return {
     pid: child.pid ?? 0,
     child,
     output: () => output,
-    stop: async () => {
-      child.kill('SIGTERM');
-      const limit = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX);
-      await ended;
-      clearTimeout(limit);
-    },
+    stop: () => stopProgram(child),
   };
 }
 
@@ -71,7 +96,7 @@ export function runProgram(
   input = '',
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { ...options, stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawnProgram(command, args, { ...options, stdio: ['pipe', 'pipe', 'pipe'] });
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
     child.stdout?.on('data', (chunk: Buffer) => stdout.push(chunk));

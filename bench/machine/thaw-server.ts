@@ -22,7 +22,7 @@ export interface Settings {
 
 // As the command does it.
 enableCompileCache();
-const daemon = await startDaemon({
+const starting = startDaemon({
   host: '127.0.0.1',
   port: 0,
   dataDir,
@@ -38,6 +38,12 @@ const daemon = await startDaemon({
   ...(imageCopies === undefined ? {} : { imageCopies }),
   ...(insecureRegistries === undefined ? {} : { insecureRegistries }),
 });
-for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  process.once(signal, () => void daemon.close().then(() => process.exit(0)));
-}
+let stopping: Promise<void> | undefined;
+/** A terminal tells all of its processes, and the run tells this one again. One that starts is stopped when it serves. */
+const stop = (): void => {
+  stopping ??= starting.then((daemon) => daemon.close()).finally(() => process.exit(0));
+};
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop);
+// Whoever started this is gone.
+process.once('disconnect', stop);
+await starting;

@@ -4,7 +4,7 @@ import { waitFor } from '@thaw/testkit/wait-for.ts';
 import { zip } from '@thaw/testkit/zip.ts';
 import { jsonOf, send, type Answer } from '../../e2e/support/http-call.ts';
 import { sign, type SignedCall } from '../../e2e/support/signed-call.ts';
-import { startProgram } from './program.ts';
+import { startProgram, type Running } from './program.ts';
 import type { Settings } from './thaw-server.ts';
 
 const API = '/2023-03-30';
@@ -113,7 +113,19 @@ export async function startThaw(directory: string, options: ThawOptions): Promis
   const dataDir = join(directory, 'data');
   const settings = JSON.stringify({ ...options, limits: { ...LIMITS, ...options.limits } });
   const server = join(import.meta.dirname, 'thaw-server.ts');
-  const running = startProgram(process.execPath, [server, dataDir, settings]);
+  // The channel tells the platform when this process is gone, whatever ended it.
+  const running = startProgram(process.execPath, [server, dataDir, settings], {
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  try {
+    return await serving(running, dataDir);
+  } catch (error) {
+    await running.stop();
+    throw error;
+  }
+}
+
+async function serving(running: Running, dataDir: string): Promise<Thaw> {
   const told = await waitFor('Thaw to serve', async () => {
     if (running.child.exitCode !== null) throw new Error(`Thaw did not start:\n${running.output()}`);
     return readJson<{ pid: number; url: string }>(join(dataDir, 'daemon.json'));
