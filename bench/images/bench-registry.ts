@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
 import type { BenchContext } from '../context.ts';
 import { findProgram, runProgram, startProgram } from '../machine/program.ts';
-import { canServeBlobs, startBlobServer } from './blob-server.ts';
+import { answers, canServeBlobs, startBlobServer } from './blob-server.ts';
 import type { ShapedLink } from './shaped-link.ts';
 
 const START_MS_MAX = 30_000;
@@ -53,9 +53,12 @@ export async function startBenchRegistry(
     [
       'version: 0.1',
       'log:',
+      '  level: error',
       '  accesslog:',
       '    disabled: true',
       'storage:',
+      '  cache:',
+      '    blobdescriptor: inmemory',
       '  filesystem:',
       `    rootdirectory: ${data}`,
       ...(blobs === undefined ? [] : redirect),
@@ -68,15 +71,15 @@ export async function startBenchRegistry(
   const [command, args] = link.beyond(registry, ['serve', config]);
   const running = startProgram(command, args);
   context.onEnd(() => running.stop());
+  const nearAddress = `${link.nearHost}:${PORT}`;
   await waitFor(
     'the registry to listen',
-    () => {
+    async () => {
       if (running.child.exitCode !== null) throw new Error(`the registry ended:\n${running.output()}`);
-      return running.output().includes('listening on');
+      return await answers(`http://${nearAddress}/v2/`);
     },
     START_MS_MAX,
   );
-  const nearAddress = `${link.nearHost}:${PORT}`;
   return {
     address: `${link.host}:${PORT}`,
     nearAddress,
@@ -103,6 +106,8 @@ export async function startBenchRegistry(
       for await (const file of glob(join(data, 'docker/registry/v2/blobs/**/data'))) files.push(file);
       const holder = startProgram('python3', [HELD_FILES], { stdio: ['pipe', 'pipe', 'pipe'] });
       until.onEnd(() => holder.stop());
+      // Who does not read it has ended, and says why.
+      holder.child.stdin?.on('error', () => undefined);
       holder.child.stdin?.write(`${files.join('\n')}\n\n`);
       await waitFor(
         'the files of the registry to be in memory',

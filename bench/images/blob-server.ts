@@ -58,13 +58,17 @@ export async function startBlobServer(
   const address = `http://${link.host}:${PORT}/`;
   await waitFor('nginx to listen', async () => {
     if (running.child.exitCode !== null) throw new Error(`nginx ended:\n${running.output()}`);
-    return await fetch(address).then(
-      async (answer) => {
-        await answer.arrayBuffer();
-        return true;
-      },
-      () => false,
-    );
+    return await answers(address);
   });
   return address;
+}
+
+/** Whether something answers there, whatever it is. */
+export async function answers(address: string): Promise<boolean> {
+  try {
+    await (await fetch(address)).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
 }
