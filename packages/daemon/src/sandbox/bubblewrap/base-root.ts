@@ -18,7 +18,9 @@ import { join } from 'node:path';
 export interface BaseRoot {
   /** bwrap arguments that build it. */
   readonly argumentsForBwrap: readonly string[];
-  /** Makes the passwd and group files that name one user id, and returns bwrap arguments that show them. */
+  /** Makes the passwd and group files that name one user id. */
+  writeUser(uid: number): void;
+  /** The same, with the bwrap arguments that show them. */
   userArguments(uid: number): string[];
 }
 
@@ -74,6 +76,13 @@ export function buildBaseRoot({ directory, nameServers }: BaseRootOptions): Base
   }
   for (const name of bound) mkdirSync(join(etc, name), { recursive: true });
 
+  const writeUser = (uid: number): void => {
+    const file = `${users}/${uid}`;
+    if (existsSync(`${file}.group`)) return;
+    writeFileSync(`${file}.passwd`, passwdFile(uid));
+    writeFileSync(`${file}.group`, groupFile(uid));
+  };
+
   return {
     argumentsForBwrap: [
       '--ro-bind',
@@ -85,13 +94,11 @@ export function buildBaseRoot({ directory, nameServers }: BaseRootOptions): Base
       '/etc',
       ...bound.flatMap((name) => ['--ro-bind', join('/etc', name), join('/etc', name)]),
     ],
+    writeUser,
     userArguments(uid) {
+      writeUser(uid);
       const passwd = join(users, `${uid}.passwd`);
       const group = join(users, `${uid}.group`);
-      if (!existsSync(group)) {
-        writeFileSync(passwd, passwdFile(uid));
-        writeFileSync(group, groupFile(uid));
-      }
       return ['--ro-bind', passwd, '/etc/passwd', '--ro-bind', group, '/etc/group'];
     },
   };

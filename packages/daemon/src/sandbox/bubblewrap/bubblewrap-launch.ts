@@ -4,6 +4,7 @@ import { innerCommandAdding } from '../launcher/inner-command.ts';
 import { KernelThread } from '../launcher/kernel-thread.ts';
 import type { Launch, LaunchDriver, ServerReach } from '../launcher/launch.ts';
 import { findProgram } from '../launcher/run-program.ts';
+import { Removal } from '../launcher/removal.ts';
 import { NetworkPool, type NetworkLease } from '../network/network-pool.ts';
 import { UserNetwork, uplinkDirectory } from '../network/user-network.ts';
 import { OciLaunches } from '../oci/oci-launch.ts';
@@ -68,6 +69,7 @@ class BubblewrapDriver implements LaunchDriver {
   #networks: NetworkPool | undefined;
   /** For what waits in the kernel, where the platform is root and Node can call the C library. */
   #thread: KernelThread | undefined;
+  #removal: Removal | undefined;
   /** Opened by the first function that wants a container runtime. */
   #oci: OciLaunches | undefined;
   /** Absent where no image can be run, for this reason. */
@@ -135,11 +137,9 @@ class BubblewrapDriver implements LaunchDriver {
     try {
       const thread = await KernelThread.open();
       this.#thread = thread;
-      this.#lateMounts.removeBy((mounted, directories) => {
-        thread.perform({ type: 'removePlaces', mounted, directories }).catch((error: unknown) => {
-          this.#options.note(`what came late into a sandbox was not taken away: ${String(error)}`);
-        });
-      });
+      const removal = new Removal(thread, this.#options.note);
+      this.#removal = removal;
+      this.#lateMounts.removeBy((mounted, directories) => removal.add(mounted, directories));
     } catch (error) {
       this.#options.note(`sandboxes start slower, without a thread for the kernel: ${String(error)}`);
     }
@@ -221,14 +221,20 @@ class BubblewrapDriver implements LaunchDriver {
     };
     try {
       places = this.#makeLatePlaces(spec);
+      const fork =
+        places === undefined || uid === undefined
+          ? undefined
+          : this.#zygotes?.forkOf(spec, { uid, network: lease?.path });
+      // What bwrap would be told is of no use to what is forked, and takes longer to write down than all else here.
+      const program =
+        fork === undefined
+          ? this.#launch(spec, identity, lease, userNetwork, places, (prepared) => {
+              image = prepared;
+            })
+          : { program: this.#programs.bwrap, args: [], files: [] };
       return {
-        ...this.#launch(spec, identity, lease, userNetwork, places, (prepared) => {
-          image = prepared;
-        }),
-        fork:
-          places === undefined || uid === undefined
-            ? undefined
-            : this.#zygotes?.forkOf(spec, { uid, network: lease?.path }),
+        ...program,
+        fork,
         specialize: places && ((change) => places?.attach(change.mounts, temporaryBytes(change))),
         afterSpecialize: () => places?.release(),
         directory: undefined,
@@ -247,6 +253,7 @@ class BubblewrapDriver implements LaunchDriver {
 
   async close(): Promise<void> {
     this.#zygotes?.close();
+    this.#removal?.flush();
     if (this.#images instanceof ImageLaunches) this.#images.close();
     this.#oci?.close();
     try {

@@ -65,6 +65,7 @@ export class Zygotes {
     const program = forking.command.join(' ');
     if ((this.#failures.get(program) ?? 0) >= FAILURES_MAX) return undefined;
     const instances = dirname(dirname(spec.outputSocket));
+    this.#options.baseRoot.writeUser(place.uid);
     return async (cgroups) => {
       const parents = cgroups.map((directory) => dirname(directory));
       const zygote = this.#zygoteOf(spec, forking, instances, parents);

@@ -35,6 +35,8 @@ export class Cgroup {
   readonly #limits: CgroupLimits | undefined;
   readonly #groups: readonly Group[];
   #memoryBytesMax: number | undefined;
+  /** In force. */
+  #processor: Pick<CgroupLimits, 'cpu' | 'cpuShare'> | undefined;
 
   /**
    * Without `limits` it opens the groups that exist under this id; with them it makes them. `isEntered`: the launcher will
@@ -49,7 +51,7 @@ export class Cgroup {
     const groups: readonly Group[] = hierarchies
       .map(({ version, directory, controllers }) => ({
         version,
-        directory: join(directory, id),
+        directory: `${directory}/${id}`,
         controllers,
       }))
       .filter(({ directory }) => limits !== undefined || existsSync(directory));
@@ -85,37 +87,45 @@ export class Cgroup {
     for (const { version, directory, controllers } of this.#groups) {
       if (controllers.includes('cpu')) limitCpu(directory, version, limits);
     }
+    this.#processor = limits;
     if (this.#pids === undefined) return;
-    writeFileSync(join(this.#pids, 'pids.max'), String(limits.processesMax + extraProcesses));
+    writeFileSync(`${this.#pids}/pids.max`, String(limits.processesMax + extraProcesses));
   }
 
   /** New limits for what runs. The memory may only grow: what is in use might not fit into less. */
   change(limits: Omit<CgroupLimits, 'processesMax'>): void {
     const isMemoryNew = limits.memoryBytesMax !== this.#memoryBytesMax;
     this.#memoryBytesMax = limits.memoryBytesMax;
+    // What is started for one function has had its share from the start.
+    const { cpu, cpuShare } = limits;
+    const isProcessorNew = this.#processor?.cpu !== cpu || this.#processor?.cpuShare !== cpuShare;
+    this.#processor = limits;
     for (const { version, directory, controllers } of this.#groups) {
       if (isMemoryNew && controllers.includes('memory'))
         raiseMemory(directory, version, limits.memoryBytesMax);
-      if (controllers.includes('cpu')) limitCpu(directory, version, limits);
+      if (isProcessorNew && controllers.includes('cpu')) limitCpu(directory, version, limits);
     }
   }
 
   get memoryPeakFile(): string | undefined {
     if (this.#memory === undefined) return undefined;
     const { directory, version } = this.#memory;
-    const file = join(directory, version === 2 ? 'memory.peak' : 'memory.max_usage_in_bytes');
+    const name = version === 2 ? 'memory.peak' : 'memory.max_usage_in_bytes';
+    const file = `${directory}/${name}`;
     // `memory.peak` came with Linux 5.19.
-    return existsSync(file) ? file : undefined;
+    if (!presentNames.has(name) && !existsSync(file)) return undefined;
+    presentNames.add(name);
+    return file;
   }
 
   /** Where a write of 0 lets a frozen group go on; undefined where signals do. */
   get freezeFile(): string | undefined {
-    return this.#unified === undefined ? undefined : join(this.#unified, 'cgroup.freeze');
+    return this.#unified === undefined ? undefined : `${this.#unified}/cgroup.freeze`;
   }
 
   /** Changes when a frozen group is no longer frozen as a whole, as when a process of it is killed. */
   get freezeEventsFile(): string | undefined {
-    return this.#unified === undefined ? undefined : join(this.#unified, 'cgroup.events');
+    return this.#unified === undefined ? undefined : `${this.#unified}/cgroup.events`;
   }
 
   /** Whether the kernel has killed a process of the group for lack of memory. */
@@ -140,8 +150,8 @@ export class Cgroup {
 
   /** Sends SIGKILL to every process, also to frozen ones and to those born meanwhile. */
   kill(): void {
-    if (this.#unified !== undefined && existsSync(join(this.#unified, 'cgroup.kill'))) {
-      writeUnlessGone(join(this.#unified, 'cgroup.kill'), '1');
+    if (this.#unified !== undefined && existsSync(`${this.#unified}/cgroup.kill`)) {
+      writeUnlessGone(`${this.#unified}/cgroup.kill`, '1');
       return;
     }
     for (const pid of this.members()) signalIfThere(pid, 'SIGKILL');
@@ -151,7 +161,7 @@ export class Cgroup {
   /** The version 2 freezer is asynchronous: `isFrozen` says when the last process has stopped. */
   requestFreeze(frozen: boolean): void {
     if (this.#unified !== undefined) {
-      writeUnlessGone(join(this.#unified, 'cgroup.freeze'), frozen ? '1' : '0');
+      writeUnlessGone(`${this.#unified}/cgroup.freeze`, frozen ? '1' : '0');
       return;
     }
     for (const pid of this.members()) signalIfThere(pid, frozen ? 'SIGSTOP' : 'SIGCONT');
@@ -159,7 +169,7 @@ export class Cgroup {
 
   isFrozen(): boolean {
     if (this.#unified === undefined) return true;
-    return /^frozen 1$/mu.test(readOrNothing(join(this.#unified, 'cgroup.events')));
+    return /^frozen 1$/mu.test(readOrNothing(`${this.#unified}/cgroup.events`));
   }
 
   /** False while the kernel still holds a group (a dying process, a descendant group): try again. */
@@ -174,26 +184,26 @@ export class Cgroup {
 
 function limitMemory(directory: string, version: 1 | 2, bytes: number): void {
   if (version === 2) {
-    writeFileSync(join(directory, 'memory.max'), String(bytes));
+    writeFileSync(`${directory}/memory.max`, String(bytes));
     // Swap would turn a hard limit into a slow one and take memory from the machine instead.
-    writeIfThere(join(directory, 'memory.swap.max'), '0');
-    writeIfThere(join(directory, 'memory.oom.group'), '1');
+    writeIfThere(`${directory}/memory.swap.max`, '0');
+    writeIfThere(`${directory}/memory.oom.group`, '1');
     return;
   }
-  writeFileSync(join(directory, 'memory.limit_in_bytes'), String(bytes));
-  writeIfThere(join(directory, 'memory.memsw.limit_in_bytes'), String(bytes));
+  writeFileSync(`${directory}/memory.limit_in_bytes`, String(bytes));
+  writeIfThere(`${directory}/memory.memsw.limit_in_bytes`, String(bytes));
 }
 
 /** Version 1 refuses a limit of memory beyond that of memory and swap together. */
 function raiseMemory(directory: string, version: 1 | 2, bytes: number): void {
-  if (version === 1) writeIfThere(join(directory, 'memory.memsw.limit_in_bytes'), String(bytes));
+  if (version === 1) writeIfThere(`${directory}/memory.memsw.limit_in_bytes`, String(bytes));
   writeFileSync(join(directory, version === 2 ? 'memory.max' : 'memory.limit_in_bytes'), String(bytes));
 }
 
 /** As much of the processor as there is, while the launcher is in it. */
 function favour(directory: string, version: 1 | 2): void {
-  if (version === 2) writeFileSync(join(directory, 'cpu.weight'), String(CPU_WEIGHT_MAX));
-  else writeFileSync(join(directory, 'cpu.shares'), String(CPU_SHARES_MAX));
+  if (version === 2) writeFileSync(`${directory}/cpu.weight`, String(CPU_WEIGHT_MAX));
+  else writeFileSync(`${directory}/cpu.shares`, String(CPU_SHARES_MAX));
 }
 
 /** The cap only where one was asked for; the share always. */
@@ -205,20 +215,21 @@ function limitCpu(
   const shares = Math.round(Math.min(CPU_SHARES_MAX, Math.max(CPU_SHARES_MIN, cpuShare * CPU_SHARES_PER_MB)));
   // The kernel's own translation between the two scales (cgroup version 2 counts from 1 to 10,000).
   const weight = 1 + Math.round(((shares - CPU_SHARES_MIN) * 9999) / (CPU_SHARES_MAX - CPU_SHARES_MIN));
-  if (version === 2) writeFileSync(join(directory, 'cpu.weight'), String(weight));
-  else writeFileSync(join(directory, 'cpu.shares'), String(shares));
+  if (version === 2) writeFileSync(`${directory}/cpu.weight`, String(weight));
+  else writeFileSync(`${directory}/cpu.shares`, String(shares));
   if (cpu === undefined) return;
   const quotaUs = Math.max(CPU_QUOTA_US_MIN, Math.round(cpu * CPU_PERIOD_US));
   if (version === 2) {
-    writeFileSync(join(directory, 'cpu.max'), `${quotaUs} ${CPU_PERIOD_US}`);
+    writeFileSync(`${directory}/cpu.max`, `${quotaUs} ${CPU_PERIOD_US}`);
     return;
   }
-  writeFileSync(join(directory, 'cpu.cfs_period_us'), String(CPU_PERIOD_US));
-  writeFileSync(join(directory, 'cpu.cfs_quota_us'), String(quotaUs));
+  writeFileSync(`${directory}/cpu.cfs_period_us`, String(CPU_PERIOD_US));
+  writeFileSync(`${directory}/cpu.cfs_quota_us`, String(quotaUs));
 }
 
 /** The kernel has all files of a kind or none. */
 const absentNames = new Set<string>();
+const presentNames = new Set<string>();
 
 function writeIfThere(file: string, text: string): void {
   const name = basename(file);
@@ -242,7 +253,7 @@ function writeUnlessGone(file: string, text: string): void {
 
 /** Of a group and of the groups below it, which a container runtime may have made. */
 function processLines(directory: string): string[] {
-  const own = readOrNothing(join(directory, 'cgroup.procs')).split('\n');
+  const own = readOrNothing(`${directory}/cgroup.procs`).split('\n');
   return [...own, ...childGroups(directory).flatMap((name) => processLines(join(directory, name)))];
 }
 
