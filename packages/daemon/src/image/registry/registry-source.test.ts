@@ -188,6 +188,37 @@ test('a redirect to another server takes no credentials along', async (t) => {
   assert.ok(elsewhere.some(({ range }) => range === 'bytes=0-9'));
 });
 
+test('the parts of a blob behind the first are asked for where it was found, until it is there no more', async (t) => {
+  const refusing = { isOn: false };
+  const world = await open(t, {
+    auth: 'bearer',
+    ...user,
+    redirectsBlobs: true,
+    before: ({ isElsewhere }, response) => {
+      if (!isElsewhere || !refusing.isOn) return false;
+      refusing.isOn = false;
+      response.writeHead(403).end();
+      return true;
+    },
+  });
+  const source = world.source(user);
+  const layer = layerOf(world);
+  const whole = await buffer(await source.blob(layer));
+  const { requests } = world.registry;
+  const asked = async (start: number): Promise<string> => {
+    requests.length = 0;
+    const part = await buffer(await source.blob(layer, { range: { start, end: start + 10 } }));
+    assert.deepEqual(part, whole.subarray(start, start + 10));
+    assert.ok(requests.every((each) => !each.isElsewhere || each.authorization === undefined));
+    return requests.map(({ isElsewhere }) => (isElsewhere ? 'store' : 'registry')).join(' ');
+  };
+  assert.equal(await asked(0), 'store');
+  assert.equal(await asked(10), 'store');
+  refusing.isOn = true;
+  assert.equal(await asked(20), 'store registry store');
+  assert.equal(await asked(30), 'store');
+});
+
 test('redirects without end, and to plain HTTP of others, are refused', async (t) => {
   const redirecting = (location: (path: string) => string): Promise<World> =>
     open(t, {

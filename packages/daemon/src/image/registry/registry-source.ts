@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { systemClock } from '../../base/clock.ts';
 import {
   MANIFEST_BYTES_MAX,
   type BlobOptions,
@@ -10,6 +11,7 @@ import {
   type RegistrySetting,
 } from '../blob-source.ts';
 import { formatImageReference, type RegistryReference } from '../image-reference.ts';
+import { BlobPlaces } from './blob-places.ts';
 import { parseChallenge } from './challenge.ts';
 import { collectBytes } from './collect-bytes.ts';
 import { mayUsePlainHttp } from './plain-http.ts';
@@ -32,6 +34,8 @@ const MANIFEST_TYPES = [
 ].join(', ');
 const REDIRECTS_MAX = 5;
 const ERROR_BYTES_MAX = 16 * 1024;
+/** What a store says where an address is signed no longer, or the blob is elsewhere by now. */
+const MOVED: ReadonlySet<number> = new Set([400, 401, 403, 404, 410]);
 
 /** One repository of a registry (OCI distribution specification 1.1). */
 export class RegistrySource implements BlobSource {
@@ -40,6 +44,7 @@ export class RegistrySource implements BlobSource {
   readonly #transport: RegistryTransport;
   readonly #authorization: RegistryAuthorization;
   readonly #base: string;
+  readonly #places = new BlobPlaces(systemClock);
   readonly #mayUsePlainHttp: (host: string) => boolean;
 
   constructor({ reference, setting, insecureRegistries }: RegistrySourceOptions) {
@@ -83,7 +88,7 @@ export class RegistrySource implements BlobSource {
     const what = `blob ${digest} of ${this.name}/${this.#reference.repository}`;
     const headers =
       range === undefined ? undefined : { range: `bytes=${range.start}-${Math.min(range.end, size) - 1}` };
-    const answer = await this.#get(`${this.#base}/blobs/${digest}`, headers ?? {}, what, signal);
+    const answer = await this.#getBlob(digest, headers ?? {}, what, signal);
     if (answer.status !== 200 && !(answer.status === 206 && range !== undefined))
       throw await this.#refused(answer, what);
     if (range === undefined) return verifiedStream(answer.body, descriptor, this.name);
@@ -103,12 +108,48 @@ export class RegistrySource implements BlobSource {
     return this.#transport.close();
   }
 
+  /** From where the registry has sent us the last time, as long as it is there. */
+  async #getBlob(
+    digest: string,
+    headers: Readonly<Record<string, string>>,
+    what: string,
+    signal: AbortSignal | undefined,
+  ): Promise<RegistryAnswer> {
+    const known = this.#places.of(digest);
+    if (known !== undefined) {
+      const answer = await this.#getKnown(known, headers, signal);
+      if (answer !== undefined) return answer;
+      this.#places.delete(digest, known);
+    }
+    const onMoved = (url: URL): void => this.#places.set(digest, url);
+    return await this.#get(`${this.#base}/blobs/${digest}`, headers, what, signal, onMoved);
+  }
+
+  /** Undefined where the registry must be asked again, which knows better. No proof of who asks goes there. */
+  async #getKnown(
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal | undefined,
+  ): Promise<RegistryAnswer | undefined> {
+    try {
+      const answer = await this.#transport.get({ url, headers, signal });
+      if (!MOVED.has(answer.status) && !isRedirect(answer)) return answer;
+      answer.body.destroy();
+    } catch (error) {
+      // One that answers, and cannot now, is asked no more through the registry.
+      const hasAnswered = error instanceof ThawError && error.details['status'] !== undefined;
+      if (signal?.aborted === true || hasAnswered) throw error;
+    }
+    return undefined;
+  }
+
   /** Follows redirects and proves who asks, each as far as the registry wants it. */
   async #get(
     address: string,
     headers: Readonly<Record<string, string>>,
     what: string,
     signal: AbortSignal | undefined,
+    onMoved: (url: URL) => void = () => undefined,
   ): Promise<RegistryAnswer> {
     const home = new URL(address);
     let url = home;
@@ -119,7 +160,7 @@ export class RegistrySource implements BlobSource {
       const proof = isHome && authorization !== undefined ? { authorization } : {};
       const answer = await this.#transport.get({ url, headers: { ...headers, ...proof }, signal });
       const { location } = answer.headers;
-      if (answer.status >= 300 && answer.status < 400 && location !== undefined) {
+      if (isRedirect(answer) && location !== undefined) {
         answer.body.destroy();
         redirects += 1;
         if (redirects > REDIRECTS_MAX)
@@ -127,6 +168,7 @@ export class RegistrySource implements BlobSource {
         url = this.#redirected(location, url, what);
         continue;
       }
+      if (!isHome && (answer.status === 200 || answer.status === 206)) onMoved(url);
       if (answer.status !== 401 || !isHome || hasRenewed) return answer;
       const challenge = parseChallenge(answer.headers['www-authenticate'] ?? '');
       if (challenge === undefined) return answer;
@@ -181,6 +223,10 @@ export class RegistrySource implements BlobSource {
     const hasUser = this.#authorization.current() !== undefined;
     return hasUser ? 'the user of registryConfig.authConfig' : 'anybody without registryConfig.authConfig';
   }
+}
+
+function isRedirect({ status, headers }: RegistryAnswer): boolean {
+  return status >= 300 && status < 400 && headers['location'] !== undefined;
 }
 
 function firstByteOf(contentRange: string | undefined): number | undefined {
