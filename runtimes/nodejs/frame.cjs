@@ -134,22 +134,23 @@ function decodeCredit(payload) {
 const EMPTY = Buffer.alloc(0);
 const KNOWN_TYPES = new Set(Object.values(TYPE));
 
-/** Of a DATA frame that is not whole, pieces from this size on are not worth waiting with. */
+/** Of a body whose frame is not whole, pieces from this size on are not worth waiting with. */
 const PIECE_BYTES_MIN = 4 * 1024;
 
 /**
  * Collects chunks until a frame is whole; a frame that spans chunks is joined once. Bodies are handed on in the pieces
- * in which they come: nearly every large DATA frame spans chunks, and joining them would copy every body.
+ * in which they come: nearly every large frame spans chunks, and joining them would copy every body. A REQUEST is handed
+ * on like one whose body is in DATA frames, of which the first comes with it.
  */
 class FrameReader {
   /**
    * @param onFrame called with type, stream and payload, in order
-   * @param onData called with stream, bytes and whether they are the last of the body, for a part of a DATA frame
+   * @param onData called with stream, bytes and whether they are the last of the body, for a part of a frame
    */
   constructor(onFrame, onData) {
     this.onFrame = onFrame;
     this.onData = onData;
-    /** The DATA frame of which a part has been handed on. */
+    /** The frame of which a part has been handed on. */
     this.dataStream = 0;
     this.dataIsEnd = false;
     this.dataBytesLeft = 0;
@@ -188,7 +189,7 @@ class FrameReader {
       if (!KNOWN_TYPES.has(type)) throw new ProtocolError(`frame type ${type} is not known`);
       const frameBytes = 4 + length;
       if (rest < frameBytes) {
-        if (this.beginData(chunk, offset, frameBytes)) return EMPTY;
+        if (this.beginBody(chunk, offset, frameBytes)) return EMPTY;
         this.bytesNeeded = frameBytes;
         break;
       }
@@ -199,16 +200,28 @@ class FrameReader {
     return offset === 0 ? chunk : chunk.subarray(offset);
   }
 
-  /** Hands on what has come of the frame at `offset`, if that is part of a body and long enough. */
-  beginData(chunk, offset, frameBytes) {
-    const bodyStart = offset + HEADER_BYTES + 1;
-    if (this.onData === undefined || chunk.length - bodyStart < PIECE_BYTES_MIN) return false;
-    if (chunk[offset + 4] !== TYPE.DATA) return false;
+  /** Hands on what has come of the frame at `offset`, if that has a body of which enough has come. */
+  beginBody(chunk, offset, frameBytes) {
+    const flagsAt = offset + HEADER_BYTES;
+    if (this.onData === undefined || chunk.length - flagsAt < PIECE_BYTES_MIN) return false;
+    const type = chunk[offset + 4];
+    if (type === TYPE.REQUEST) {
+      // What has come is to be longer than the head, and the head not longer than the frame.
+      if (chunk.readUInt32BE(flagsAt + 1) > chunk.length - flagsAt - PIECE_BYTES_MIN) return false;
+    } else if (type !== TYPE.DATA) {
+      return false;
+    }
     this.bytesNeeded = HEADER_BYTES;
     this.dataStream = chunk.readUInt32BE(offset + 5);
-    this.dataIsEnd = decodeFlags(chunk[bodyStart - 1]);
+    this.dataIsEnd = decodeFlags(chunk[flagsAt]);
     this.dataBytesLeft = offset + frameBytes - chunk.length;
-    this.onData(this.dataStream, chunk.subarray(bodyStart), false);
+    if (type === TYPE.DATA) {
+      this.onData(this.dataStream, chunk.subarray(flagsAt + 1), false);
+    } else {
+      // What is handed on now is not the end.
+      chunk[flagsAt] = 0;
+      this.onFrame(type, this.dataStream, chunk.subarray(flagsAt));
+    }
     return true;
   }
 

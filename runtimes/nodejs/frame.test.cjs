@@ -123,6 +123,32 @@ describe('frames', () => {
     }
   });
 
+  it('hands on the body of a REQUEST as it comes', () => {
+    const body = Buffer.alloc(65_536, 7);
+    const bytes = Buffer.concat(frame.encodeHeadAndBody(TYPE.REQUEST, 5, '{"a":1}', true, body));
+    for (const size of [1, 5000, 65_536, bytes.length]) {
+      const heads = [];
+      const pieces = [];
+      const ends = [];
+      const reader = new FrameReader(
+        (type, stream, payload) => {
+          const { head, isEnd, body: first } = frame.decodeHeadAndBody(payload);
+          heads.push([type, stream, head]);
+          pieces.push(first);
+          ends.push(isEnd);
+        },
+        (stream, piece, isEnd) => {
+          pieces.push(piece);
+          ends.push(stream === 5 && isEnd);
+        },
+      );
+      for (let at = 0; at < bytes.length; at += size) reader.push(Buffer.from(bytes.subarray(at, at + size)));
+      assert.deepEqual(heads, [[TYPE.REQUEST, 5, { a: 1 }]]);
+      assert.deepEqual(Buffer.concat(pieces), body);
+      assert.equal(ends.indexOf(true), ends.length - 1);
+    }
+  });
+
   it('puts a large body behind its head without copying it', () => {
     const body = Buffer.alloc(65_536, 7);
     const parts = frame.encodeData(3, true, body);

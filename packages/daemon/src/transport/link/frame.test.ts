@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { array, assert as assertAlways, integer, property } from 'fast-check';
-import { encodeCredit, encodeDataPrefix, FRAME, FrameReader } from './frame.ts';
+import {
+  decodeHeadAndBody,
+  encodeCredit,
+  encodeDataPrefix,
+  encodeFrame,
+  FRAME,
+  FrameReader,
+} from './frame.ts';
 
 /** Bodies of these sizes on two streams in turn, with other frames between them, cut where `cuts` say. */
 function readAll(
@@ -46,6 +53,46 @@ test('bodies come through in pieces as they were sent, and end once', () => {
       assert.deepEqual(bodies, wanted);
       assert.deepEqual([ends, others], [2, bodySizes.length]);
     }),
+    { numRuns: 60 },
+  );
+});
+
+test('an answer comes through as its head and the pieces of its body, and ends once', () => {
+  const numbers = integer({ min: 0, max: 40_000 });
+  assertAlways(
+    property(
+      numbers,
+      numbers,
+      array(integer({ min: 1, max: 20_000 }), { maxLength: 10 }),
+      (head, body, cuts) => {
+        const wanted = ['h'.repeat(head), 'b'.repeat(body)];
+        const payload = Buffer.concat([Buffer.from([1, 0, 0, 0, 0]), Buffer.from(wanted.join(''))]);
+        payload.writeUInt32BE(head, 1);
+        const bytes = encodeFrame(FRAME.response, 3, payload);
+        const heads: string[] = [];
+        let got = '';
+        const ends: boolean[] = [];
+        const onBody = (piece: Buffer, isEnd: boolean): void => {
+          got += piece.toString();
+          ends.push(isEnd);
+        };
+        const reader = new FrameReader(
+          (_type, _stream, part) => {
+            const { head: text, body: first, isEnd } = decodeHeadAndBody(part);
+            heads.push(text);
+            onBody(first, isEnd);
+          },
+          (_stream, piece, isEnd) => onBody(piece, isEnd),
+        );
+        let at = 0;
+        for (const cut of [...cuts, bytes.length]) {
+          reader.push(bytes.subarray(at, Math.min(bytes.length, at + cut)));
+          at = Math.min(bytes.length, at + cut);
+        }
+        assert.deepEqual([heads, got], [[wanted[0]], wanted[1]]);
+        assert.equal(ends.indexOf(true), ends.length - 1);
+      },
+    ),
     { numRuns: 60 },
   );
 });

@@ -121,17 +121,18 @@ export type FrameHandler = (type: number, stream: number, payload: Buffer) => vo
 /** A piece of a body as it came, flags read; `isEnd` with the last of the whole body. */
 export type DataHandler = (stream: number, body: Buffer, isEnd: boolean) => void;
 
-/** Of a DATA frame that has not come whole, pieces from this size on are not worth waiting with. */
+/** Of a body whose frame has not come whole, pieces from this size on are not worth waiting with. */
 const PIECE_BYTES_MIN = 4 * 1024;
 
 /**
  * Cuts a byte stream into frames. Holds at most one incomplete frame, so at most 1 MiB. Where bodies have a handler of
- * their own they are handed on as they come: putting large frames together again would copy every body once.
+ * their own they are handed on as they come: putting large frames together again would copy every body once. A RESPONSE
+ * is handed on like one whose body is in DATA frames, of which the first comes with it.
  */
 export class FrameReader {
   readonly #onFrame: FrameHandler;
   readonly #onData: DataHandler | undefined;
-  /** The DATA frame of which a part has been handed on, and how much of it is still to come. */
+  /** The frame of which a part has been handed on, and how much of it is still to come. */
   #dataStream = 0;
   #dataIsLast = false;
   #dataLeft = 0;
@@ -163,7 +164,7 @@ export class FrameReader {
       }
       const end = at + LENGTH_BYTES + length;
       if (end > rest.length) {
-        if (this.#beginData(rest, at, end)) return;
+        if (this.#beginBody(rest, at, end)) return;
         this.#keep(rest.subarray(at), LENGTH_BYTES + length);
         return;
       }
@@ -187,15 +188,27 @@ export class FrameReader {
     return chunk.subarray(piece.length);
   }
 
-  /** Hands on what has come of the frame at `at`, if that is part of a body and long enough. */
-  #beginData(bytes: Buffer, at: number, end: number): boolean {
-    const bodyStart = at + FRAME_PREFIX_BYTES + 1;
-    if (this.#onData === undefined || bytes.length - bodyStart < PIECE_BYTES_MIN) return false;
-    if (bytes[at + LENGTH_BYTES] !== FRAME.data) return false;
+  /** Hands on what has come of the frame at `at`, if that has a body of which enough has come. */
+  #beginBody(bytes: Buffer, at: number, end: number): boolean {
+    const flagsAt = at + FRAME_PREFIX_BYTES;
+    if (this.#onData === undefined || bytes.length - flagsAt < PIECE_BYTES_MIN) return false;
+    const type = readByte(bytes, at + LENGTH_BYTES);
+    if (type === FRAME.response) {
+      // What has come is to be longer than the head, and the head not longer than the frame.
+      if (bytes.readUInt32BE(flagsAt + 1) > bytes.length - flagsAt - PIECE_BYTES_MIN) return false;
+    } else if (type !== FRAME.data) {
+      return false;
+    }
     this.#dataStream = bytes.readUInt32BE(at + LENGTH_BYTES + 1);
-    this.#dataIsLast = (readByte(bytes, bodyStart - 1) & FLAG_END) !== 0;
+    this.#dataIsLast = (readByte(bytes, flagsAt) & FLAG_END) !== 0;
     this.#dataLeft = end - bytes.length;
-    this.#onData(this.#dataStream, bytes.subarray(bodyStart), false);
+    if (type === FRAME.data) {
+      this.#onData(this.#dataStream, bytes.subarray(flagsAt + 1), false);
+    } else {
+      // What is handed on now is not the end.
+      bytes[flagsAt] = 0;
+      this.#onFrame(type, this.#dataStream, bytes.subarray(flagsAt));
+    }
     return true;
   }
 
