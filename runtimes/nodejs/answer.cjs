@@ -103,9 +103,18 @@ class Answer {
       }
       if (piece.length === 0 || this.isDiscarding) continue;
       this.window -= piece.length;
+      if (isWhole) this.dropEmpty();
       return piece;
     }
     return NOTHING;
+  }
+
+  /** An end is often written as nothing behind the last bytes: these are then known to be the last. */
+  dropEmpty() {
+    while (this.queue.length > 0 && this.queue[0].bytes.length === 0) {
+      const { onSent } = this.queue.shift();
+      if (onSent !== undefined) process.nextTick(onSent);
+    }
   }
 
   /** `onSent` of the last bytes is due in the next tick, before this one. */

@@ -2,8 +2,8 @@
 /** Gives the daemon back the window of a request body as the bytes are taken, in steps worth a frame. */
 const { WINDOW_BYTES, encodeCredit } = require('./frame.cjs');
 
-/** A quarter: the sender always has three quarters of the window to go on with. */
-const STEP_BYTES = WINDOW_BYTES / 4;
+/** Each step is a write here and wakes the daemon there; the sender always has the other half to go on with. */
+const STEP_BYTES = WINDOW_BYTES / 2;
 
 class Credit {
   constructor(link, stream) {

@@ -7,6 +7,10 @@
  * is one system call with no further bookkeeping.
  *
  * Frames sent within one turn of the loop leave together; `flush` sends them earlier.
+ *
+ * When the kernel takes no more, Node's socket is what can wait until it does: it is given one byte, the first of those
+ * that are left. As long as that has not left, it is the content of a buffer that is ours: whoever must write meanwhile,
+ * past the socket, puts in its place the byte that is then the first (`flushBlocking`).
  */
 // Taken now: user code may replace them in the module.
 const { writeSync, writevSync } = require('node:fs');
@@ -15,7 +19,7 @@ const { FrameReader } = require('./frame.cjs');
 
 /** Log text beyond this many unsent bytes waits for the daemon, as a write to a full pipe does. */
 const BACKLOG_BYTES_MAX = 1024 * 1024;
-/** How often a full socket is tried again. Node cannot report that a descriptor became writable. */
+/** How often a full socket is tried again while the loop does not turn. */
 const RETRY_MS = 1;
 /** A daemon that has read nothing for so long, while nothing else can go on, is gone. */
 const BLOCKED_MS_MAX = 10_000;
@@ -35,7 +39,13 @@ class Link {
     this.pending = [];
     this.pendingBytes = 0;
     this.isFlushDue = false;
-    this.retryTimer = null;
+    /** The byte that Node's socket has been given and waits with. */
+    this.probe = Buffer.allocUnsafeSlow(1);
+    this.isProbing = false;
+    this.onProbeWritten = () => {
+      this.settleProbe();
+      this.flush();
+    };
     this.isClosed = false;
     /** Set once the loop no longer turns. */
     this.isExiting = false;
@@ -46,6 +56,8 @@ class Link {
     };
     const reader = new FrameReader(on.frame, on.data);
     this.socket = net.connect(path);
+    /** User code may replace it in the prototype. */
+    this.writeToSocket = this.socket.write.bind(this.socket);
     this.socket.on('connect', () => {
       this.fd = this.socket._handle.fd;
       on.connect();
@@ -56,8 +68,6 @@ class Link {
       } catch (error) {
         this.close(error);
       }
-      // A daemon that sends has read too: what the kernel did not take may fit now.
-      if (this.retryTimer !== null) this.writePending();
     });
     this.socket.on('error', (error) => this.close(error));
     this.socket.on('close', () => this.close(undefined));
@@ -86,18 +96,50 @@ class Link {
     else if (this.pendingBytes > BACKLOG_BYTES_MAX) this.flushBlocking(BACKLOG_BYTES_MAX);
   }
 
-  /** Writes what the kernel takes now; the rest is tried again soon. */
+  /** Writes what the kernel takes now; the rest, when it takes more. */
   flush() {
-    if (this.writePending() || this.retryTimer !== null) return;
-    this.retryTimer = setTimeout(() => {
-      this.retryTimer = null;
-      this.flush();
-    }, RETRY_MS);
+    if (this.fd < 0) return;
+    while (!this.isProbing && !this.writePending() && !this.isExiting) {
+      // The socket has not told of the last one yet: it would keep this one to itself until then.
+      if (this.socket.writableLength > 0) return;
+      this.probe[0] = this.pending[0][0];
+      this.isProbing = true;
+      this.writeToSocket(this.probe, this.onProbeWritten);
+      // Where it fitted just now its callback tells so too late for who writes before.
+      this.settleProbe();
+    }
+  }
+
+  /** Looks whether the byte has left. */
+  settleProbe() {
+    if (!this.isProbing || this.isClosed) return;
+    const handle = this.socket._handle;
+    if (handle === null || handle.writeQueueSize > 0) return;
+    this.isProbing = false;
+    this.drop(1);
   }
 
   /** Writes until at most so many bytes are left, and blocks the process meanwhile. */
   flushBlocking(bytesLeftMax = 0) {
     if (this.fd < 0) return;
+    this.settleProbe();
+    // Where the loop turns again, a byte has to be left for the socket.
+    const last = this.isProbing && !this.isExiting ? this.takeLastByte() : undefined;
+    this.writeBlocking(bytesLeftMax);
+    if (last === undefined || this.isClosed) return;
+    this.pending.push(last);
+    this.pendingBytes += 1;
+    this.probe[0] = this.pending[0][0];
+  }
+
+  takeLastByte() {
+    const buffer = this.pending.pop();
+    if (buffer.length > 1) this.pending.push(buffer.subarray(0, -1));
+    this.pendingBytes -= 1;
+    return buffer.subarray(-1);
+  }
+
+  writeBlocking(bytesLeftMax) {
     let bytesBefore = this.pendingBytes;
     let blockedMs = 0;
     while (!this.writePending() && this.pendingBytes > bytesLeftMax) {
@@ -149,7 +191,6 @@ class Link {
     this.isClosed = true;
     this.pending = [];
     this.pendingBytes = 0;
-    clearTimeout(this.retryTimer);
     this.socket.destroy();
     this.on.close(error);
   }
