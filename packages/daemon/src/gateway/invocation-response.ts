@@ -1,5 +1,6 @@
 import { TIMELINE_PHASES, type Timeline } from '@thaw/protocol/timeline.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { atTurnEnd, type TurnEndListener } from '../base/turn-end.ts';
 import { isBodylessAnswer } from '../model/bodyless-answer.ts';
 import type { Invocation, InvocationResponder } from '../invocation/invocation.ts';
 import type { ResponseHead } from '../transport/transport.ts';
@@ -16,16 +17,22 @@ export interface AnswerForm {
   failure(error: ThawError, invocation: Invocation): { status: number; headers: string[]; body: Buffer };
 }
 
+/** So much of a body is held until the end of the turn. */
+const HELD_BYTES_MAX = 256 * 1024;
+
 /**
  * Writes an invocation's answer to the caller's connection. Head and first bytes are held until the end of the turn:
  * an answer that came whole leaves in one write with its length, any other is streamed as it comes.
  */
-export class InvocationResponse implements InvocationResponder {
+export class InvocationResponse implements InvocationResponder, TurnEndListener {
   readonly #response: CallerAnswer;
   readonly #form: AnswerForm;
   #invocation: Invocation | undefined;
   #head: ResponseHead | undefined;
-  #heldBody: Buffer | undefined;
+  /** The first bytes of the body as they came: nearly always none or one buffer. */
+  #held: Buffer | undefined;
+  #heldNext: Buffer[] | undefined;
+  #heldBytes = 0;
   #headSent = false;
   /** Of a `Content-Length` that the function promised, what it has not sent yet. */
   #promisedBytes: number | undefined;
@@ -47,12 +54,16 @@ export class InvocationResponse implements InvocationResponder {
 
   onHead(head: ResponseHead): void {
     this.#head = head;
-    process.nextTick(this.#flush);
+    atTurnEnd(this);
+  }
+
+  onTurnEnd(): void {
+    this.#flush();
   }
 
   onData(chunk: Buffer): boolean {
-    if (!this.#headSent && this.#heldBody === undefined) {
-      this.#heldBody = chunk;
+    if (!this.#headSent && this.#heldBytes + chunk.length <= HELD_BYTES_MAX) {
+      this.#hold(chunk);
       return true;
     }
     this.#flush();
@@ -66,9 +77,15 @@ export class InvocationResponse implements InvocationResponder {
       else endAnswer(this.#response, EMPTY);
       return;
     }
-    const body = this.#heldBody ?? EMPTY;
-    const length = this.#isBodyless() ? undefined : body.length;
-    if (this.#sendHead(length)) endAnswer(this.#response, body);
+    const length = this.#isBodyless() ? undefined : this.#heldBytes;
+    if (!this.#sendHead(length)) return;
+    const first = this.#held ?? EMPTY;
+    const last = this.#heldNext?.pop();
+    if (last !== undefined) {
+      this.#response.write(first);
+      for (const piece of this.#heldNext ?? []) this.#response.write(piece);
+    }
+    endAnswer(this.#response, last ?? first);
   }
 
   onFailure(error: ThawError, invocation: Invocation): void {
@@ -77,7 +94,7 @@ export class InvocationResponse implements InvocationResponder {
       return;
     }
     this.#head = undefined;
-    this.#heldBody = undefined;
+    this.#letGo();
     const { status, headers, body } = this.#form.failure(error, invocation);
     this.#headSent = true;
     headers.push('Content-Length', String(body.length), 'Server-Timing', serverTiming(invocation.timeline));
@@ -85,14 +102,29 @@ export class InvocationResponse implements InvocationResponder {
     endAnswer(this.#response, body);
   }
 
-  readonly #flush = (): void => {
+  #hold(chunk: Buffer): void {
+    this.#heldBytes += chunk.length;
+    if (this.#held === undefined) this.#held = chunk;
+    else (this.#heldNext ??= []).push(chunk);
+  }
+
+  #letGo(): void {
+    this.#held = undefined;
+    this.#heldNext = undefined;
+    this.#heldBytes = 0;
+  }
+
+  #flush(): void {
     if (this.#headSent || this.#head === undefined || this.#response.destroyed) return;
     if (!this.#sendHead(undefined)) return;
-    this.#response.flushHeaders();
-    const held = this.#heldBody;
-    this.#heldBody = undefined;
-    if (held !== undefined) this.#write(held);
-  };
+    const first = this.#held;
+    const next = this.#heldNext ?? [];
+    this.#letGo();
+    // The head leaves with the first bytes where there are any.
+    if (first === undefined) this.#response.flushHeaders();
+    else this.#write(first);
+    for (const piece of next) this.#write(piece);
+  }
 
   #write(chunk: Buffer): boolean {
     if (this.#promisedBytes !== undefined) {

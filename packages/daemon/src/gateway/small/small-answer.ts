@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import { atTurnEnd, type TurnEndListener } from '../../base/turn-end.ts';
 import { isBodylessAnswer } from '../../model/bodyless-answer.ts';
 
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -18,7 +19,7 @@ export interface SmallAnswerDeps {
 }
 
 /** The answer to a small request: the part of node:http's ServerResponse that answers of functions need. */
-export class SmallAnswer {
+export class SmallAnswer implements TurnEndListener {
   readonly req: { readonly method: string };
   readonly #socket: Socket;
   readonly #deps: SmallAnswerDeps;
@@ -27,6 +28,8 @@ export class SmallAnswer {
   #hasBody = true;
   #isChunked = false;
   #isFinished = false;
+  /** What is written is held until the turn's end. */
+  #isHolding = false;
   #onDrain = ignore;
   #onClose = ignore;
 
@@ -93,16 +96,24 @@ export class SmallAnswer {
     this.#socket.write(this.#head, 'latin1');
   }
 
-  /** False asks for a pause until `drain`. */
+  /** The pieces of one turn leave in one write. False asks for a pause until `drain`. */
   write(chunk: Buffer): boolean {
     if (!this.#hasBody || chunk.length === 0) return true;
-    this.#socket.cork();
+    if (!this.#isHolding) {
+      this.#isHolding = true;
+      this.#socket.cork();
+      atTurnEnd(this);
+    }
     this.flushHeaders();
     if (this.#isChunked) this.#socket.write(`${chunk.length.toString(16)}\r\n`, 'latin1');
-    let goesOn = this.#socket.write(chunk);
-    if (this.#isChunked) goesOn = this.#socket.write('\r\n', 'latin1');
+    const goesOn = this.#socket.write(chunk);
+    return this.#isChunked ? this.#socket.write('\r\n', 'latin1') : goesOn;
+  }
+
+  onTurnEnd(): void {
+    if (!this.#isHolding) return;
+    this.#isHolding = false;
     this.#socket.uncork();
-    return goesOn;
   }
 
   /** Ends the answer with its last bytes. */
@@ -119,6 +130,7 @@ export class SmallAnswer {
       this.write(body);
       if (this.#isChunked) this.#socket.write(LAST_CHUNK, 'latin1');
       this.#socket.uncork();
+      this.onTurnEnd();
     }
     this.#isFinished = true;
     this.#deps.onFinished();
