@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { totalmem } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { collectBufferGarbage } from './base/buffer-garbage.ts';
 import { systemClock } from './base/clock.ts';
 import { DataDirectory, type Credentials } from './base/data-directory.ts';
 import { DeadlineWheel } from './base/deadline-wheel.ts';
 import { newInstanceId } from './base/ids.ts';
+import { removeLeftoverRunDirectories } from './base/leftover-run-directories.ts';
 import { AsyncPolicies } from './catalog/async-policies.ts';
 import { Catalog } from './catalog/catalog.ts';
 import { FunctionGrants } from './catalog/function-grants.ts';
@@ -44,6 +45,7 @@ import { SignedTokens } from './gateway/signature/signed-token.ts';
 import { openMountDirectory } from './image/imaged/mount-directory.ts';
 import { appendInstanceLog } from './instance/append-instance-log.ts';
 import { Instance, type InstanceDeps } from './instance/instance.ts';
+import { isSuspect } from './instance/prepared/prepared-code.ts';
 import type { StemOffer } from './instance/stem/stem-pool.ts';
 import { AsyncInvocations } from './invocation/async/async-invocations.ts';
 import { outcomeHandlers } from './invocation/async/outcome-handlers.ts';
@@ -199,7 +201,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       prepared.prepare(runnable);
       const onStartFailed = (instance: Instance, error: ThawError): void => {
         // Whether by the code or by what was made of it: the next start takes the code as it is.
-        if (error.code === 'CODE_NOT_LOADED') prepared.drop(runnable);
+        if (isSuspect(runnable, error)) prepared.drop(runnable);
         events.onStartFailed(instance, error);
       };
       const told = { onChange: events.onChange.bind(events), onStartFailed };
@@ -473,6 +475,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   listening.resolve(url);
   open.defer(() => listener.close(STOP_GRACE_MS));
   data.announce(url);
+  removeLeftoverRunDirectories(dirname(data.runDirectory))
+    .then((removed) => {
+      if (removed.length > 0)
+        log('info', `removed what platforms that were killed had left: ${removed.join(', ')}`);
+    })
+    .catch((error: unknown) => log('error', 'what killed platforms have left could not be removed', error));
 
   const close = open.move();
   return {

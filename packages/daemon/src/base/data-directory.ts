@@ -1,30 +1,15 @@
-import { createHash, randomBytes } from 'node:crypto';
-import {
-  accessSync,
-  chmodSync,
-  constants,
-  lstatSync,
-  mkdirSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statfsSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { takeLock } from './exclusive-lock.ts';
+import { RunDirectory } from './run-directory.ts';
 
 export interface Credentials {
   readonly accessKeyId: string;
   readonly accessKeySecret: string;
 }
-
-const MEMORY_DIRECTORIES = ['/run', '/dev/shm'];
-/** `TMPFS_MAGIC` of Linux's `magic.h`. */
-const TMPFS = 0x01021994;
 
 /**
  * The directory with everything that a platform keeps. One daemon at a time: the lock is the operating system's, so a
@@ -34,6 +19,7 @@ export class DataDirectory {
   readonly path: string;
   /** For sockets and the like, which need a short path; empty at every start. */
   readonly runDirectory: string;
+  readonly #run: RunDirectory;
   readonly #lock: DatabaseSync;
 
   /** Throws IN_USE when another daemon has it, STORE_FAILED when it cannot be used. */
@@ -47,7 +33,13 @@ export class DataDirectory {
     this.#lock = lock(this.path);
     // Node takes a file's module format from the nearest package.json above it, which must not be somebody else's.
     writeFileSync(join(this.path, 'package.json'), '{}\n');
-    this.runDirectory = runDirectoryOf(this.path);
+    try {
+      this.#run = new RunDirectory(this.path);
+    } catch (error) {
+      this.#lock.close();
+      throw error;
+    }
+    this.runDirectory = this.#run.path;
   }
 
   /** Made at the first start; readable by the owner alone. */
@@ -73,53 +65,19 @@ export class DataDirectory {
 
   close(): void {
     rmSync(join(this.path, 'daemon.json'), { force: true });
-    rmSync(this.runDirectory, { recursive: true, force: true });
+    this.#run.close();
     this.#lock.close();
   }
 }
 
-/** An exclusive transaction that is never ended, on a database that is never written. */
 function lock(directory: string): DatabaseSync {
-  const database = new DatabaseSync(join(directory, 'lock.db'), { timeout: 0 });
   try {
-    database.exec('BEGIN EXCLUSIVE');
-    return database;
+    return takeLock(join(directory, 'lock.db'), 0);
   } catch (cause) {
-    database.close();
     const running = readJson(join(directory, 'daemon.json'));
     const where = JSON.stringify(running ?? {});
     throw new ThawError('IN_USE', `another daemon uses the data directory ${directory}: ${where}`, { cause });
   }
-}
-
-/**
- * Where root keeps small things in memory. Every start makes and removes some files and directories, and a file system on a
- * disk takes longer for one than the rest of the daemon takes for the whole start.
- */
-function memoryDirectory(): string | undefined {
-  if (process.getuid?.() !== 0) return undefined;
-  return MEMORY_DIRECTORIES.find((directory) => {
-    try {
-      accessSync(directory, constants.W_OK);
-      return statfsSync(directory).type === TMPFS;
-    } catch {
-      return false;
-    }
-  });
-}
-
-/** In `/tmp` or its like, where others may write too: it must be ours and closed to them. */
-function runDirectoryOf(dataDirectory: string): string {
-  const name = `thaw-${createHash('sha256').update(dataDirectory).digest('hex').slice(0, 12)}`;
-  const path = join(process.env['XDG_RUNTIME_DIR'] ?? memoryDirectory() ?? tmpdir(), name);
-  mkdirSync(path, { recursive: true, mode: 0o700 });
-  const found = lstatSync(path);
-  if (!found.isDirectory() || found.uid !== process.getuid?.()) {
-    throw new ThawError('STORE_FAILED', `${path} belongs to somebody else`);
-  }
-  chmodSync(path, 0o700);
-  rmSync(join(path, 'i'), { recursive: true, force: true });
-  return path;
 }
 
 /** Never half there: written beside and renamed. */

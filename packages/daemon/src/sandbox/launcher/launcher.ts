@@ -11,6 +11,7 @@ import {
 import type { Server } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { LAUNCHER_MARK, processMark } from '../../base/process-mark.ts';
 import { openBubblewrapDriver } from '../bubblewrap/bubblewrap-launch.ts';
 import { PROCESSES_UNLIMITED, CgroupTree } from '../cgroup/cgroup-tree.ts';
 import { clearNetworksOf } from '../network/network-pool.ts';
@@ -70,6 +71,7 @@ export class Launcher {
     const directory = join(runDirectory, 'launcher');
     const recordDirectory = join(directory, 'sandboxes');
     mkdirSync(recordDirectory, { recursive: true, mode: 0o700 });
+    writeFileSync(join(runDirectory, LAUNCHER_MARK), processMark());
     const cgroups = new CgroupTree(`thaw-${hash}`);
     await clearLeftovers(cgroups, recordDirectory);
     rmSync(join(directory, 'root'), { recursive: true, force: true });
