@@ -38,6 +38,7 @@ export async function openDaemonImages(
     directory,
     mountDirectory,
     cacheBytesMax: options.imageCacheBytesMax ?? IMAGE_CACHE_BYTES_DEFAULT,
+    collectsBuffers: options.collectsBuffers ?? true,
     prefetchBytesPerSecondMax: options.imagePrefetchBytesPerSecondMax ?? IMAGE_PREFETCH_DEFAULT,
     insecureRegistries,
     zone: options.imageZone,

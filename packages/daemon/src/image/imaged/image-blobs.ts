@@ -1,5 +1,6 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { usedBuffer } from '../../base/buffer-garbage.ts';
 import type { BlobSource, Descriptor } from '../blob-source.ts';
 import { openSource } from '../open-source.ts';
 import type { ChunkBlob } from '../tiers/blob-tier.ts';
@@ -132,6 +133,7 @@ function partsOf(source: BlobSource, descriptor: Descriptor): ChunkBlob['read'] 
     let part = memory((ends[0] ?? start) - start);
     let filled = 0;
     for await (const data of stream as AsyncIterable<Buffer>) {
+      usedBuffer(data.length);
       // It is read to its end, so that the connection can be used again.
       for (let taken = 0; taken < data.length && index < ends.length;) {
         const length = Math.min(data.length - taken, part.length - filled);

@@ -21,8 +21,9 @@ const HEAP_MEGABYTES_MAX = 1024;
 /**
  * Pieces of images come and go by the hundred megabytes over a heap of twenty, so that V8 marks every tenth of a second.
  * Its helpers took four times as long for that as the thread itself does without them, from processors that a start needs.
+ * With room for the first hundreds of megabytes most starts are over before it marks at all.
  */
-const COLLECTOR = ['--no-concurrent-marking'];
+const COLLECTOR = ['--no-concurrent-marking', '--initial-old-space-size=256'];
 /** A process that dies so often before it was open is not started again. */
 const FAILED_STARTS_MAX = 10;
 const PING_EVERY_MS = 5_000;

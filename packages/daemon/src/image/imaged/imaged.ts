@@ -92,7 +92,7 @@ export class Imaged {
   readonly #stack: TierStack;
   readonly #home: TierStack | undefined;
   readonly #transport: HttpPeers | undefined;
-  readonly #unpackers = new Unpackers();
+  readonly #unpackers: Unpackers;
   readonly #converter: Converter;
   readonly #bandwidth: Bandwidth;
   readonly #fuse: FuseServer;
@@ -123,6 +123,7 @@ export class Imaged {
       },
       onProblem: (text, cause) => log('warning', text, cause),
     });
+    this.#unpackers = new Unpackers({ collectsBuffers: options.collectsBuffers ?? true });
     const { unpack } = this.#unpackers;
     this.#local = new BlobTier((digest) => this.#blobs.local(digest), unpack);
     this.#registry = new BlobTier((digest) => this.#blobs.registry(digest), unpack);

@@ -164,7 +164,7 @@ export class LazyMounter implements ImageMounter {
   /** The server starts with the first image. What this machine cannot do is asked once. */
   #open(): Promise<ImagedProcess | Hindrance> {
     const { directory, mountDirectory, cacheBytesMax, prefetchBytesPerSecondMax } = this.#options;
-    const { giveUpMs, hangMs, methods, insecureRegistries, zone, copies } = this.#options;
+    const { giveUpMs, hangMs, methods, insecureRegistries, zone, copies, collectsBuffers } = this.#options;
     this.#process ??= ImagedProcess.open(
       {
         directory,
@@ -177,6 +177,7 @@ export class LazyMounter implements ImageMounter {
         insecureRegistries,
         zone,
         copies,
+        collectsBuffers,
       },
       this.#options.log,
     ).catch((error: unknown) => {

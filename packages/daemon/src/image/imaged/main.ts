@@ -4,6 +4,7 @@
  */
 import { flushCompileCache } from 'node:module';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { collectBufferGarbage } from '../../base/buffer-garbage.ts';
 import { Imaged } from './imaged.ts';
 import type { ImagedCall, ImagedEvent, ImagedRequest } from './messages.ts';
 
@@ -39,6 +40,11 @@ async function answer({ id, call }: ImagedRequest): Promise<void> {
 
 async function run(call: ImagedCall): Promise<unknown> {
   if (call.type === 'open') {
+    if (!collectBufferGarbage(call.options.collectsBuffers ?? true))
+      log(
+        'info',
+        'buffers of images go with the whole heap only: this engine does not collect young ones alone',
+      );
     imaged = new Imaged({ options: call.options, descriptor: FUSE_DESCRIPTOR, log, onDropped });
     const opened = await imaged.open(call.takeOver);
     // The next one starts sooner, however this one ends.

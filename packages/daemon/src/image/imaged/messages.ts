@@ -22,6 +22,8 @@ export interface ImagedOptions {
   readonly insecureRegistries: readonly string[];
   readonly zone: ZoneOptions | undefined;
   readonly copies: CopiesOptions | undefined;
+  /** Buffers are collected with the young (`base/buffer-garbage.ts`); absent: they are. */
+  readonly collectsBuffers?: boolean | undefined;
 }
 
 /** Nodes that fetch chunks for each other. */

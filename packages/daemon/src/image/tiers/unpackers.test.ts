@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { afterTest } from '@thaw/testkit/after-test.ts';
-import { sampleBlob } from './sample-blobs.ts';
+import { sampleBlob, sha256 } from './sample-blobs.ts';
 import { Unpackers, unpackHere, type UnpackHow } from './unpackers.ts';
 
 const blob = sampleBlob(40, (index) => 1 + index * 300);
@@ -18,7 +18,7 @@ const chunks = blob.chunks.map(({ digest, size, blobOffset, blobLength }) => ({
 const use = (urgency: UnpackHow['urgency']): UnpackHow => ({ urgency, isWanted: true, descriptor: -1 });
 
 test('threads unpack what a caller would, and say of each chunk whether it is right', async (t) => {
-  const unpackers = new Unpackers();
+  const unpackers = new Unpackers({ collectsBuffers: true });
   afterTest(t, () => unpackers.close());
   const wrong = chunks.map((chunk, index) =>
     index === 3
@@ -39,7 +39,7 @@ test('threads unpack what a caller would, and say of each chunk whether it is ri
 });
 
 test('a bomb is stopped at the size of its chunk, and what is no gzip is wrong', async (t) => {
-  const unpackers = new Unpackers();
+  const unpackers = new Unpackers({ collectsBuffers: false });
   afterTest(t, () => unpackers.close());
   const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024));
   const packed = new Uint8Array(Buffer.concat([bomb, Buffer.from('no gzip at all')]));
@@ -55,8 +55,29 @@ test('a bomb is stopped at the size of its chunk, and what is no gzip is wrong',
   assert.deepEqual([plain?.byteLength, isRight], [20, [false, false]]);
 });
 
+test('members of other writers are unpacked: with a name, followed by others, or cut in two', async () => {
+  const plain = Buffer.from('some text, again and again. '.repeat(1000));
+  const digest = sha256(plain);
+  const named = gzipSync(plain);
+  const header = Buffer.concat([named.subarray(0, 10), Buffer.from('name\0')]);
+  header.writeUInt8(8, 3);
+  const followed = Buffer.concat([named, gzipSync(Buffer.alloc(5000))]);
+  const halves = Buffer.concat([gzipSync(plain.subarray(0, 9000)), gzipSync(plain.subarray(9000))]);
+  const torn = named.subarray(0, named.length / 2);
+  const members = [Buffer.concat([header, named.subarray(10)]), followed, halves, torn];
+  const places = members.map(({ length }, index) => ({
+    digest,
+    size: plain.length,
+    at: members.slice(0, index).reduce((sum, member) => sum + member.length, 0),
+    length,
+    offset: -1,
+  }));
+  const { isRight } = await unpackHere(new Uint8Array(Buffer.concat(members)), places, use('demand'));
+  assert.deepEqual(isRight, [true, true, true, false]);
+});
+
 test('whoever waits for threads that end is told', async () => {
-  const unpackers = new Unpackers();
+  const unpackers = new Unpackers({ collectsBuffers: true });
   const waiting = Array.from({ length: 50 }, () =>
     unpackers.unpack(new Uint8Array(blob.bytes), chunks, use('prefetch')),
   );

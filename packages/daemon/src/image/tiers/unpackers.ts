@@ -4,7 +4,7 @@ import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { Urgency } from './chunk-tier.ts';
 import { unpackChunks, type PackedChunk, type PlainUse, type UnpackedChunks } from './unpack-chunks.ts';
 import { unpackRequest } from './unpack-request.ts';
-import type { UnpackAnswer } from './unpack-thread.ts';
+import type { UnpackAnswer, UnpackThreadData } from './unpack-thread.ts';
 
 /**
  * Inflates the chunks of a piece of a blob, compares them and does with them what `use` says. `packed` is given away: its
@@ -49,7 +49,12 @@ interface Thread {
 export class Unpackers {
   readonly #threads: Thread[] = [];
   readonly #waiting: Record<Urgency, Piece[]> = { demand: [], prefetch: [] };
+  readonly #data: UnpackThreadData;
   #isClosed = false;
+
+  constructor(data: UnpackThreadData) {
+    this.#data = data;
+  }
 
   /** Threads take a while to start; whoever knows that they will be needed says so. */
   start(): void {
@@ -74,7 +79,7 @@ export class Unpackers {
   }
 
   #startThread(): Thread {
-    const worker = new Worker(FILE);
+    const worker = new Worker(FILE, { workerData: this.#data });
     const thread: Thread = { worker, pieces: [] };
     worker.unref();
     worker.on('message', (answer: UnpackAnswer) => {
