@@ -45,7 +45,6 @@ import { SignedTokens } from './gateway/signature/signed-token.ts';
 import { openMountDirectory } from './image/imaged/mount-directory.ts';
 import { appendInstanceLog } from './instance/append-instance-log.ts';
 import { Instance, type InstanceDeps } from './instance/instance.ts';
-import { isSuspect } from './instance/prepared/prepared-code.ts';
 import type { StemOffer } from './instance/stem/stem-pool.ts';
 import { AsyncInvocations } from './invocation/async/async-invocations.ts';
 import { outcomeHandlers } from './invocation/async/outcome-handlers.ts';
@@ -201,7 +200,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       prepared.prepare(runnable);
       const onStartFailed = (instance: Instance, error: ThawError): void => {
         // Whether by the code or by what was made of it: the next start takes the code as it is.
-        if (isSuspect(runnable, error)) prepared.drop(runnable);
+        if (error.code === 'CODE_NOT_LOADED') prepared.drop(runnable);
         events.onStartFailed(instance, error);
       };
       const told = { onChange: events.onChange.bind(events), onStartFailed };
