@@ -14,13 +14,12 @@ export interface SmallConnectionsDeps extends Pick<SmallConnectionDeps, 'onReque
 export class SmallConnections {
   readonly #deps: SmallConnectionsDeps;
   readonly #connections = new Set<SmallConnection>();
-  readonly #sweep: NodeJS.Timeout;
+  /** Undefined where there is nothing to look at. */
+  #sweep: NodeJS.Timeout | undefined;
   readonly #connectionDeps: SmallConnectionDeps;
 
   constructor(deps: SmallConnectionsDeps) {
     this.#deps = deps;
-    this.#sweep = setInterval(() => this.#sweepAll(), SWEEP_MS);
-    this.#sweep.unref();
     this.#connectionDeps = {
       onRequest: deps.onRequest,
       handOver: deps.handOver,
@@ -31,11 +30,12 @@ export class SmallConnections {
 
   add(socket: Socket): void {
     this.#connections.add(new SmallConnection(socket, this.#connectionDeps));
+    this.#sweep ??= setInterval(() => this.#sweepAll(), SWEEP_MS).unref();
   }
 
   /** Idle connections end now, the others with the answer that they wait for. */
   close(): void {
-    clearInterval(this.#sweep);
+    this.#rest();
     for (const connection of this.#connections) connection.close();
   }
 
@@ -43,8 +43,14 @@ export class SmallConnections {
     for (const connection of this.#connections) connection.destroy();
   }
 
+  #rest(): void {
+    clearInterval(this.#sweep);
+    this.#sweep = undefined;
+  }
+
   #sweepAll(): void {
     const { keepAliveMs, quietMsMax } = this.#deps;
+    if (this.#connections.size === 0) this.#rest();
     for (const connection of this.#connections) {
       const quietMs = (connection.sweep() - 1) * SWEEP_MS;
       if (connection.isFresh) {
