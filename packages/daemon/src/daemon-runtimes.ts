@@ -74,6 +74,7 @@ export async function openDaemonRuntimes(
       runDirectory,
       shims: shims.directory,
       interpreters,
+      shimReady: (interpreter, runtime) => shims.prepare(interpreter, runtime),
       log,
       onUnloadable: ({ functionName, versionId }, reason) =>
         logs.append({

@@ -45,6 +45,7 @@ import { SignedTokens } from './gateway/signature/signed-token.ts';
 import { openMountDirectory } from './image/imaged/mount-directory.ts';
 import { appendInstanceLog } from './instance/append-instance-log.ts';
 import { Instance, type InstanceDeps } from './instance/instance.ts';
+import { isSuspect } from './instance/prepared/prepared-code.ts';
 import type { StemOffer } from './instance/stem/stem-pool.ts';
 import { AsyncInvocations } from './invocation/async/async-invocations.ts';
 import { outcomeHandlers } from './invocation/async/outcome-handlers.ts';
@@ -200,7 +201,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       prepared.prepare(runnable);
       const onStartFailed = (instance: Instance, error: ThawError): void => {
         // Whether by the code or by what was made of it: the next start takes the code as it is.
-        if (error.code === 'CODE_NOT_LOADED') prepared.drop(runnable);
+        if (isSuspect(runnable, error)) prepared.drop(runnable);
         events.onStartFailed(instance, error);
       };
       const told = { onChange: events.onChange.bind(events), onStartFailed };

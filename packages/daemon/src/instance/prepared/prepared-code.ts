@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { LIMITS } from '@thaw/protocol/limits.ts';
+import type { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { z } from 'zod';
 import type { PlatformLog } from '../../base/platform-log.ts';
 import { linkTree } from '../../code/linked-tree.ts';
@@ -25,6 +26,8 @@ export interface PreparedCodeOptions extends TrainingContext {
   readonly directory: string;
   readonly isEnabled: boolean;
   readonly interpreters: readonly Interpreter[];
+  /** Settles when the shim can be started for this runtime: Java's is compiled for its first function. */
+  readonly shimReady: (interpreter: Interpreter, runtime: string) => Promise<void>;
   readonly log: PlatformLog;
   /** A version's code could not be loaded: whoever owns the function learns it before the first call. */
   readonly onUnloadable: (runnable: RunnableVersion, reason: string) => void;
@@ -46,6 +49,7 @@ type State = 'waiting' | 'ready' | 'none';
 export class PreparedCode {
   readonly #options: PreparedCodeOptions;
   readonly #states = new Map<string, State>();
+  readonly #keys = new WeakMap<RunnableVersion, string | undefined>();
   #queue: { readonly key: string; readonly runnable: RunnableVersion }[] = [];
   #working: Promise<void> | undefined;
   #isClosed = false;
@@ -125,12 +129,18 @@ export class PreparedCode {
   async #make(key: string, runnable: RunnableVersion): Promise<boolean> {
     const place = this.#placeOf(runnable, key);
     if (await isWhole(place)) return true;
+    if (existsSync(place)) {
+      const { functionName } = runnable;
+      const what = `the prepared code of function '${functionName}' was damaged and is made anew`;
+      this.#options.log('warning', what);
+    }
     await rm(place, { recursive: true, force: true });
     const interpreter = requireInterpreter(this.#options.interpreters, runnable.runtime);
     const isPython = interpreter.family === 'python3';
     const { codeDirectory, layerDirectory } = runnable;
     const roots = [codeDirectory, ...(layerDirectory === undefined ? [] : [layerDirectory])];
     if (!(await isWorthPreparing(roots, interpreter.family))) return false;
+    await this.#options.shimReady(interpreter, runnable.runtime);
     const temporary = `${place}.tmp`;
     await rm(temporary, { recursive: true, force: true });
     try {
@@ -158,6 +168,14 @@ export class PreparedCode {
    * must not reach the other.
    */
   #keyOf(runnable: RunnableVersion): string | undefined {
+    // Twice for each start.
+    if (this.#keys.has(runnable)) return this.#keys.get(runnable);
+    const key = this.#computeKey(runnable);
+    this.#keys.set(runnable, key);
+    return key;
+  }
+
+  #computeKey(runnable: RunnableVersion): string | undefined {
     const { family, codeDirectory, layerDirectory, functionName, runtime } = runnable;
     if (!this.#options.isEnabled) return undefined;
     // Without sandboxes instances share what the cache's place would be in; a developer's directory changes.
@@ -189,6 +207,19 @@ export class PreparedCode {
       this.#options.log('error', `prepared code could not be removed from ${place}`, error),
     );
   }
+}
+
+/**
+ * Whether what was prepared may be why a start failed, and not the code itself: that is read where the code is loaded, and
+ * an archive of Java's while its virtual machine boots.
+ */
+export function isSuspect(
+  { family }: Pick<RunnableVersion, 'family'>,
+  { code, details }: ThawError,
+): boolean {
+  if (code === 'CODE_NOT_LOADED') return true;
+  // The sandbox was there, and its process ended.
+  return family === 'java' && code === 'SANDBOX_FAILED' && details['exitCode'] !== undefined;
 }
 
 /** Whether every file is there and is what it was: a damaged cache can end the process that reads it. */
