@@ -1,6 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { generate, perSecond } from '../load/load.ts';
 import type { Measurement, Scenario, Verdict } from '../scenario.ts';
 import { median } from '../statistics.ts';
+
+/** Seconds without a start before the burst, in which the platform makes networks ahead. */
+const IDLE_S = 10;
 
 interface Language {
   readonly name: string;
@@ -35,8 +39,9 @@ export const scenario: Scenario = {
   name: 'scale-out',
   title: 'Scale-out',
   shows:
-    'One function that takes one request at a time, idle, gets 200 requests at once, whose handler sleeps longer than ' +
-    'the burst takes: instances a second, from the first request until the last one is with its instance.',
+    `One function that takes one request at a time, idle for ${IDLE_S} seconds as the whole platform, gets 200 requests at ` +
+    'once, whose handler sleeps longer than the burst takes: instances a second, from the first request until the last ' +
+    'one is with its instance.',
   charts: ['instances a second'],
 
   async run(context) {
@@ -53,6 +58,7 @@ export const scenario: Scenario = {
           runtime: language.runtime,
           files: { [language.file]: language.source(sleepS) },
         });
+        await sleep(context.pick(IDLE_S, 0) * 1000);
         const outcome = await generate([{ url, body: '{}' }], {
           connections: burst,
           seconds: 1,
