@@ -200,29 +200,54 @@ class LoggingHook:
         if not hasattr(logging, "StreamHandler"):
             # The code package has a module of that name; it is not the standard library's.
             return
-        import time
+        global _ready_handler
+        handler = _ready_handler
+        if handler is None:
+            handler = _add_handler(logging)
+        # Another import of ``logging`` would be another instance's, which there is not.
+        _ready_handler = None
+        handler.stream = self._logs.stdout
+        handler.formatter.logs = self._logs
 
-        logs = self._logs
 
-        class Formatter(logging.Formatter):
-            """``2022-04-01T10:04:19.024Z <request id> [INFO] message``."""
+#: Of the root logger, where it was made before anybody knew whose logs it will write.
+_ready_handler: Any = None
 
-            def __init__(self) -> None:
-                super().__init__("%(asctime)s %(request_id)s [%(levelname)s] %(message)s")
 
-            def format(self, record: Any) -> str:
-                record.request_id = logs.request_id()
-                return super().format(record)
+def make_logging_ready() -> None:
+    """For a process that is forked into instances: what ``watch_logging`` would do in each of them, but for its stream."""
+    global _ready_handler
+    import logging
 
-            def formatTime(self, record: Any, datefmt: object = None) -> str:  # noqa: N802
-                whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-                return "%s.%03dZ" % (whole, record.created % 1 * 1000)
+    _ready_handler = _add_handler(logging)
 
-        handler = logging.StreamHandler(logs.stdout)
-        handler.setFormatter(Formatter())
-        root = logging.getLogger()
-        root.addHandler(handler)
-        root.setLevel(logging.INFO)
+
+def _add_handler(logging: Any) -> Any:
+    import time
+
+    class Formatter(logging.Formatter):
+        """``2022-04-01T10:04:19.024Z <request id> [INFO] message``."""
+
+        #: Set with the handler's stream.
+        logs: Any = None
+
+        def __init__(self) -> None:
+            super().__init__("%(asctime)s %(request_id)s [%(levelname)s] %(message)s")
+
+        def format(self, record: Any) -> str:
+            record.request_id = self.logs.request_id()
+            return super().format(record)
+
+        def formatTime(self, record: Any, datefmt: object = None) -> str:  # noqa: N802
+            whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            return "%s.%03dZ" % (whole, record.created % 1 * 1000)
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Formatter())
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    return handler
 
 
 def watch_logging(logs: Logs) -> None:

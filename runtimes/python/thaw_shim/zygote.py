@@ -117,12 +117,14 @@ def serve(executes: bool = False) -> None:
 
     With ``executes`` every request names a command, which takes the place of the shim.
     """
-    os.environ.pop("THAW_STEM", None)
+    for name in ("THAW_STEM", "LD_BIND_NOW"):
+        os.environ.pop(name, None)
     with open(_HOST + "/seccomp.bpf", "rb") as file:
         rules = file.read()
     if not executes:
         for name in _COMMON_MODULES:
             __import__(name)
+        sys.modules["thaw_shim.logs"].make_logging_ready()
         _put_off_forkers()
     _let_first_inherit()
     _let_nothing_gain()

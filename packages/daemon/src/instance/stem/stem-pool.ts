@@ -55,6 +55,8 @@ interface KindPool {
 export class StemPool {
   readonly #deps: StemPoolDeps;
   readonly #pools = new Map<string, KindPool>();
+  /** Of versions that start again and again. */
+  readonly #kinds = new WeakMap<RunnableVersion, StemKind | string>();
   /** The kind of each function that is deployed. */
   readonly #functions = new Map<string, KindPool>();
   readonly #living = new Set<Stem>();
@@ -151,8 +153,16 @@ export class StemPool {
     await Promise.all(stems.map(({ gone }) => gone));
   }
 
-  #poolOf(runnable: RunnableVersion): KindPool | string {
+  #kindOf(runnable: RunnableVersion): StemKind | string {
+    const known = this.#kinds.get(runnable);
+    if (known !== undefined) return known;
     const kind = stemKindOf(runnable, this.#deps.places);
+    this.#kinds.set(runnable, kind);
+    return kind;
+  }
+
+  #poolOf(runnable: RunnableVersion): KindPool | string {
+    const kind = this.#kindOf(runnable);
     if (typeof kind === 'string') return kind;
     const known = this.#pools.get(kind.key);
     if (known !== undefined) return known;

@@ -14,6 +14,8 @@ const MAKER = `${HOST}/maker`;
 const FAILURES_MAX = 3;
 /** Of programs that no user code becomes. */
 const MAKER_ENVIRONMENT = { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8' };
+/** What the loader would only look up when it is first called is looked up, and written, in each fork again. */
+const BOUND = { LD_BIND_NOW: '1' };
 const SMALL = ['--size', String(1024 * 1024)];
 
 export interface ZygotesOptions {
@@ -192,11 +194,11 @@ interface Forking {
 function forkingOf({ zygote, maker, command, environment }: SandboxSpec): Forking | undefined {
   const { THAW_LINK: _link, ...common } = environment;
   if (zygote !== undefined)
-    return { command: zygote, environment: common, directory: undefined, executed: {} };
+    return { command: zygote, environment: { ...common, ...BOUND }, directory: undefined, executed: {} };
   if (maker === undefined) return undefined;
   return {
     command: [maker.python, '-I', '-B', `${MAKER}/zygote.py`, 'execute'],
-    environment: MAKER_ENVIRONMENT,
+    environment: { ...MAKER_ENVIRONMENT, ...BOUND },
     directory: maker.directory,
     executed: { command, environment },
   };
