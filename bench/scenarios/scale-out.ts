@@ -4,7 +4,7 @@ import type { Measurement, Scenario, Verdict } from '../scenario.ts';
 import { median } from '../statistics.ts';
 
 /** Seconds without a start before the burst, in which the platform makes networks ahead. */
-const IDLE_S = 10;
+const IDLE_S = 15;
 
 interface Language {
   readonly name: string;
