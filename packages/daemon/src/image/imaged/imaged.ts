@@ -191,6 +191,7 @@ export class Imaged {
       );
     }
     if (takeOver === undefined) {
+      if (this.#deps.options.convertsFirst === true) this.#converter.prepare();
       this.#derived.clean();
       await this.#mountFuse();
       this.#fuse.start();
@@ -238,6 +239,8 @@ export class Imaged {
   }
 
   isQuick({ image }: MountedNode['source']): Promise<boolean> {
+    // Quick or not, it is converted next.
+    this.#converter.prepare();
     const onProblem = (text: string, error: unknown): void => this.#deps.log('warning', text, error);
     return isQuick(image, { derived: this.#derived, copies: this.#copies, onProblem });
   }

@@ -13,7 +13,7 @@ import { ImagedProcess } from './imaged-process.ts';
 import type { CacheUsage, ImagedOptions, NodeMeasure } from './messages.ts';
 import { StartReports, startReport, type StartReport } from './start-report.ts';
 
-export interface LazyMounterOptions extends ImagedOptions {
+export interface LazyMounterOptions extends Omit<ImagedOptions, 'convertsFirst'> {
   /** For what cannot be mounted lazily, or not yet. */
   readonly full: ImageMounter;
   /** Whether anything is mounted lazily; absent: what can be is. */
@@ -82,7 +82,7 @@ export class LazyMounter implements ImageMounter {
     const { acceleration = 'lazy' } = request;
     if (acceleration === 'none') return await this.#full(request, 'the function asks for no acceleration');
     if (this.#options.isEnabled === false) return await this.#full(request, 'lazy images are switched off');
-    const opened = await this.#open();
+    const opened = await this.#open(this.#derived.describe(request.image.digest) === undefined);
     if (!(opened instanceof ImagedProcess)) return await this.#full(request, opened.reason);
     const derived = await this.#convert(opened, request);
     if ('reason' in derived) return await this.#full(request, derived.reason);
@@ -162,7 +162,7 @@ export class LazyMounter implements ImageMounter {
   }
 
   /** The server starts with the first image. What this machine cannot do is asked once. */
-  #open(): Promise<ImagedProcess | Hindrance> {
+  #open(convertsFirst: boolean): Promise<ImagedProcess | Hindrance> {
     const { directory, mountDirectory, cacheBytesMax, prefetchBytesPerSecondMax } = this.#options;
     const { giveUpMs, hangMs, methods, insecureRegistries, zone, copies, collectsBuffers } = this.#options;
     this.#process ??= ImagedProcess.open(
@@ -178,6 +178,7 @@ export class LazyMounter implements ImageMounter {
         zone,
         copies,
         collectsBuffers,
+        convertsFirst,
       },
       this.#options.log,
     ).catch((error: unknown) => {

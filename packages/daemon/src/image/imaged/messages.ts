@@ -24,6 +24,8 @@ export interface ImagedOptions {
   readonly copies: CopiesOptions | undefined;
   /** Buffers are collected with the young (`base/buffer-garbage.ts`); absent: they are. */
   readonly collectsBuffers?: boolean | undefined;
+  /** The image that it is opened for has to be converted first. */
+  readonly convertsFirst?: boolean | undefined;
 }
 
 /** Nodes that fetch chunks for each other. */
