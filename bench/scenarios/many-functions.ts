@@ -18,7 +18,7 @@ const FIRST_SHARE = 0.1;
 /** After so long without work the engine has given back what it does not need. */
 const SETTLE_MS = 10_000;
 /** After so long without a call all instances are frozen and the engine has collected what the load left. */
-const IDLE_AFTER_MS = 30_000;
+const IDLE_AFTER_MS = 60_000;
 const IDLE_MS = 30_000;
 
 export const scenario: Scenario = {
@@ -28,7 +28,7 @@ export const scenario: Scenario = {
     '10,000 functions with an HTTP trigger each are registered. Traffic goes to the 20 most popular of them by Zipf’s ' +
     'law (exponent 1.1; more would not be warm at once on this machine), against traffic to one of them alone. Then what ' +
     'a registered function takes of the gateway’s memory, and what all processes of the platform with their sandboxes ' +
-    'take of a processor while nothing comes, from half a minute after the load.',
+    'take of a processor while nothing comes, from a minute after the load.',
   charts: ['throughput'],
 
   async run(context) {
