@@ -227,6 +227,8 @@ export class LaunchedSandbox implements Sandbox {
   readonly #launcher: LauncherClient;
   readonly #memoryPeakFile: string | undefined;
   readonly #freezeFile: string | undefined;
+  /** The launcher knows it by its name, which another one may have next. */
+  #hasEnded = false;
   #settle: (exit: SandboxExit) => void = () => undefined;
   #memoryBytesPeak: number | undefined;
 
@@ -248,11 +250,12 @@ export class LaunchedSandbox implements Sandbox {
   }
 
   freeze(): Promise<void> {
-    return this.#launcher.signal('freeze', this.id);
+    return this.#hasEnded ? Promise.resolve() : this.#launcher.signal('freeze', this.id);
   }
 
   /** A request waits for it, so the way through the launcher, which may be busy, is not waited for where a file will do. */
   thaw(): Promise<void> {
+    if (this.#hasEnded) return Promise.resolve();
     if (this.#freezeFile === undefined) return this.#launcher.signal('thaw', this.id);
     try {
       writeFileSync(this.#freezeFile, '0');
@@ -261,16 +264,20 @@ export class LaunchedSandbox implements Sandbox {
       return this.#launcher.signal('thaw', this.id);
     }
     // The launcher looks after frozen ones. Nothing freezes it again within this turn, so it is told in the right order.
-    process.nextTick(() => this.#launcher.signal('thaw', this.id).catch(() => undefined));
+    process.nextTick(() => {
+      if (!this.#hasEnded) this.#launcher.signal('thaw', this.id).catch(() => undefined);
+    });
     return Promise.resolve();
   }
 
   specialize(change: SandboxChange): Promise<void> {
-    return this.#launcher.specialize(this.id, change);
+    return this.#hasEnded
+      ? Promise.reject(launcherEnded(this.id))
+      : this.#launcher.specialize(this.id, change);
   }
 
   kill(): void {
-    this.#launcher.kill(this.id);
+    if (!this.#hasEnded) this.#launcher.kill(this.id);
   }
 
   /** The last value read stays after the exit, when the file is gone. */
@@ -285,6 +292,7 @@ export class LaunchedSandbox implements Sandbox {
   }
 
   settle(exit: SandboxExit): void {
+    this.#hasEnded = true;
     // Nobody can connect any more, and whoever started the sandbox may not have taken it.
     this.listener?.close();
     this.#settle(exit);
