@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { takeLock } from './exclusive-lock.ts';
+import { mountPath } from './mount-path.ts';
 import { isMarkAlive, LAUNCHER_MARK } from './process-mark.ts';
 import { RUN_LOCK } from './run-directory.ts';
 
@@ -12,6 +13,7 @@ const RECORDS = [join('launcher', 'sandboxes'), join('launcher', 'uplinks')];
 const REMOVED_MAX = 256;
 const RUN_DIRECTORY = /^thaw-[\da-f]{12}$/u;
 const GONE = /^thaw-[\da-f]{12}\.gone$/u;
+
 /**
  * Removes the run directories here whose platforms were killed and not started again, and gives their names. One whose
  * platform or launcher lives stays, as does one whose mounts or processes may still be there, one of another user, and one that has no
@@ -76,10 +78,5 @@ function mountPoints(): string[] {
   } catch {
     return [];
   }
-  return text.split('\n').map((line) => {
-    const escaped = line.split(' ')[4] ?? '';
-    return escaped.replaceAll(/\\([0-7]{3})/gu, (_, octal: string) =>
-      String.fromCharCode(parseInt(octal, 8)),
-    );
-  });
+  return text.split('\n').map((line) => mountPath(line.split(' ')[4] ?? ''));
 }

@@ -1,5 +1,6 @@
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { processStat } from './process-stat.ts';
 
 /** In the run directory, by the launcher: it outlives a platform that was killed while it ends the sandboxes. */
 export const LAUNCHER_MARK = join('launcher', 'process');
@@ -15,16 +16,10 @@ export function isMarkAlive(mark: string): boolean {
   return namespace !== pidNamespace() || startTicks(Number(pid)) === Number(ticks);
 }
 
-/** Field 22 of `man 5 proc`'s stat; undefined where there is no such process, or a dead one. */
+/** Undefined where there is no such process, or a dead one. */
 function startTicks(pid: number): number | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name before may hold blanks and parentheses.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : Number(fields[19]);
-  } catch {
-    return undefined;
-  }
+  const stat = processStat(pid);
+  return stat === undefined || stat.state === 'Z' || stat.state === 'X' ? undefined : stat.startTicks;
 }
 
 function pidNamespace(): string {

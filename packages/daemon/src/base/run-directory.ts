@@ -47,7 +47,7 @@ export class RunDirectory {
 }
 
 /** Where this process has its run directory, which others of this user may have too. */
-export function runDirectoriesHome(): string {
+function runDirectoriesHome(): string {
   return process.env['XDG_RUNTIME_DIR'] ?? memoryDirectory() ?? tmpdir();
 }
 

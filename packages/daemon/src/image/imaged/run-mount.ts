@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { mountPath } from '../../base/mount-path.ts';
 
 const OUTPUT_CHARACTERS_MAX = 2000;
 const MOUNT_MS_MAX = 60_000;
@@ -43,7 +44,7 @@ export function mountsBelow(directory: string): MountPoint[] {
   const found: MountPoint[] = [];
   for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
     const fields = line.split(' ');
-    const path = unescaped(fields[4] ?? '');
+    const path = mountPath(fields[4] ?? '');
     if (path !== directory && !path.startsWith(`${directory}/`)) continue;
     const minor = Number((fields[2] ?? '').split(':')[1]);
     found.push({ path, type: fields[fields.indexOf('-') + 1] ?? '', minor });
@@ -57,7 +58,7 @@ export function isShared(path: string): boolean {
   let isLongestShared = false;
   for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
     const fields = line.split(' ');
-    const point = unescaped(fields[4] ?? '');
+    const point = mountPath(fields[4] ?? '');
     const holds = point === '/' || path === point || path.startsWith(`${point}/`);
     // Of several at one place the last one counts.
     if (!holds || point.length < longest.length) continue;
@@ -73,11 +74,4 @@ export async function unmountBelow(directory: string, which: 'inside' | 'itself'
     if (which === 'inside' && path === directory) continue;
     await runMount('umount', ['-l', path]).catch(() => undefined);
   }
-}
-
-/** Strange characters of paths stand there as octal numbers. */
-function unescaped(path: string): string {
-  return path.replaceAll(/\\([0-7]{3})/gu, (_, code: string) =>
-    String.fromCodePoint(Number.parseInt(code, 8)),
-  );
 }

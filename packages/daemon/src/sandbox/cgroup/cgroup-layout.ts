@@ -1,3 +1,5 @@
+import { mountPath } from '../../base/mount-path.ts';
+
 /**
  * Where this process stands in the machine's cgroups, read from `/proc/self/mountinfo` and `/proc/self/cgroup`.
  * A version 2 host has one hierarchy for everything; a hybrid one has a version 1 hierarchy for each controller and
@@ -29,8 +31,8 @@ export function cgroupHierarchies(mountinfo: string, ownGroups: string): CgroupH
     if (own === undefined) continue;
     // A container sees a part of the hierarchy mounted: `root` is the part, and paths may be given from above it.
     const below = root !== '/' && (own === root || own.startsWith(`${root}/`)) ? own.slice(root.length) : own;
-    const ownDirectory = `${unescapePath(mountPoint)}${below === '/' ? '' : below}`;
-    hierarchies.push({ version, mountPoint: unescapePath(mountPoint), ownDirectory, controllers });
+    const ownDirectory = `${mountPath(mountPoint)}${below === '/' ? '' : below}`;
+    hierarchies.push({ version, mountPoint: mountPath(mountPoint), ownDirectory, controllers });
   }
   return hierarchies;
 }
@@ -44,9 +46,4 @@ function ownPath(ownGroups: string, version: 1 | 2, controllers: readonly string
     if (version === 2 ? id === '0' : controllers.some((name) => names.split(',').includes(name))) return path;
   }
   return undefined;
-}
-
-/** mountinfo writes blanks and backslashes as octal. */
-function unescapePath(path: string): string {
-  return path.replaceAll(/\\(\d{3})/gu, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { platformHash } from '../launcher/launcher.ts';
-import { processStat } from '../launcher/process-table.ts';
+import { processStat } from '../../base/process-stat.ts';
 
 /** What a platform has left on the machine: cgroups, named network namespaces, interfaces. */
 export function traces(runDirectory: string): string[] {

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, readFileSync } from 'node:fs';
 import type { Server, Socket } from 'node:net';
 import { constants } from 'node:os';
+import { processStat } from '../../base/process-stat.ts';
 import type { Cgroup } from '../cgroup/cgroup.ts';
 import type { CgroupTree } from '../cgroup/cgroup-tree.ts';
 import { startRelay } from '../network/relay.ts';
@@ -11,7 +12,7 @@ import { startMark } from './inner-command.ts';
 import type { Launch, OuterProcess, Uplink } from './launch.ts';
 import { listenInside } from './listen-inside.ts';
 import { connectOutput, connectStdio } from './output-sockets.ts';
-import { processStat, ProcessTree } from './process-table.ts';
+import { ProcessTree } from './process-table.ts';
 import { until } from './until.ts';
 
 const START_TIMEOUT_MS = 10_000;
