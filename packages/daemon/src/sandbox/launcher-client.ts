@@ -90,13 +90,19 @@ export class LauncherClient {
     });
   }
 
-  signal(type: SignalVerb, id: string): Promise<void> {
-    if (this.#isGone || !this.#running.has(id)) return Promise.resolve();
-    return this.#ask((request) => ({ type, request, id }));
+  /** False once it has ended: the launcher knows it by its name, which another one may have next. */
+  holds(sandbox: LaunchedSandbox): boolean {
+    return !this.#isGone && this.#running.get(sandbox.id) === sandbox;
   }
 
-  specialize(id: string, change: SandboxChange): Promise<void> {
-    if (this.#isGone || !this.#running.has(id)) return Promise.reject(launcherEnded(id));
+  signal(type: SignalVerb, sandbox: LaunchedSandbox): Promise<void> {
+    if (!this.holds(sandbox)) return Promise.resolve();
+    return this.#ask((request) => ({ type, request, id: sandbox.id }));
+  }
+
+  specialize(sandbox: LaunchedSandbox, change: SandboxChange): Promise<void> {
+    const { id } = sandbox;
+    if (!this.holds(sandbox)) return Promise.reject(launcherEnded(id));
     return this.#ask((request) => ({ type: 'specialize', request, id, change }));
   }
 
@@ -108,8 +114,8 @@ export class LauncherClient {
     });
   }
 
-  kill(id: string): void {
-    if (!this.#isGone && this.#running.has(id)) this.#send({ type: 'kill', id });
+  kill(sandbox: LaunchedSandbox): void {
+    if (this.holds(sandbox)) this.#send({ type: 'kill', id: sandbox.id });
   }
 
   async close(): Promise<void> {
@@ -227,8 +233,6 @@ export class LaunchedSandbox implements Sandbox {
   readonly #launcher: LauncherClient;
   readonly #memoryPeakFile: string | undefined;
   readonly #freezeFile: string | undefined;
-  /** The launcher knows it by its name, which another one may have next. */
-  #hasEnded = false;
   #settle: (exit: SandboxExit) => void = () => undefined;
   #memoryBytesPeak: number | undefined;
 
@@ -250,34 +254,30 @@ export class LaunchedSandbox implements Sandbox {
   }
 
   freeze(): Promise<void> {
-    return this.#hasEnded ? Promise.resolve() : this.#launcher.signal('freeze', this.id);
+    return this.#launcher.signal('freeze', this);
   }
 
   /** A request waits for it, so the way through the launcher, which may be busy, is not waited for where a file will do. */
   thaw(): Promise<void> {
-    if (this.#hasEnded) return Promise.resolve();
-    if (this.#freezeFile === undefined) return this.#launcher.signal('thaw', this.id);
+    if (!this.#launcher.holds(this)) return Promise.resolve();
+    if (this.#freezeFile === undefined) return this.#launcher.signal('thaw', this);
     try {
       writeFileSync(this.#freezeFile, '0');
     } catch {
       // It has ended, or may not be written from here.
-      return this.#launcher.signal('thaw', this.id);
+      return this.#launcher.signal('thaw', this);
     }
     // The launcher looks after frozen ones. Nothing freezes it again within this turn, so it is told in the right order.
-    process.nextTick(() => {
-      if (!this.#hasEnded) this.#launcher.signal('thaw', this.id).catch(() => undefined);
-    });
+    process.nextTick(() => this.#launcher.signal('thaw', this).catch(() => undefined));
     return Promise.resolve();
   }
 
   specialize(change: SandboxChange): Promise<void> {
-    return this.#hasEnded
-      ? Promise.reject(launcherEnded(this.id))
-      : this.#launcher.specialize(this.id, change);
+    return this.#launcher.specialize(this, change);
   }
 
   kill(): void {
-    if (!this.#hasEnded) this.#launcher.kill(this.id);
+    this.#launcher.kill(this);
   }
 
   /** The last value read stays after the exit, when the file is gone. */
@@ -292,7 +292,6 @@ export class LaunchedSandbox implements Sandbox {
   }
 
   settle(exit: SandboxExit): void {
-    this.#hasEnded = true;
     // Nobody can connect any more, and whoever started the sandbox may not have taken it.
     this.listener?.close();
     this.#settle(exit);
