@@ -7,8 +7,7 @@ import { startDaemon } from '@thaw/daemon/daemon.ts';
 import type { CopiesOptions } from '@thaw/daemon/image/copies/layer-copies.ts';
 
 const [dataDir = '', settings = '{}'] = process.argv.slice(2);
-const { limits, stems, loadAhead, preparesCode, makesSandboxes, imageCopies, insecureRegistries }: Settings =
-  JSON.parse(settings);
+const { limits, imageCopies, insecureRegistries, ...mechanisms }: Settings = JSON.parse(settings);
 
 export interface Settings {
   readonly limits?: Readonly<Record<string, number>>;
@@ -31,10 +30,7 @@ const starting = startDaemon({
     if (level === 'error') process.stderr.write(`${message}: ${String(error)}\n`);
   },
   limits: limits ?? {},
-  ...(stems === undefined ? {} : { stems }),
-  ...(loadAhead === undefined ? {} : { loadAhead }),
-  ...(preparesCode === undefined ? {} : { preparesCode }),
-  ...(makesSandboxes === undefined ? {} : { makesSandboxes }),
+  ...mechanisms,
   ...(imageCopies === undefined ? {} : { imageCopies }),
   ...(insecureRegistries === undefined ? {} : { insecureRegistries }),
 });

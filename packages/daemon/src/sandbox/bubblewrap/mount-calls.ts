@@ -1,5 +1,4 @@
-import { getSystemErrorName } from 'node:util';
-import { loadFfi } from './load-ffi.ts';
+import { loadFfi, openCheck } from './load-ffi.ts';
 
 /** As in Linux's `sched.h` and `mount.h`, on every architecture. */
 const CLONE_NEWNS = 0x20000;
@@ -44,14 +43,8 @@ export function openMountCalls(): MountCalls {
     mount: { arguments: ['string', 'string', 'string', 'uint64', 'string'], return: 'int32' },
     umount2: { arguments: ['string', 'int32'], return: 'int32' },
     unshare: { arguments: ['int32'], return: 'int32' },
-    __errno_location: { arguments: [], return: 'pointer' },
   });
-  const check = (result: number, what: string): void => {
-    if (result === 0) return;
-    // oxlint-disable-next-line no-underscore-dangle -- the C library names it so
-    const number = ffi.getInt32(c.__errno_location());
-    throw new Error(`${what}: ${getSystemErrorName(-number)}`);
-  };
+  const check = openCheck(ffi);
   const mount = (source: string, target: string, type: string, flags: bigint, data: string): void => {
     check(c.mount(source, target, type, flags, data), `mounting at ${target}`);
   };

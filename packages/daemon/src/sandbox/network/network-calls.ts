@@ -1,6 +1,6 @@
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
-import { loadFfi } from '../bubblewrap/load-ffi.ts';
+import { loadFfi, openCheck } from '../bubblewrap/load-ffi.ts';
 import {
   addAddress,
   addDefaultRoute,
@@ -58,13 +58,8 @@ export function openNetworkCalls(): NetworkCalls {
     send: { arguments: ['int32', 'buffer', 'uint64', 'int32'], return: 'int64' },
     recv: { arguments: ['int32', 'buffer', 'uint64', 'int32'], return: 'int64' },
     close: { arguments: ['int32'], return: 'int32' },
-    __errno_location: { arguments: [], return: 'pointer' },
   });
-  const check = (result: number | bigint, what: string): number => {
-    if (result >= 0) return Number(result);
-    // oxlint-disable-next-line no-underscore-dangle -- the C library names it so
-    throw new Error(`${what}: ${nameOf(ffi.getInt32(c.__errno_location()))}`);
-  };
+  const check = openCheck(ffi);
   const home = openSync(OWN_NAMESPACE, 'r');
   const openSocket = (): number =>
     check(c.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), 'opening a netlink socket');
@@ -85,7 +80,8 @@ export function openNetworkCalls(): NetworkCalls {
   const demand = (socket: number, requests: readonly NetlinkRequest[], what: string): NetlinkAnswer[] => {
     const answers = ask(socket, requests);
     const failed = answers.find(({ error }) => error !== 0);
-    if (failed !== undefined) throw new Error(`${what} (step ${failed.request}): ${nameOf(failed.error)}`);
+    if (failed !== undefined)
+      throw new Error(`${what} (step ${failed.request}): ${getSystemErrorName(-failed.error)}`);
     return answers;
   };
   /** Whatever happens, the thread is at home afterwards: what it makes next would be a sandbox's otherwise. */
@@ -157,10 +153,6 @@ export function openNetworkCalls(): NetworkCalls {
       ask(hostSocket, [deleteLinkGroup(group)]);
     },
   };
-}
-
-function nameOf(error: number): string {
-  return getSystemErrorName(-error);
 }
 
 /**
