@@ -10,14 +10,15 @@ One browser serves the instance. It is spoken to in DevTools' protocol over two 
 import base64
 import json
 import os
-import subprocess
 import tempfile
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Empty, Queue
 
 BODY_BYTES_MAX = 8 * 1024 * 1024
 PAGE_SECONDS_MAX = 30
+READY_POLL_SECONDS = 0.005
 SIZE_MAX = 4096
 
 
@@ -25,19 +26,25 @@ class Browser:
     """A Chrome that is started when it is first asked and again after it has ended."""
 
     def __init__(self):
-        # Its end of the pipes is 3 and 4, as --remote-debugging-pipe has them.
         to_browser, self.orders = os.pipe()
         self.answers, from_browser = os.pipe()
         profile = tempfile.mkdtemp(prefix="chrome-")
-        self.process = subprocess.Popen(
-            ["sh", "-c", f'exec 3<&{to_browser} 4>&{from_browser}; exec "$@"', "chrome", "chromium", *self.flags(profile)],
-            pass_fds=(to_browser, from_browser),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            env=os.environ | {"HOME": profile, "XDG_CONFIG_HOME": profile, "XDG_CACHE_HOME": profile},
+        self.pid = os.posix_spawnp(
+            "chromium",
+            ["chromium", *self.flags(profile)],
+            os.environ | {"HOME": profile, "XDG_CONFIG_HOME": profile, "XDG_CACHE_HOME": profile},
+            # Its end of the pipes is 3 and 4, as --remote-debugging-pipe has them. The server's socket was there before them.
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                (os.POSIX_SPAWN_DUP2, to_browser, 3),
+                (os.POSIX_SPAWN_DUP2, from_browser, 4),
+            ],
         )
         os.close(to_browser)
         os.close(from_browser)
+        self.is_running = True
+        self.is_ready = False
         self.lock = threading.Lock()
         self.last_id = 0
         self.waiting = {}
@@ -63,10 +70,6 @@ class Browser:
             "about:blank",
         ]
 
-    @property
-    def is_running(self):
-        return self.process.poll() is None
-
     def read(self):
         """Messages end with a zero byte: answers have the id of their order, events the session they belong to."""
         with os.fdopen(self.answers, "rb") as stream:
@@ -75,10 +78,13 @@ class Browser:
                 *messages, rest = (rest + chunk).split(b"\0")
                 for message in map(json.loads, messages):
                     self.take(message)
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         with self.lock:
+            self.is_running = False
+            os.close(self.orders)
             ended = [*self.waiting.values(), *self.sessions.values()]
         for queue in ended:
-            queue.put({"error": {"message": "the browser has ended"}, "method": "ended"})
+            queue.put({"error": {"message": f"the browser has ended with {code}"}, "method": "ended"})
 
     def take(self, message):
         with self.lock:
@@ -92,6 +98,8 @@ class Browser:
     def order(self, method, session=None, **params):
         answer = Queue()
         with self.lock:
+            if not self.is_running:
+                raise RuntimeError(f"{method}: the browser has ended")
             self.last_id += 1
             order = {"id": self.last_id, "method": method, "params": params}
             if session is not None:
@@ -105,8 +113,20 @@ class Browser:
             raise RuntimeError(f"{method}: {message['error']['message']}")
         return message["result"]
 
+    def wait_until_ready(self):
+        """Until its first page is there: what is asked of it before can end it."""
+        limit = time.monotonic() + PAGE_SECONDS_MAX
+        while not self.is_ready:
+            targets = self.order("Target.getTargets")["targetInfos"]
+            self.is_ready = any(target["type"] == "page" for target in targets)
+            if not self.is_ready:
+                if time.monotonic() > limit:
+                    raise TimeoutError(f"the browser has had no page for {PAGE_SECONDS_MAX} s")
+                time.sleep(READY_POLL_SECONDS)
+
     def page(self, wanted, work):
         """Opens a page of its own profile, loads what is wanted and gives what `work` makes of it."""
+        self.wait_until_ready()
         context = self.order("Target.createBrowserContext")["browserContextId"]
         try:
             target = self.order(
