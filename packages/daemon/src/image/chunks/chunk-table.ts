@@ -92,6 +92,10 @@ export class ChunkTable {
     return at(this.#blobLengths, index);
   }
 
+  blobOffset(index: number): number {
+    return at(this.#blobOffsets, index);
+  }
+
   layer(index: number): number {
     return at(this.#layers, index);
   }
@@ -110,8 +114,8 @@ export class ChunkTable {
       digest: this.digest(index),
       size: this.size(index),
       blob,
-      blobOffset: at(this.#blobOffsets, index),
-      blobLength: at(this.#blobLengths, index),
+      blobOffset: this.blobOffset(index),
+      blobLength: this.packedSize(index),
     };
   }
 

@@ -42,10 +42,13 @@ import type {
   Touches,
 } from './messages.ts';
 import { prefetch, type Prefetch } from './prefetcher.ts';
-import { mountsBelow, runMount, unmountBelow } from './run-mount.ts';
+import { blobOrderOf, ReadAhead, type BlobOrder } from './read-ahead.ts';
+import { mountsBelow, runMount, setReadAhead, unmountBelow } from './run-mount.ts';
 
 /** A home node gives up earlier than who asks it, so that those still have time to ask elsewhere. */
 const HOME_GIVE_UP_MS = 5_000;
+/** A loop device on a file of ours reads five times as much around each page: of programs, which are read here and there, all. */
+const READ_AROUND_BYTES = 512 * 1024;
 const PROBE_NODE = 2;
 const METHODS: readonly MountMethod[] = ['file', 'loop'];
 
@@ -65,6 +68,8 @@ interface Served {
   /** By digest of a chunk: where it occurs in the image. */
   readonly occurrences: ReadonlyMap<string, readonly number[]>;
   readonly endUse: () => void;
+  /** Made for the first one who reads without a trace. */
+  order: BlobOrder | undefined;
   nodes: number;
 }
 
@@ -75,6 +80,8 @@ interface Mounted extends MountedNode {
   readonly prefetched: Map<TierName, { chunks: number; bytes: number }>;
   /** Chunks on their way to reads of this mount: a large one has several at once and is counted for the first. */
   readonly arriving: Map<number, Promise<Arrival>>;
+  /** Where there is no trace; with the first chunk that is waited for. */
+  readAhead: ReadAhead | undefined;
   prefetch: Prefetch | undefined;
   isUnmounted: boolean;
 }
@@ -385,6 +392,11 @@ export class Imaged {
     const args = ['-t', 'erofs', '-o', options, join(this.#fuseDirectory, name), mountPoint];
     // Without -i a helper could come between; with it, mount makes no loop device.
     await runMount('mount', method === 'file' ? ['-i', ...args] : args);
+    try {
+      setReadAhead(mountPoint, READ_AROUND_BYTES);
+    } catch (error) {
+      this.#deps.log('info', `more of the image ${name} may be read than is needed`, error);
+    }
   }
 
   #add(node: MountedNode): Mounted {
@@ -398,6 +410,7 @@ export class Imaged {
       demanded: new Map(),
       prefetched: new Map(),
       arriving: new Map(),
+      readAhead: undefined,
       prefetch: undefined,
       isUnmounted: false,
     };
@@ -438,6 +451,7 @@ export class Imaged {
       blobs,
       occurrences,
       endUse: this.#blobs.use(source, loaded),
+      order: undefined,
       nodes: 0,
     };
     this.#images.set(digest, served);
@@ -464,11 +478,13 @@ export class Imaged {
   }
 
   async #requireChunk({ node }: ServedNode, chunk: number): Promise<Buffer> {
-    const { arriving, demanded, served, prefetch: ahead } = this.#require(node);
+    const mounted = this.#require(node);
+    const { arriving, demanded, served, prefetch: ahead } = mounted;
     const running = arriving.get(chunk);
     if (running !== undefined) return (await running).bytes;
     const ref = served.image.table.ref(chunk, served.blobs);
     ahead?.hurry(ref.digest);
+    if (ahead === undefined) this.#readAhead(mounted, chunk);
     const arrival = this.#stack.require(ref);
     arriving.set(chunk, arrival);
     try {
@@ -478,6 +494,28 @@ export class Imaged {
     } finally {
       arriving.delete(chunk);
     }
+  }
+
+  /** Those that lie behind a chunk come in the same request. */
+  #readAhead(mounted: Mounted, chunk: number): void {
+    if (this.#deps.options.prefetchBytesPerSecondMax === 0) return;
+    const { served, servedNode, prefetched } = mounted;
+    const { table, places } = served.image;
+    served.order ??= blobOrderOf(table);
+    mounted.readAhead ??= new ReadAhead({
+      table,
+      order: served.order,
+      wasRead: (each) => Atomics.load(servedNode.touchOrder, each) !== 0,
+      isHere: (each) => Atomics.load(places, each) !== 0,
+    });
+    const behind = mounted.readAhead.behind(chunk);
+    if (behind.length === 0) return;
+    const refs = [chunk, ...behind].map((each) => table.ref(each, served.blobs));
+    const [own] = refs;
+    this.#bandwidth.take(refs.reduce((sum, { blobLength }) => sum + blobLength, 0));
+    void this.#stack.prefetch(refs, undefined, 'demand').then((arrivals) => {
+      for (const { ref, from } of arrivals) if (ref !== own) count(prefetched, from, ref.size);
+    });
   }
 
   #setPlaces(digest: string, place: number): void {

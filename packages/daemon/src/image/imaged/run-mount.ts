@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { mountPath } from '../../base/mount-path.ts';
 
@@ -35,6 +35,8 @@ export function runMount(
 export interface MountPoint {
   readonly path: string;
   readonly type: string;
+  /** As the kernel numbers it, `major:minor`. */
+  readonly device: string;
   /** Minor number of the device: for FUSE, the number of the connection. */
   readonly minor: number;
 }
@@ -46,10 +48,18 @@ export function mountsBelow(directory: string): MountPoint[] {
     const fields = line.split(' ');
     const path = mountPath(fields[4] ?? '');
     if (path !== directory && !path.startsWith(`${directory}/`)) continue;
-    const minor = Number((fields[2] ?? '').split(':')[1]);
-    found.push({ path, type: fields[fields.indexOf('-') + 1] ?? '', minor });
+    const device = fields[2] ?? '';
+    const minor = Number(device.split(':')[1]);
+    found.push({ path, type: fields[fields.indexOf('-') + 1] ?? '', device, minor });
   }
   return found;
+}
+
+/** How much the kernel reads around what is asked for of a mount. Throws where it may not be said. */
+export function setReadAhead(mountPoint: string, bytes: number): void {
+  const device = mountsBelow(mountPoint).find(({ path }) => path === mountPoint)?.device;
+  if (device === undefined) throw new Error(`nothing is mounted at ${mountPoint}`);
+  writeFileSync(`/sys/class/bdi/${device}/read_ahead_kb`, String(bytes / 1024));
 }
 
 /** Whether what is mounted there later is seen in namespaces that were copied from this one. */
