@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { PlatformLog } from '../../base/platform-log.ts';
 import { childEnvironment } from '../child-environment.ts';
-import { abortConnection } from './imaged.ts';
+import { abortConnection } from './image-mounts.ts';
 import type {
   ImagedCall,
   ImagedEvent,

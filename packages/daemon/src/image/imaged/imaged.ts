@@ -1,13 +1,10 @@
-import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { systemClock } from '../../base/clock.ts';
 import type { ChunkRef } from '../chunks/chunk-ref.ts';
-import { ChunkTable } from '../chunks/chunk-table.ts';
 import { LayerCopies } from '../copies/layer-copies.ts';
-import { writeSkeleton } from '../erofs/write-skeleton.ts';
 import { FuseServer } from '../fuse/fuse-server.ts';
-import { READ_BYTES_MAX } from '../fuse/fuse-wire.ts';
 import {
   COUNTER,
   newServedImage,
@@ -30,12 +27,12 @@ import { isQuick } from './convert-image.ts';
 import { Converter } from './converter.ts';
 import { DerivedImages, type DerivedImage } from './derived-images.ts';
 import { ImageBlobs } from './image-blobs.ts';
+import { ImageMounts, PROBE_NODE } from './image-mounts.ts';
 import type {
   CacheUsage,
   ImagedOptions,
   ImagedResults,
   MountedNode,
-  MountMethod,
   NodeMeasure,
   TakeOver,
   TierShare,
@@ -43,14 +40,10 @@ import type {
 } from './messages.ts';
 import { prefetch, type Prefetch } from './prefetcher.ts';
 import { blobOrderOf, ReadAhead, type BlobOrder } from './read-ahead.ts';
-import { mountsBelow, runMount, setReadAhead, unmountBelow } from './run-mount.ts';
+import { mountsBelow, runMount } from './run-mount.ts';
 
 /** A home node gives up earlier than who asks it, so that those still have time to ask elsewhere. */
 const HOME_GIVE_UP_MS = 5_000;
-/** A loop device on a file of ours reads five times as much around each page: of programs, which are read here and there, all. */
-const READ_AROUND_BYTES = 512 * 1024;
-const PROBE_NODE = 2;
-const METHODS: readonly MountMethod[] = ['file', 'loop'];
 
 export interface ImagedDeps {
   readonly options: ImagedOptions;
@@ -103,11 +96,11 @@ export class Imaged {
   readonly #converter: Converter;
   readonly #bandwidth: Bandwidth;
   readonly #fuse: FuseServer;
+  readonly #mounts: ImageMounts;
   readonly #images = new Map<string, Served>();
   readonly #mounted = new Map<number, Mounted>();
   #zoneNodes: readonly string[];
   #peerServer: PeerServer | undefined;
-  #method: MountMethod = 'file';
   #nextImage = 1;
 
   constructor(deps: ImagedDeps) {
@@ -176,6 +169,12 @@ export class Imaged {
     this.#converter = new Converter({ directory, insecureRegistries, copies }, (text) =>
       log('warning', text),
     );
+    this.#mounts = new ImageMounts({
+      directory: options.mountDirectory,
+      descriptor,
+      methods: options.methods,
+      log,
+    });
     this.#fuse = new FuseServer({
       descriptor,
       places,
@@ -200,18 +199,18 @@ export class Imaged {
     if (takeOver === undefined) {
       if (this.#deps.options.convertsFirst === true) this.#converter.prepare();
       this.#derived.clean();
-      await this.#mountFuse();
+      await this.#mounts.mountFuse();
       this.#fuse.start();
-      this.#method = await this.#findMethod();
+      await this.#mounts.findMethod((probe) => this.#fuse.addNode(probe));
     } else {
-      this.#method = takeOver.method;
+      this.#mounts.method = takeOver.method;
       for (const mounted of takeOver.mounted) this.#takeOver(mounted);
       this.#fuse.start();
       this.#fuse.resend();
     }
     this.#unpackers.start();
-    const connection = mountsBelow(this.#fuseDirectory).at(-1)?.minor ?? 0;
-    return { method: this.#method, connection };
+    const { method, connection = 0 } = this.#mounts;
+    return { method, connection };
   }
 
   async mount(node: MountedNode): Promise<void> {
@@ -220,7 +219,7 @@ export class Imaged {
     if (mountsBelow(node.mountPoint).length > 0) return;
     try {
       mkdirSync(node.mountPoint, { recursive: true });
-      await this.#mountErofs(node.name, node.mountPoint, this.#method);
+      await this.#mounts.mount(node.name, node.mountPoint);
     } catch (error) {
       this.#drop(node.node);
       throw error;
@@ -322,9 +321,7 @@ export class Imaged {
     for (const mounted of this.#mounted.values()) mounted.prefetch?.stop();
     await this.#converter.close();
     await this.#peerServer?.close();
-    const connection = mountsBelow(this.#fuseDirectory).at(-1)?.minor;
-    await unmountBelow(this.#deps.options.mountDirectory, 'inside');
-    if (connection !== undefined) abortConnection(connection);
+    await this.#mounts.close();
     this.#stack.close();
     this.#home?.close();
     await this.#unpackers.close();
@@ -332,71 +329,6 @@ export class Imaged {
     await this.#transport?.close();
     await this.#copies?.close();
     await this.#disk.close();
-  }
-
-  get #fuseDirectory(): string {
-    return join(this.#deps.options.mountDirectory, 'fuse');
-  }
-
-  async #mountFuse(): Promise<void> {
-    mkdirSync(this.#fuseDirectory, { recursive: true, mode: 0o700 });
-    const options = `fd=3,rootmode=40000,user_id=0,group_id=0,allow_other,ro,max_read=${READ_BYTES_MAX}`;
-    try {
-      await runMount(
-        'mount',
-        ['-i', '-t', 'fuse', '-o', options, 'thaw-images', this.#fuseDirectory],
-        [this.#deps.descriptor],
-      );
-    } catch (cause) {
-      throw unavailable('FUSE file systems cannot be mounted', cause);
-    }
-  }
-
-  /** Mounts an empty image: what this machine can do is told by doing it. */
-  async #findMethod(): Promise<MountMethod> {
-    const empty = writeSkeleton(
-      {
-        kind: 'directory',
-        mode: 0o755,
-        uid: 0,
-        gid: 0,
-        mtimeNs: 0n,
-        xattrs: new Map(),
-        layer: 0,
-        children: new Map(),
-      },
-      (id) => id,
-    );
-    const table = ChunkTable.of([], { imageBytes: empty.size, skeletonBytes: empty.bytes.length });
-    const node = newServedNode(PROBE_NODE, 'probe', newServedImage(0, table, empty.bytes), 0);
-    this.#fuse.addNode(node);
-    const mountPoint = join(this.#deps.options.mountDirectory, 'probe');
-    mkdirSync(mountPoint, { recursive: true });
-    let failure: unknown;
-    for (const method of this.#deps.options.methods ?? METHODS) {
-      try {
-        await this.#mountErofs('probe', mountPoint, method);
-        readdirSync(mountPoint);
-        await runMount('umount', [mountPoint]);
-        return method;
-      } catch (error) {
-        failure = error;
-      }
-    }
-    throw unavailable('EROFS file systems cannot be mounted on FUSE files', failure);
-  }
-
-  /** On the file itself where the kernel can (6.12 and later), otherwise through a loop device that goes with the mount. */
-  async #mountErofs(name: string, mountPoint: string, method: MountMethod): Promise<void> {
-    const options = method === 'file' ? 'ro,nodev' : 'ro,nodev,loop';
-    const args = ['-t', 'erofs', '-o', options, join(this.#fuseDirectory, name), mountPoint];
-    // Without -i a helper could come between; with it, mount makes no loop device.
-    await runMount('mount', method === 'file' ? ['-i', ...args] : args);
-    try {
-      setReadAhead(mountPoint, READ_AROUND_BYTES);
-    } catch (error) {
-      this.#deps.log('info', `more of the image ${name} may be read than is needed`, error);
-    }
   }
 
   #add(node: MountedNode): Mounted {
@@ -540,12 +472,6 @@ export class Imaged {
   }
 }
 
-/** Whoever waits in the kernel gets an error: the last resort against a server that hangs. */
-export function abortConnection(connection: number): void {
-  const path = `/sys/fs/fuse/connections/${connection}/abort`;
-  if (existsSync(path)) writeFileSync(path, '1');
-}
-
 function count(
   shares_: Map<TierName, { chunks: number; bytes: number }>,
   tier: TierName,
@@ -561,9 +487,4 @@ function shares(from: ReadonlyMap<TierName, TierShare>): Partial<Record<TierName
   const found: Partial<Record<TierName, TierShare>> = {};
   for (const [tier, { chunks, bytes }] of from) found[tier] = { chunks, bytes };
   return found;
-}
-
-function unavailable(what: string, cause: unknown): ThawError {
-  const why = cause instanceof Error ? `: ${cause.message}` : '';
-  return new ThawError('RUNTIME_UNAVAILABLE', `${what}${why}`, { cause });
 }
