@@ -4,10 +4,10 @@ import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import fc from '@alicloud/fc20230330';
 import type * as Dara from '@darabonba/typescript';
-import { fcClient, startPlatform, type FcClient, type Platform } from '@thaw/testkit/platform.ts';
+import { fcClient, startPlatform, type FcClient } from '@thaw/testkit/platform.ts';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
 import { getTask, invokeLater, listTasks, submit, taskIn } from './support/async-calls.ts';
-import { API, createFunction, createHttpTrigger, invoke } from './support/functions.ts';
+import { API, createFunction, createHttpTrigger, invoke, putSetting } from './support/functions.ts';
 import { jsonOf, send } from './support/http-call.ts';
 import { signedCall } from './support/signed-call.ts';
 
@@ -39,12 +39,6 @@ async function clientInvoke(
   );
   assert.equal(answer.statusCode, 202);
   return answer.headers ?? {};
-}
-
-async function putSetting(platform: Platform, path: string, settings: object): Promise<void> {
-  const body = JSON.stringify(settings);
-  const answer = await signedCall(platform, { method: 'PUT', path: `${API}/functions/${path}`, body });
-  assert.equal(answer.status, 200, answer.body.toString());
 }
 
 test('the official client invokes asynchronously, and lists, gets and stops tasks', async (t) => {

@@ -12,6 +12,7 @@ import { deployExample } from './fixtures/deploy-example.ts';
 import { metric, readMetrics } from './fixtures/metrics.ts';
 import { recordsOf } from './fixtures/records.ts';
 import { missingNpmIndex, missingProgram, missingPythonIndex } from './fixtures/requirements.ts';
+import { putSetting } from './support/functions.ts';
 import { send } from './support/http-call.ts';
 
 const run = promisify(execFile);
@@ -23,6 +24,11 @@ const UPLOAD_BYTES = 20 * 1024 * 1024;
 const SECOND_CALL_AFTER_MS = 3000;
 /** It sleeps for 5 s, measured between two messages of which the first may reach a busy platform late. */
 const INITIALIZER_MS_MIN = 4000;
+/**
+ * For apps that keep what they are given in their memory. The length of an answer may tell its receiver of its end before the
+ * app has ended it, and who asks again at once finds the instance busy.
+ */
+const ONE_INSTANCE = { reservedConcurrency: 1 };
 
 test('the examples', { concurrency: true }, async (examples) => {
   const platform = await startPlatform(examples);
@@ -75,6 +81,7 @@ test('the examples', { concurrency: true }, async (examples) => {
 
     examples.test('flask-app, unmodified, at both of its addresses', async (t) => {
       if ((await deployExample(t, platform, 'flask-app', missingPythonIndex)) === undefined) return;
+      await putSetting(platform, 'flask-app/concurrency', ONE_INSTANCE);
       const guests: string[] = [];
       for (const { base, headers } of await addressesOf(platform, 'flask-app')) {
         await t.test(`at ${base}/`, async () => {
@@ -110,6 +117,7 @@ test('the examples', { concurrency: true }, async (examples) => {
 
     examples.test('express-app, unmodified, at both of its addresses', async (t) => {
       if ((await deployExample(t, platform, 'express-app', missingNpmIndex)) === undefined) return;
+      await putSetting(platform, 'express-app/concurrency', ONE_INSTANCE);
       let notes = 0;
       for (const { base, headers } of await addressesOf(platform, 'express-app')) {
         await t.test(`at ${base}/`, async () => {

@@ -49,6 +49,13 @@ export async function createFunction(
   return functionName;
 }
 
+/** Puts what belongs to a function, as `worker/concurrency`. */
+export async function putSetting(platform: Platform, path: string, settings: object): Promise<void> {
+  const body = JSON.stringify(settings);
+  const answer = await signedCall(platform, { method: 'PUT', path: `${API}/functions/${path}`, body });
+  assert.equal(answer.status, 200, answer.body.toString());
+}
+
 /** Until every kind of function that is deployed has a stem: what is called next then starts from one. */
 export async function waitForStems(platform: Platform): Promise<void> {
   await waitFor('a stem of every kind', async () => {
