@@ -10,7 +10,7 @@ export interface Span {
 
 export const SPAN_BYTES_MAX = 4 * 1024 * 1024;
 /** Reading over so many bytes that nobody wants costs less than another request. */
-const GAP_BYTES_MAX = 16 * 1024;
+export const GAP_BYTES_MAX = 16 * 1024;
 /** Of what is wanted, how much more may be read in gaps when there is much of it. */
 const GAP_SHARE_MAX = 0.05;
 /** A piece of a span: what is unpacked and given at once, while the rest is still on its way. */
