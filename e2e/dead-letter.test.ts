@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startPlatform, type CommandResult } from '@thaw/testkit/platform.ts';
 import { submit, taskIn } from './support/async-calls.ts';
-import { API, createFunction } from './support/functions.ts';
+import { API, createFunction, putSetting } from './support/functions.ts';
 import { signedCall } from './support/signed-call.ts';
 
 const WORKER = `
@@ -26,11 +26,6 @@ function jsonIn({ code, stdout, stderr }: CommandResult): ReturnType<typeof JSON
 
 test('dead letters of all functions are listed, shown, redriven and purged', async (t) => {
   const platform = await startPlatform(t);
-  const put = async (path: string, settings: object): Promise<void> => {
-    const body = JSON.stringify(settings);
-    const answer = await signedCall(platform, { method: 'PUT', path: `${API}/functions/${path}`, body });
-    assert.equal(answer.status, 200, answer.body.toString());
-  };
   const dead = async (...args: string[]): Promise<string[]> => {
     const listed = await platform.thaw(['dead-letter', 'list', ...args, '--json']);
     const { deadLetters }: Letters = jsonIn(listed);
@@ -41,7 +36,7 @@ test('dead letters of all functions are listed, shown, redriven and purged', asy
       code: WORKER,
       fields: { environmentVariables: { BROKEN: 'yes' } },
     });
-    await put(`${name}/async-invoke-config`, { maxAsyncRetryAttempts: 0 });
+    await putSetting(platform, `${name}/async-invoke-config`, { maxAsyncRetryAttempts: 0 });
     for (const id of ['a', 'b']) {
       await submit(platform, name, { taskId: id, body: `${name}-${id}` });
       await taskIn(platform, 'Failed', name, id);
@@ -60,7 +55,7 @@ test('dead letters of all functions are listed, shown, redriven and purged', asy
   assert.match(JSON.stringify(shown['error']), /TypeError.*broken for now|broken for now.*TypeError/);
   assert.match((await platform.thaw(['dead-letter', 'get', 'one', 'a'])).stdout.toString(), /one-a/);
 
-  await put('one', { environmentVariables: { BROKEN: 'no' } });
+  await putSetting(platform, 'one', { environmentVariables: { BROKEN: 'no' } });
   const first: Redriven = jsonIn(await platform.thaw(['dead-letter', 'redrive', 'one', 'a', '--json']));
   const newId = first.redriven[0]?.newTaskId ?? '';
   const path = `${API}/functions/one/async-tasks/a`;
@@ -77,7 +72,7 @@ test('dead letters of all functions are listed, shown, redriven and purged', asy
     'it takes --all to mean all',
   );
 
-  await put('two', { environmentVariables: { BROKEN: 'no' } });
+  await putSetting(platform, 'two', { environmentVariables: { BROKEN: 'no' } });
   const all: Redriven = jsonIn(await platform.thaw(['dead-letter', 'redrive', 'two', '--all', '--json']));
   assert.deepEqual(all.redriven.map(({ taskId }) => taskId).toSorted(), ['a', 'b']);
   for (const { newTaskId } of all.redriven) await taskIn(platform, 'Succeeded', 'two', newTaskId);

@@ -14,9 +14,8 @@ import { zip } from '@thaw/testkit/zip.ts';
 import { compile, findJdks, type Jdk } from '../runtimes/java/toolchain.ts';
 import { missingSandbox } from './fixtures/requirements.ts';
 import { filesBelow } from './support/files-below.ts';
-import { API, createFunction, invoke } from './support/functions.ts';
+import { createFunction, invoke, putSetting } from './support/functions.ts';
 import { jsonOf, type Answer } from './support/http-call.ts';
-import { signedCall } from './support/signed-call.ts';
 
 /** Compiling the shim and training archives come before. */
 const READY_MS_MAX = 240_000;
@@ -124,12 +123,7 @@ let instances = 0;
 async function freshAnswer(platform: Platform): Promise<Answer> {
   instances += 1;
   const environmentVariables = { INSTANCE: String(instances) };
-  const answer = await signedCall(platform, {
-    method: 'PUT',
-    path: `${API}/functions/many`,
-    body: JSON.stringify({ environmentVariables }),
-  });
-  assert.equal(answer.status, 200, answer.body.toString());
+  await putSetting(platform, 'many', { environmentVariables });
   return await invoke(platform, 'many', '{}');
 }
 

@@ -8,7 +8,7 @@ import { zip } from '@thaw/testkit/zip.ts';
 import { metric, readMetrics } from './fixtures/metrics.ts';
 import { missingLimit, missingSandbox } from './fixtures/requirements.ts';
 import { cgroupsOf, fileInside, instanceProcesses, isThere, openGate } from './outside/instance-processes.ts';
-import { API, createFunction, invoke, type Language } from './support/functions.ts';
+import { API, createFunction, invoke, putSetting, type Language } from './support/functions.ts';
 import { jsonOf, type Answer } from './support/http-call.ts';
 import { signedCall } from './support/signed-call.ts';
 
@@ -289,12 +289,7 @@ function createGated(platform: Platform, { name, gate, state }: Phase, kind: Kin
 async function updateCode(platform: Platform, name: string, kind: Kind): Promise<void> {
   const files = { ...SOURCES[kind], 'other.txt': '' };
   const zipFile = (await zip(files)).toString('base64');
-  const answer = await signedCall(platform, {
-    method: 'PUT',
-    path: `${API}/functions/${name}`,
-    body: JSON.stringify({ code: { zipFile } }),
-  });
-  assert.equal(answer.status, 200, answer.body.toString());
+  await putSetting(platform, name, { code: { zipFile } });
 }
 
 async function instancesOf(platform: Platform, name: string): Promise<string[]> {

@@ -49,7 +49,7 @@ export async function createFunction(
   return functionName;
 }
 
-/** Puts what belongs to a function, as `worker/concurrency`. */
+/** Changes a function, `worker`, or what belongs to it, as `worker/concurrency`. */
 export async function putSetting(platform: Platform, path: string, settings: object): Promise<void> {
   const body = JSON.stringify(settings);
   const answer = await signedCall(platform, { method: 'PUT', path: `${API}/functions/${path}`, body });
