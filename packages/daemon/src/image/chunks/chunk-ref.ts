@@ -3,7 +3,7 @@ export interface ChunkRef {
   /** SHA-256 of the plain bytes, in hexadecimal. */
   readonly digest: string;
   readonly size: number;
-  /** `sha256:<hex>` of the eStargz blob. */
+  /** `sha256:<hex>` of the layer's blob. */
   readonly blob: string;
   readonly blobOffset: number;
   readonly blobLength: number;

@@ -1,7 +1,8 @@
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import * as z from 'zod';
 import type { BlobSource, Descriptor, RegistrySetting } from '../blob-source.ts';
-import { TOC_DIGEST_ANNOTATION } from '../estargz/estargz-reader.ts';
+import { TOC_DIGEST_ANNOTATION } from '../layer/layer-reader.ts';
+import { zstdChunked } from '../layer/zstd-chunked-format.ts';
 import { parseImageReference, type RegistryReference } from '../image-reference.ts';
 import { RegistrySource } from '../registry/registry-source.ts';
 import { RegistryWriter } from '../registry/registry-writer.ts';
@@ -30,7 +31,6 @@ export interface ConvertedFile {
 
 const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 const CONFIG_TYPE = 'application/vnd.oci.empty.v1+json';
-const LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar+gzip';
 const ARTIFACT_TYPE = 'application/vnd.thaw.layer-copy.v1';
 /** Which layer it is a copy of, and the tar that was in that one. */
 const LAYER_ANNOTATION = 'dev.thaw.copy.layer';
@@ -107,7 +107,12 @@ export class LayerCopies {
         artifactType: ARTIFACT_TYPE,
         config: { mediaType: CONFIG_TYPE, ...config },
         layers: [
-          { mediaType: LAYER_TYPE, digest, size, annotations: { [TOC_DIGEST_ANNOTATION]: tocDigest } },
+          {
+            mediaType: zstdChunked.mediaType,
+            digest,
+            size,
+            annotations: { [TOC_DIGEST_ANNOTATION]: tocDigest },
+          },
         ],
         annotations: {
           [LAYER_ANNOTATION]: layer.digest,
@@ -133,9 +138,9 @@ export function repositoryOf(name: string): RegistryReference {
   return reference;
 }
 
-/** The number is that of the conversion: another one makes other copies. */
+/** How it was converted; the number is raised when that changes: another name makes other copies. */
 function tagOf(layer: string): string {
-  return `estargz-1-${layer.replace('sha256:', '')}`;
+  return `zstd-chunked-1-${layer.replace('sha256:', '')}`;
 }
 
 function jsonIn(bytes: Buffer): unknown {

@@ -1,4 +1,4 @@
-import type { LayerChunk } from '../estargz/layer-entry.ts';
+import type { LayerChunk } from '../layer/layer-entry.ts';
 
 /** The merged image in memory: what a running function sees, with each file's chunks and the layer that has them. */
 export type ImageNode = DirectoryNode | FileNode | SymlinkNode | FifoNode;

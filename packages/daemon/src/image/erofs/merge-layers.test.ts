@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
-import type { LayerEntry } from '../estargz/layer-entry.ts';
+import type { LayerEntry } from '../layer/layer-entry.ts';
 import type { ImageNode } from './image-tree.ts';
 import { mergeLayers } from './merge-layers.ts';
 

@@ -1,5 +1,5 @@
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
-import type { LayerEntry } from '../estargz/layer-entry.ts';
+import type { LayerEntry } from '../layer/layer-entry.ts';
 import type { DirectoryNode, ImageNode } from './image-tree.ts';
 
 const WHITEOUT = '.wh.';

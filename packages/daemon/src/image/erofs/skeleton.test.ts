@@ -8,9 +8,10 @@ import { Readable } from 'node:stream';
 import { test, type TestContext } from 'node:test';
 import { afterTest } from '@thaw/testkit/after-test.ts';
 import { temporaryDirectory } from '@thaw/testkit/platform.ts';
-import { convertLayer, type ConvertedLayer } from '../estargz/convert-layer.ts';
-import { plainTar } from '../estargz/plain-tar.ts';
-import { rawTar, type RawEntry } from '../estargz/tar-writer.ts';
+import { convertLayer, type ConvertedLayer } from '../layer/convert-layer.ts';
+import { plainTar } from '../layer/plain-tar.ts';
+import { rawTar, type RawEntry } from '../layer/tar-writer.ts';
+import { estargz } from '../layer/estargz-format.ts';
 import { filledImage } from './filled-image.ts';
 import { mergeLayers } from './merge-layers.ts';
 import { writeSkeleton, type Skeleton } from './write-skeleton.ts';
@@ -21,7 +22,7 @@ async function convert(t: TestContext, tar: Buffer): Promise<{ layer: ConvertedL
   const path = join(await temporaryDirectory(t), 'layer');
   const file = await open(path, 'wx');
   try {
-    const layer = await convertLayer(plainTar(Readable.from([tar])), file);
+    const layer = await convertLayer(plainTar(Readable.from([tar])), file, estargz);
     return { layer, blob: await readFile(path) };
   } finally {
     await file.close();

@@ -10,10 +10,11 @@ import type { BlobSource } from '../blob-source.ts';
 import type { LayerCopies, LayerCopy } from '../copies/layer-copies.ts';
 import { mergeLayers } from '../erofs/merge-layers.ts';
 import { writeSkeleton } from '../erofs/write-skeleton.ts';
-import { convertLayer } from '../estargz/convert-layer.ts';
-import { readEstargz, TOC_DIGEST_ANNOTATION } from '../estargz/estargz-reader.ts';
-import type { LayerEntry } from '../estargz/layer-entry.ts';
-import { plainTar } from '../estargz/plain-tar.ts';
+import { convertLayer } from '../layer/convert-layer.ts';
+import { readLayer, TOC_DIGEST_ANNOTATION } from '../layer/layer-reader.ts';
+import type { LayerEntry } from '../layer/layer-entry.ts';
+import { plainTar } from '../layer/plain-tar.ts';
+import { zstdChunked } from '../layer/zstd-chunked-format.ts';
 import { imageIds } from '../image-ids.ts';
 import type { Image, ImageLayer } from '../image.ts';
 import { pullDirectories, rootName } from '../unpack/pull-directories.ts';
@@ -39,7 +40,7 @@ interface ReadLayer {
 }
 
 /**
- * Makes of an image what mounting it lazily needs. A layer that is eStargz is used as it is, by its table of contents
+ * Makes of an image what mounting it lazily needs. A layer with a table of contents is used as it is, by that
  * alone, and so is the copy that another machine left; any other is written again, once for all images that have it.
  * Throws INVALID_IMAGE, IMAGE_CORRUPT,
  * IMAGE_TOO_LARGE for the image's faults, STORE_FAILED for the disk's.
@@ -77,7 +78,7 @@ export async function convertImage(
 }
 
 /**
- * Whether there is a readable form of every layer: it says of itself that it is eStargz, or was converted here or by
+ * Whether there is a readable form of every layer: it says of itself that it has a table of contents, or was converted here or by
  * another machine. Then conversion is a few reads, and worth waiting for.
  */
 export async function isQuick(
@@ -130,7 +131,7 @@ async function readConverted(layer: ImageLayer, { derived }: ConvertOptions): Pr
   const known = derived.converted(layer.digest);
   if (known === undefined) return undefined;
   const { path, blob } = known;
-  const entries = await readEstargz(
+  const entries = await readLayer(
     { size: blob.size, readRange: (start, end) => readFile(path, start, end) },
     blob.tocDigest,
   );
@@ -153,7 +154,7 @@ async function findCopy(
 async function readCopy({ blob, tocDigest }: LayerCopy, source: BlobSource): Promise<ReadLayer> {
   const readRange = async (start: number, end: number): Promise<Buffer> =>
     await buffer(await source.blob(blob, { range: { start, end } }));
-  const entries = await readEstargz({ size: blob.size, readRange }, tocDigest);
+  const entries = await readLayer({ size: blob.size, readRange }, tocDigest);
   return { entries, blob: blob.digest, size: blob.size, place: 'copies' };
 }
 
@@ -172,14 +173,14 @@ async function pushCopy(
   }
 }
 
-/** A layer that only calls itself eStargz, or is of a kind that is not mounted, is converted like any other. */
+/** A layer that has no table of contents after all, or is of a kind that is not mounted, is converted like any other. */
 async function readAsItIs(layer: ImageLayer, source: BlobSource): Promise<ReadLayer | undefined> {
   const tocDigest = layer.annotations?.[TOC_DIGEST_ANNOTATION];
   if (tocDigest === undefined) return undefined;
   const readRange = async (start: number, end: number): Promise<Buffer> =>
     await buffer(await source.blob(layer, { range: { start, end } }));
   try {
-    const entries = await readEstargz({ size: layer.size, readRange }, tocDigest);
+    const entries = await readLayer({ size: layer.size, readRange }, tocDigest);
     return { entries, blob: layer.digest, size: layer.size, place: 'registry' };
   } catch (error) {
     if (error instanceof ThawError && error.code === 'INVALID_IMAGE') return undefined;
@@ -197,7 +198,7 @@ async function convert(
   try {
     const tar = createHash('sha256');
     const blob = await openLayer(layer, source, directory);
-    const converted = await convertLayer(hashed(plainTar(blob), tar), file);
+    const converted = await convertLayer(hashed(plainTar(blob), tar), file, zstdChunked);
     const diffId = `sha256:${tar.digest('hex')}`;
     if (diffId !== layer.diffId)
       throw new ThawError(

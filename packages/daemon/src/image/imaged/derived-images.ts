@@ -9,7 +9,8 @@ import { ChunkTable } from '../chunks/chunk-table.ts';
 import type { Skeleton } from '../erofs/write-skeleton.ts';
 
 /** What is derived from images changes with this number; what another number wrote is made anew. */
-const FORMAT = 1;
+const FORMAT = 2;
+const ROOT = `lazy-${FORMAT}`;
 const DIGEST = z.string().regex(/^sha256:[0-9a-f]{64}$/u);
 
 const DERIVED = z.object({
@@ -19,7 +20,7 @@ const DERIVED = z.object({
     z.object({
       /** Of the layer as the manifest names it. */
       digest: DIGEST,
-      /** Of the eStargz blob that is read: the same, or that of the converted copy. */
+      /** Of the blob that is read: the same, or that of the converted copy. */
       blob: DIGEST,
       size: z.number().int(),
       /** Where the blob is: with the image itself, in the platform's data directory, or where another machine left it. */
@@ -39,23 +40,27 @@ export interface LoadedImage extends DerivedImage {
 
 /**
  * What was made of images so that they can be mounted lazily, by the digests that function versions pin: for each image
- * its file system without data and its table of chunks; for each layer that was no eStargz a copy that is. All of it can
+ * its file system without data and its table of chunks; for each layer without a table of contents a copy that has one. All of it can
  * be made again. A name that exists is complete.
  */
 export class DerivedImages {
+  readonly #directory: string;
   readonly #images: string;
   readonly #layers: string;
 
   /** `directory` is that of all images. Makes what is missing. */
   constructor(directory: string) {
-    const root = join(directory, `lazy-${FORMAT}`);
+    this.#directory = directory;
+    const root = join(directory, ROOT);
     this.#images = join(root, 'images');
     this.#layers = join(root, 'layers');
     for (const each of [this.#images, this.#layers]) mkdirSync(each, { recursive: true, mode: 0o700 });
   }
 
-  /** Removes what interrupted conversions left. Nobody may be converting. */
+  /** Removes what interrupted conversions and older formats left. Nobody may be converting. */
   clean(): void {
+    for (const name of readdirSync(this.#directory))
+      if (/^lazy-\d+$/u.test(name) && name !== ROOT) rmSync(join(this.#directory, name), { recursive: true });
     for (const directory of [this.#images, this.#layers])
       for (const name of readdirSync(directory))
         if (name.startsWith('.tmp-')) rmSync(join(directory, name), { recursive: true, force: true });
@@ -118,14 +123,14 @@ export class DerivedImages {
   /** The converted copy of a layer, by the layer's own digest. */
   converted(layer: string): { readonly path: string; readonly blob: ConvertedBlob } | undefined {
     const text = readText(join(this.#layers, `${hex(layer)}.json`));
-    const path = join(this.#layers, `${hex(layer)}.esgz`);
+    const path = join(this.#layers, `${hex(layer)}.blob`);
     if (text === undefined || !existsSync(path)) return undefined;
     return { path, blob: CONVERTED.parse(JSON.parse(text)) };
   }
 
   /** `temporary` becomes the layer's copy. */
   async keepConverted(layer: string, temporary: string, blob: ConvertedBlob): Promise<string> {
-    const path = join(this.#layers, `${hex(layer)}.esgz`);
+    const path = join(this.#layers, `${hex(layer)}.blob`);
     renameSync(temporary, path);
     const { digest, diffId, size, tocDigest } = blob;
     const beside = this.temporary('layers');

@@ -14,8 +14,10 @@ import { temporaryDirectory } from '@thaw/testkit/platform.ts';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
 import { systemClock } from '../../base/clock.ts';
 import { SqliteRecords } from '../../store/sqlite/sqlite-records.ts';
-import { TOC_NAME } from '../estargz/toc.ts';
-import { convertLayout } from '../estargz/convert-layout.ts';
+import { convertLayout } from '../layer/convert-layout.ts';
+import { estargz } from '../layer/estargz-format.ts';
+import { TOC_NAME } from '../layer/toc.ts';
+import { zstdChunked } from '../layer/zstd-chunked-format.ts';
 import { parseImageReference } from '../image-reference.ts';
 import type { MountRequest, RootFileSystem } from '../image-mounter.ts';
 import { readImage } from '../oci/read-image.ts';
@@ -60,19 +62,22 @@ const UPPER: readonly TarEntry[] = [
   { name: 'app', content: randomBytes(2_100_000) },
 ];
 const SAMPLE: SampleImage = { layers: [LOWER, UPPER] };
+/** How an image's layers are packed; plain ones have to be converted. */
+const KINDS = { estargz, 'zstd:chunked': zstdChunked, plain: undefined };
 
 async function rig(
   t: TestContext,
   sample = SAMPLE,
-  kind: 'estargz' | 'plain' = 'estargz',
+  kind: keyof typeof KINDS = 'estargz',
   options: Partial<LazyMounterOptions> = {},
 ): Promise<Rig> {
   const directory = await temporaryDirectory(t);
   const plain = join(directory, 'plain');
   await writeOciLayout(plain, sample);
   const layout = join(directory, 'layout');
-  if (kind === 'estargz') await convertLayout(plain, layout, 'latest');
-  else renameSync(plain, layout);
+  const format = KINDS[kind];
+  if (format === undefined) renameSync(plain, layout);
+  else await convertLayout(plain, layout, 'latest', format);
   return await rigOn(t, directory, layout, options);
 }
 
@@ -152,7 +157,7 @@ async function lastReport({ mounter, request }: Rig, count: number): Promise<Sta
 }
 
 test('an image that is mounted lazily is the one that is unpacked', { skip }, async (t) => {
-  for (const kind of ['estargz', 'plain'] as const) {
+  for (const kind of ['estargz', 'zstd:chunked', 'plain'] as const) {
     await t.test(kind, async (inner) => {
       const made = await rig(inner, SAMPLE, kind);
       const full = await mount(inner, made, { ...made.request, acceleration: 'none' });

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { gunzipSync, inflateRawSync } from 'node:zlib';
+import { constants, gunzipSync, inflateRawSync, zstdDecompressSync } from 'node:zlib';
 import { usedBuffer } from '../../base/buffer-garbage.ts';
 import type { ChunkRef } from '../chunks/chunk-ref.ts';
 import { writeRunsSync, type PlacedBytes } from './segment-runs.ts';
@@ -33,12 +33,14 @@ const BEHIND_BYTES_MAX = 4 * 1024 * 1024;
 /** Of the output's room, beyond the chunk. */
 const OUTPUT_BYTES_MORE = 2048;
 const PLAIN_HEADER_BYTES = 10;
+/** The memory that a frame may ask for: 16 MiB, as large as a chunk may be. */
+const ZSTD_PARAMETERS = { [constants.ZSTD_d_windowLogMax]: 24 };
 /** So much is written at once: it is still in the processor's cache then. */
 const WRITE_BYTES = 1024 * 1024;
 
 /**
- * Inflates chunks, compares them with their digests and writes those that are right to their places, in the thread that
- * calls. One that is no gzip, or far more than it should be, is wrong: a bomb is stopped at its chunk's size.
+ * Unpacks chunks, compares them with their digests and writes those that are right to their places, in the thread that
+ * calls. One that is neither gzip nor Zstandard, or far more than it should be, is wrong: a bomb is stopped at its chunk's size.
  */
 export function unpackChunks(
   packed: Uint8Array,
@@ -51,7 +53,7 @@ export function unpackChunks(
   const isRight = chunks.map(({ at, length, size, digest, offset }) => {
     const start = end;
     end += size;
-    const plain = inflated(packed.subarray(at, at + length), size);
+    const plain = unpacked(packed.subarray(at, at + length), size);
     if (plain === undefined || hash('sha256', plain, 'hex') !== digest) return false;
     target?.set(plain, start);
     if (offset >= 0) segment.add(plain, offset);
@@ -93,8 +95,8 @@ class SegmentWriter {
   }
 }
 
-/** Undefined where these are no gzip members that hold so much. */
-function inflated(packed: Uint8Array, size: number): Buffer | undefined {
+/** Undefined where these are no members that hold so much. */
+function unpacked(packed: Uint8Array, size: number): Buffer | undefined {
   const options = {
     // Room for all of it at once: zlib's steps of 16 KiB cost more than the inflating, and it is slow at the end.
     chunkSize: size + OUTPUT_BYTES_MORE,
@@ -102,16 +104,25 @@ function inflated(packed: Uint8Array, size: number): Buffer | undefined {
   };
   usedBuffer(options.chunkSize);
   try {
+    if (isZstd(packed)) return cut(zstdDecompressSync(packed, { ...options, params: ZSTD_PARAMETERS }), size);
     // The chunk is compared with its digest: a checksum of the member's would only be another tenth of the time.
     if (hasPlainHeader(packed)) {
-      const first = inflateRawSync(packed.subarray(PLAIN_HEADER_BYTES), options);
-      if (first.length >= size) return first.subarray(0, size);
+      const first = cut(inflateRawSync(packed.subarray(PLAIN_HEADER_BYTES), options), size);
+      if (first !== undefined) return first;
     }
-    const plain = gunzipSync(packed, options);
-    return plain.length >= size ? plain.subarray(0, size) : undefined;
+    return cut(gunzipSync(packed, options), size);
   } catch {
     return undefined;
   }
+}
+
+function cut(plain: Buffer, size: number): Buffer | undefined {
+  return plain.length >= size ? plain.subarray(0, size) : undefined;
+}
+
+/** A Zstandard frame (RFC 8878, section 3.1.1). */
+function isZstd(packed: Uint8Array): boolean {
+  return packed[0] === 0x28 && packed[1] === 0xb5 && packed[2] === 0x2f && packed[3] === 0xfd;
 }
 
 /** A gzip member (RFC 1952, section 2.3) without a name or anything else between header and data. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { gzipSync } from 'node:zlib';
+import { constants, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterTest } from '@thaw/testkit/after-test.ts';
 import { sampleBlob, sha256 } from './sample-blobs.ts';
 import { Unpackers, unpackHere, type UnpackHow } from './unpackers.ts';
@@ -38,21 +39,22 @@ test('threads unpack what a caller would, and say of each chunk whether it is ri
   for (const each of there) assert.deepEqual(each, here);
 });
 
-test('a bomb is stopped at the size of its chunk, and what is no gzip is wrong', async (t) => {
+test('a bomb is stopped at the size of its chunk, and what is packed in no known way is wrong', async (t) => {
   const unpackers = new Unpackers({ collectsBuffers: false });
   afterTest(t, () => unpackers.close());
-  const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024));
-  const packed = new Uint8Array(Buffer.concat([bomb, Buffer.from('no gzip at all')]));
-  const digest = '0'.repeat(64);
-  const { plain, isRight } = await unpackers.unpack(
-    packed,
-    [
-      { digest, size: 10, at: 0, length: bomb.length, offset: -1 },
-      { digest, size: 10, at: bomb.length, length: 14, offset: -1 },
-    ],
-    use('demand'),
+  const zeros = Buffer.alloc(64 * 1024 * 1024);
+  // The right bytes, for a reader that sets 32 MiB aside (RFC 8878, section 3.1.1.1.2).
+  const wide = zstdCompressSync(noise(100_000), { params: { [constants.ZSTD_c_contentSizeFlag]: 0 } });
+  wide.writeUInt8((25 - 10) << 3, 5);
+  const members = [gzipSync(zeros), zstdCompressSync(zeros), Buffer.from('no gzip at all'), wide];
+  const places = placesOf(members).map((place) =>
+    place.length === wide.length
+      ? { ...place, digest: sha256(noise(100_000)), size: 100_000 }
+      : { ...place, digest: '0'.repeat(64), size: 10 },
   );
-  assert.deepEqual([plain?.byteLength, isRight], [20, [false, false]]);
+  const packed = new Uint8Array(Buffer.concat(members));
+  const { plain, isRight } = await unpackers.unpack(packed, places, use('demand'));
+  assert.deepEqual([plain?.byteLength, isRight], [100_030, [false, false, false, false]]);
 });
 
 test('members of other writers are unpacked: with a name, followed by others, or cut in two', async () => {
@@ -64,17 +66,35 @@ test('members of other writers are unpacked: with a name, followed by others, or
   const followed = Buffer.concat([named, gzipSync(Buffer.alloc(5000))]);
   const halves = Buffer.concat([gzipSync(plain.subarray(0, 9000)), gzipSync(plain.subarray(9000))]);
   const torn = named.subarray(0, named.length / 2);
-  const members = [Buffer.concat([header, named.subarray(10)]), followed, halves, torn];
-  const places = members.map(({ length }, index) => ({
-    digest,
-    size: plain.length,
-    at: members.slice(0, index).reduce((sum, member) => sum + member.length, 0),
-    length,
-    offset: -1,
-  }));
+  const frame = zstdCompressSync(plain);
+  const members = [
+    Buffer.concat([header, named.subarray(10)]),
+    followed,
+    halves,
+    torn,
+    frame,
+    Buffer.concat([frame, zstdCompressSync(Buffer.alloc(5000))]),
+    Buffer.concat([zstdCompressSync(plain.subarray(0, 9000)), zstdCompressSync(plain.subarray(9000))]),
+    frame.subarray(0, -1),
+  ];
+  const places = placesOf(members).map((place) => ({ ...place, digest, size: plain.length }));
   const { isRight } = await unpackHere(new Uint8Array(Buffer.concat(members)), places, use('demand'));
-  assert.deepEqual(isRight, [true, true, true, false]);
+  assert.deepEqual(isRight, [true, true, true, false, true, true, true, false]);
 });
+
+/** Behind each other, and written nowhere. */
+function placesOf(members: readonly Buffer[]): { at: number; length: number; offset: number }[] {
+  let at = 0;
+  return members.map(({ length }) => {
+    const place = { at, length, offset: -1 };
+    at += length;
+    return place;
+  });
+}
+
+function noise(length: number): Buffer {
+  return createHash('shake256', { outputLength: length }).update('noise').digest();
+}
 
 test('whoever waits for threads that end is told', async () => {
   const unpackers = new Unpackers({ collectsBuffers: true });

@@ -1,4 +1,4 @@
-/** One entry of a layer's tar, whiteouts among them, as the table of contents of an eStargz layer has it. */
+/** One entry of a layer's tar, whiteouts among them, as the table of contents of a layer has it. */
 export interface LayerEntry {
   /** Without `/` at its ends and without `.` and `..`; empty: the root directory. */
   readonly path: string;
@@ -19,7 +19,7 @@ export interface LayerEntry {
 
 export type EntryKind = 'file' | 'directory' | 'symlink' | 'hardlink' | 'fifo';
 
-/** A piece of a file: which bytes of it, and which bytes of the layer's blob hold them as one or more gzip members. */
+/** A piece of a file: which bytes of it, and which bytes of the layer's blob hold them as one or more members. */
 export interface LayerChunk {
   readonly fileOffset: number;
   readonly size: number;

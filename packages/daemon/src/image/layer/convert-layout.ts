@@ -6,17 +6,22 @@ import type { Descriptor } from '../blob-source.ts';
 import { readImage } from '../oci/read-image.ts';
 import { LayoutSource } from '../oci/layout-source.ts';
 import { convertLayer } from './convert-layer.ts';
-import { TOC_DIGEST_ANNOTATION } from './estargz-reader.ts';
+import type { LayerFormat } from './layer-format.ts';
+import { TOC_DIGEST_ANNOTATION } from './layer-reader.ts';
 import { plainTar } from './plain-tar.ts';
 
-const LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar+gzip';
 const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 
 /**
- * Writes an image of an OCI layout once more as one whose layers are eStargz, into another layout: any registry takes
- * it, any runtime runs it, and a platform mounts it lazily at once. Gives the digest of the new manifest.
+ * Writes an image of an OCI layout once more as one whose layers are in this format, into another layout: any registry
+ * takes it, and a platform mounts it lazily at once. Gives the digest of the new manifest.
  */
-export async function convertLayout(from: string, to: string, tag: string): Promise<string> {
+export async function convertLayout(
+  from: string,
+  to: string,
+  tag: string,
+  format: LayerFormat,
+): Promise<string> {
   const source = new LayoutSource({ kind: 'layout', directory: from, tag, digest: undefined });
   const image = await readImage(source);
   const blobs = join(to, 'blobs', 'sha256');
@@ -27,10 +32,10 @@ export async function convertLayout(from: string, to: string, tag: string): Prom
     const temporary = join(blobs, `.tmp-${layers.length}`);
     const file = await open(temporary, 'w');
     try {
-      const written = await convertLayer(plainTar(await source.blob(layer)), file);
+      const written = await convertLayer(plainTar(await source.blob(layer)), file, format);
       await rename(temporary, blobPath(to, written.digest));
       const annotations = { [TOC_DIGEST_ANNOTATION]: written.tocDigest };
-      layers.push({ mediaType: LAYER_TYPE, digest: written.digest, size: written.size, annotations });
+      layers.push({ mediaType: format.mediaType, digest: written.digest, size: written.size, annotations });
       diffIds.push(written.diffId);
     } finally {
       await file.close();

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { ByteReader } from './byte-reader.ts';
-import { EstargzWriter, type WrittenLayer } from './estargz-writer.ts';
 import type { LayerChunk, LayerEntry } from './layer-entry.ts';
+import type { LayerFormat } from './layer-format.ts';
+import { LayerWriter, type WrittenLayer } from './layer-writer.ts';
 import { nextTarEntry, paddingOf } from './tar-reader.ts';
 
 /** Of a file; large ones are read and fetched in pieces of this size, none of which two files share. */
@@ -24,17 +25,18 @@ export interface ConvertedLayer extends WrittenLayer {
 }
 
 /**
- * Writes a layer again as eStargz into an empty file. The source is the plain tar; whoever gives it checks its digest
+ * Writes a layer again in this format into an empty file. The source is the plain tar; whoever gives it checks its digest
  * when it has ended. Throws INVALID_IMAGE for what no honest image has and IMAGE_TOO_LARGE
  * for a bomb, before anything of it could take effect.
  */
 export async function convertLayer(
   source: AsyncIterable<Buffer>,
   file: FileHandle,
+  format: LayerFormat,
   limits: LayerLimits = DEFAULT_LAYER_LIMITS,
 ): Promise<ConvertedLayer> {
   const reader = new ByteReader(source, 'a layer');
-  const writer = new EstargzWriter(file);
+  const writer = new LayerWriter(file, format);
   const entries: LayerEntry[] = [];
   const globals = new Map<string, Buffer>();
   try {
@@ -64,7 +66,7 @@ export async function convertLayer(
 /** The chunks get their places as they are written, after this has returned. */
 async function copyBody(
   reader: ByteReader,
-  writer: EstargzWriter,
+  writer: LayerWriter,
   size: number,
 ): Promise<readonly LayerChunk[]> {
   const chunks: LayerChunk[] = [];

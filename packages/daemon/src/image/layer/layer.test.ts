@@ -5,39 +5,57 @@ import { open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { test, type TestContext } from 'node:test';
-import { gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib';
+import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { temporaryDirectory } from '@thaw/testkit/platform.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import * as fc from 'fast-check';
 import { convertLayer, type ConvertedLayer, type LayerLimits } from './convert-layer.ts';
-import { footer, tocOffsetOf } from './estargz-footer.ts';
-import { readEstargz } from './estargz-reader.ts';
+import { estargz, footer, tocOffsetOf } from './estargz-format.ts';
+import type { LayerFormat } from './layer-format.ts';
+import { readLayer } from './layer-reader.ts';
 import { plainTar } from './plain-tar.ts';
 import { rawTar, type RawEntry } from './tar-writer.ts';
+import { zstdChunked } from './zstd-chunked-format.ts';
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+
+interface Kind {
+  readonly format: LayerFormat;
+  readonly unpack: (packed: Buffer) => Buffer;
+  /** What `tar` lists behind the layer's own files. */
+  readonly behind: readonly string[];
+}
+
+const KINDS: Readonly<Record<string, Kind>> = {
+  eStargz: { format: estargz, unpack: (packed) => gunzipSync(packed), behind: ['stargz.index.json'] },
+  'zstd:chunked': { format: zstdChunked, unpack: (packed) => zstdDecompressSync(packed), behind: [] },
+};
 
 async function convert(
   t: TestContext,
   tar: Buffer,
-  limits?: LayerLimits,
+  { limits, format = zstdChunked }: { limits?: LayerLimits; format?: LayerFormat } = {},
 ): Promise<{ layer: ConvertedLayer; blob: Buffer; path: string }> {
-  const path = join(await temporaryDirectory(t), 'layer.esgz');
+  const path = join(await temporaryDirectory(t), 'layer');
   const file = await open(path, 'wx');
   try {
-    const layer = await convertLayer(plainTar(Readable.from([tar])), file, limits);
+    const layer = await convertLayer(plainTar(Readable.from([tar])), file, format, limits);
     return { layer, blob: await readFile(path), path };
   } finally {
     await file.close();
   }
 }
 
-const reading = (blob: Buffer): Parameters<typeof readEstargz>[0] => ({
+const reading = (blob: Buffer): Parameters<typeof readLayer>[0] => ({
   size: blob.length,
   readRange: (start, end) => Promise.resolve(blob.subarray(start, end)),
 });
 
 test('a converted layer is the same tar for everybody else, with a table of contents behind it', async (t) => {
+  for (const [name, kind] of Object.entries(KINDS)) await t.test(name, (inner) => converted(inner, kind));
+});
+
+async function converted(t: TestContext, { format, unpack, behind }: Kind): Promise<void> {
   const large = randomBytes(1_300_000);
   const tar = rawTar([
     { name: 'bin/', type: '5', mode: 0o755 },
@@ -53,21 +71,24 @@ test('a converted layer is the same tar for everybody else, with a table of cont
       pax: { 'SCHILY.xattr.security.capability': Buffer.from('0100000280ff00ff', 'hex') },
     },
   ]);
-  const { layer, blob, path } = await convert(t, tar);
+  const { layer, blob, path } = await convert(t, tar, { format });
 
   assert.equal(layer.digest, `sha256:${sha256(blob)}`);
-  assert.equal(layer.diffId, `sha256:${sha256(gunzipSync(blob))}`);
+  assert.equal(layer.diffId, `sha256:${sha256(unpack(blob))}`);
   assert.equal(layer.size, blob.length);
   // All headers and files byte for byte; only the end is another.
   assert.ok(
-    gunzipSync(blob)
+    unpack(blob)
       .subarray(0, tar.length - 1024)
       .equals(tar.subarray(0, -1024)),
   );
-  const listed = execFileSync('tar', ['-tzf', path]).toString().trim().split('\n');
-  assert.deepEqual(listed.slice(-2), ['capable', 'stargz.index.json']);
+  const listed = execFileSync('tar', ['-tf', '-'], { input: unpack(await readFile(path)) })
+    .toString()
+    .trim()
+    .split('\n');
+  assert.deepEqual(listed.slice(-1 - behind.length), ['capable', ...behind]);
 
-  const entries = await readEstargz(reading(blob), layer.tocDigest);
+  const entries = await readLayer(reading(blob), layer.tocDigest);
   assert.deepEqual(
     entries.map(({ chunks, ...rest }) => ({ ...rest, chunks: chunks.length })),
     layer.entries.map(({ chunks, ...rest }) => ({ ...rest, chunks: chunks.length })),
@@ -79,13 +100,13 @@ test('a converted layer is the same tar for everybody else, with a table of cont
     [524_288, 524_288, 251_424],
   );
   const parts = file.chunks.map(({ blobOffset, blobLength, size, digest }) => {
-    const plain = gunzipSync(blob.subarray(blobOffset, blobOffset + blobLength)).subarray(0, size);
+    const plain = unpack(blob.subarray(blobOffset, blobOffset + blobLength)).subarray(0, size);
     assert.equal(sha256(plain), digest);
     return plain;
   });
   assert.ok(Buffer.concat(parts).equals(large));
   assert.ok(!entries.some((entry) => entry.path.startsWith('dev')));
-});
+}
 
 test('the plain tar comes out of every compression, however it is cut', async () => {
   const tar = rawTar([{ name: 'file', body: randomBytes(70_000) }]);
@@ -155,22 +176,33 @@ test('what no honest layer has is refused', async (t) => {
 test('bombs are refused before they fill anything', async (t) => {
   const limits = { unpackedBytesMax: 1024 * 1024, entriesMax: 10 };
   const many = Array.from({ length: 11 }, (_, at) => ({ name: `f${at}` }));
-  await assert.rejects(convert(t, rawTar(many), limits), codeIs('IMAGE_TOO_LARGE'));
+  await assert.rejects(convert(t, rawTar(many), { limits }), codeIs('IMAGE_TOO_LARGE'));
   const bomb = gzipSync(rawTar([{ name: 'zeros', body: Buffer.alloc(2 ** 21) }]));
-  await assert.rejects(convert(t, bomb, limits), codeIs('IMAGE_TOO_LARGE'));
+  await assert.rejects(convert(t, bomb, { limits }), codeIs('IMAGE_TOO_LARGE'));
   const claims = rawTar([{ name: 'x', size: 2 ** 32 }]);
-  await assert.rejects(convert(t, claims, limits), codeIs('IMAGE_TOO_LARGE'));
+  await assert.rejects(convert(t, claims, { limits }), codeIs('IMAGE_TOO_LARGE'));
   const tail = Buffer.concat([rawTar([]), Buffer.alloc(2 ** 21)]);
-  await assert.rejects(convert(t, gzipSync(tail), limits), codeIs('IMAGE_TOO_LARGE'));
+  await assert.rejects(convert(t, gzipSync(tail), { limits }), codeIs('IMAGE_TOO_LARGE'));
 });
 
 test('a table of contents that is not the promised one is refused', async (t) => {
-  const { layer, blob } = await convert(t, rawTar([{ name: 'file', body: 'text' }]));
   const other = `sha256:${'0'.repeat(64)}`;
-  await assert.rejects(readEstargz(reading(blob), other), codeIs('IMAGE_CORRUPT'));
-  await assert.rejects(readEstargz(reading(blob.subarray(0, -1)), layer.tocDigest), codeIs('INVALID_IMAGE'));
-  const beyond = Buffer.concat([blob.subarray(0, -51), footer(2 ** 40)]);
-  await assert.rejects(readEstargz(reading(beyond), layer.tocDigest), codeIs('INVALID_IMAGE'));
+  for (const [name, { format }] of Object.entries(KINDS)) {
+    await t.test(name, async (inner) => {
+      const { layer, blob } = await convert(inner, rawTar([{ name: 'file', body: 'text' }]), { format });
+      const cut = blob.subarray(0, -1);
+      await assert.rejects(readLayer(reading(blob), other), codeIs('IMAGE_CORRUPT'));
+      await assert.rejects(readLayer(reading(cut), layer.tocDigest), codeIs('INVALID_IMAGE'));
+      await assert.rejects(readLayer(reading(blob.subarray(-40)), layer.tocDigest), codeIs('INVALID_IMAGE'));
+      for (const offset of [blob.length, 2 ** 40]) {
+        const beyond = Buffer.concat([
+          blob,
+          (await format.blobEnd(Buffer.from('{}'), { start: offset, end: offset })).subarray(-51),
+        ]);
+        await assert.rejects(readLayer(reading(beyond), layer.tocDigest), codeIs('INVALID_IMAGE'));
+      }
+    });
+  }
 });
 
 test('any bytes at all are read or refused, never more', async (t) => {
@@ -185,7 +217,7 @@ test('any bytes at all are read or refused, never more', async (t) => {
         await writeFile(path, '');
         const file = await open(path, 'r+');
         try {
-          await convertLayer(plainTar(Readable.from([tar])), file, {
+          await convertLayer(plainTar(Readable.from([tar])), file, zstdChunked, {
             unpackedBytesMax: 2 ** 20,
             entriesMax: 10,
           });

@@ -4,7 +4,7 @@ import type { EntryKind, LayerChunk, LayerEntry } from './layer-entry.ts';
 import { layerPath } from './layer-path.ts';
 
 /**
- * The table of contents of an eStargz layer as JSON (containerd/stargz-snapshotter, docs/estargz.md). Times carry
+ * The table of contents of an eStargz or zstd:chunked layer as JSON (containerd/stargz-snapshotter, docs/estargz.md). Times carry
  * nanoseconds, which readers that know only seconds accept.
  */
 export const TOC_NAME = 'stargz.index.json';
@@ -44,7 +44,7 @@ const TYPES: ReadonlyMap<string, EntryKind> = new Map([
 
 /**
  * The entries that a table of contents names; `tocOffset` is where the layer's own bytes end. Throws INVALID_IMAGE,
- * also for tables that are right but of a kind that this platform does not mount (chunks that share a gzip member,
+ * also for tables that are right but of a kind that this platform does not mount (chunks that share a member,
  * chunks without digests): such a layer is converted like any other.
  */
 export function parseToc(json: Buffer, tocOffset: number): LayerEntry[] {
@@ -169,7 +169,7 @@ function chunkOf(piece: TocEntry, end: number, ends: ReadonlyMap<number, number>
   const size = end - chunkOffset;
   const digest = /^sha256:([0-9a-f]{64})$/u.exec(chunkDigest)?.[1];
   if (offset === undefined || digest === undefined) throw invalid(name, 'has a chunk without a digest');
-  if (innerOffset !== 0) throw invalid(name, 'has a chunk that shares its gzip member');
+  if (innerOffset !== 0) throw invalid(name, 'has a chunk that shares its member');
   if (size <= 0 || size > CHUNK_BYTES_MAX) throw invalid(name, `has a chunk of ${size} bytes`);
   if (piece.chunkSize !== undefined && piece.chunkSize !== 0 && piece.chunkSize !== size)
     throw invalid(name, 'has chunks that leave gaps');

@@ -1,16 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
-import { constants, gzip } from 'node:zlib';
-import { footer } from './estargz-footer.ts';
 import type { LayerChunk, LayerEntry } from './layer-entry.ts';
-import { TOC_NAME, tocEntries } from './toc.ts';
-import { TAR_BLOCK } from './tar-header.ts';
-import { paddingOf } from './tar-reader.ts';
+import type { LayerFormat } from './layer-format.ts';
+import { tocEntries } from './toc.ts';
 
 /** Compressions that run side by side: as many as there are threads for them. */
 const MEMBERS_AT_ONCE = 4;
-const COMPRESSION_LEVEL = 6;
 /** Headers of empty files and the like that are held back to be compressed together. */
 const BETWEEN_BYTES_MAX = 512 * 1024;
 
@@ -28,12 +24,13 @@ interface Member {
 }
 
 /**
- * Writes an eStargz blob to a file that is empty: each chunk of a file is a gzip member of its own, everything between
- * them (headers and padding, byte for byte those of the original tar) stands in members between. All members together
- * are one gzip file, which any runtime unpacks.
+ * Writes a layer's blob to a file that is empty: each chunk of a file is a member of its own, everything between them
+ * (headers and padding, byte for byte those of the original tar) stands in members between. All members together are one
+ * compressed tar, which any runtime unpacks.
  */
-export class EstargzWriter {
+export class LayerWriter {
   readonly #file: FileHandle;
+  readonly #format: LayerFormat;
   readonly #pending: Member[] = [];
   readonly #blobHash = createHash('sha256');
   readonly #tarHash = createHash('sha256');
@@ -41,8 +38,9 @@ export class EstargzWriter {
   #betweenBytes = 0;
   #size = 0;
 
-  constructor(file: FileHandle) {
+  constructor(file: FileHandle, format: LayerFormat) {
     this.#file = file;
+    this.#format = format;
   }
 
   /** Headers and padding. */
@@ -62,18 +60,17 @@ export class EstargzWriter {
     await this.#add(bytes, (blobOffset, blobLength) => onWritten({ blobOffset, blobLength }));
   }
 
-  /** Ends the tar with the table of contents, which is made when the places of all chunks are known. */
+  /** Ends the blob with the table of contents, which is made when the places of all chunks are known. */
   async finish(entries: () => readonly LayerEntry[]): Promise<WrittenLayer> {
     await this.#flushBetween();
     await this.#drain(0);
     const toc = Buffer.from(
       JSON.stringify({ version: 1, entries: entries().flatMap((entry) => tocEntries(entry)) }),
     );
-    const tocOffset = this.#size;
-    const end = Buffer.alloc(paddingOf(toc.length) + 2 * TAR_BLOCK);
-    await this.#add(Buffer.concat([tocHeader(toc.length), toc, end]), () => undefined);
+    const start = this.#size;
+    await this.#add(this.#format.tarEnd(toc), () => undefined);
     await this.#drain(0);
-    await this.#write(footer(tocOffset));
+    await this.#write(await this.#format.blobEnd(toc, { start, end: this.#size }));
     return {
       digest: `sha256:${this.#blobHash.digest('hex')}`,
       diffId: `sha256:${this.#tarHash.digest('hex')}`,
@@ -97,7 +94,7 @@ export class EstargzWriter {
 
   async #add(bytes: Buffer, onWritten: Member['onWritten']): Promise<void> {
     this.#tarHash.update(bytes);
-    const packed = pack(bytes);
+    const packed = this.#format.pack(bytes);
     packed.catch(() => undefined);
     this.#pending.push({ packed, onWritten });
     await this.#drain(MEMBERS_AT_ONCE - 1);
@@ -119,30 +116,4 @@ export class EstargzWriter {
     this.#size += bytes.length;
     for (let at = 0; at < bytes.length;) at += (await this.#file.write(bytes, at)).bytesWritten;
   }
-}
-
-function pack(bytes: Buffer): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    gzip(bytes, { level: COMPRESSION_LEVEL, memLevel: constants.Z_DEFAULT_MEMLEVEL }, (error, packed) => {
-      if (error === null) resolve(packed);
-      else reject(error);
-    });
-  });
-}
-
-/** A plain POSIX header for a file of root's; its size fits in octal digits. */
-function tocHeader(size: number): Buffer {
-  const block = Buffer.alloc(TAR_BLOCK);
-  block.write(TOC_NAME, 0, 'latin1');
-  block.write('0000444\0', 100, 'latin1');
-  block.write('0000000\0', 108, 'latin1');
-  block.write('0000000\0', 116, 'latin1');
-  block.write(`${size.toString(8).padStart(11, '0')}\0`, 124, 'latin1');
-  block.write(`${'0'.repeat(11)}\0`, 136, 'latin1');
-  block.write(' '.repeat(8), 148, 'latin1');
-  block.write('0', 156, 'latin1');
-  block.write('ustar\u000000', 257, 'latin1');
-  const sum = block.reduce((total, byte) => total + byte, 0);
-  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
-  return block;
 }
