@@ -56,7 +56,7 @@ export function unpackChunks(
     const plain = unpacked(packed.subarray(at, at + length), size);
     if (plain === undefined || hash('sha256', plain, 'hex') !== digest) return false;
     target?.set(plain, start);
-    if (offset >= 0) segment.add(plain, offset);
+    segment.add(plain, offset);
     return true;
   });
   segment.flush();
@@ -74,8 +74,12 @@ class SegmentWriter {
     this.#descriptor = descriptor;
   }
 
+  /** The bytes are given away; below 0 there is no place for them. */
   add(bytes: Buffer, offset: number): void {
-    if (this.#descriptor < 0) return;
+    if (this.#descriptor < 0 || offset < 0) {
+      free(bytes);
+      return;
+    }
     this.#waiting.push({ bytes, offset });
     this.#waitingBytes += bytes.length;
     if (this.#waitingBytes >= WRITE_BYTES) this.flush();
@@ -85,14 +89,26 @@ class SegmentWriter {
     const waiting = this.#waiting;
     this.#waiting = [];
     this.#waitingBytes = 0;
-    if (this.failure !== undefined || waiting.length === 0) return;
-    try {
-      writeRunsSync(this.#descriptor, waiting);
-    } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-      this.failure = { code, message: String(error) };
+    if (this.failure === undefined && waiting.length > 0) {
+      try {
+        writeRunsSync(this.#descriptor, waiting);
+      } catch (error) {
+        const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+        this.failure = { code, message: String(error) };
+      }
     }
+    for (const { bytes } of waiting) free(bytes);
   }
+}
+
+/**
+ * Gives memory back at once that nobody else looks at: the next chunk then comes into the same, which the processor still has
+ * in its cache, while waiting for the collector took new pages of the kernel for every chunk. Memory that may be shared
+ * with other buffers, as Node shares it between small ones, is left to the collector.
+ */
+function free({ buffer, length }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === length + OUTPUT_BYTES_MORE) buffer.transfer(0);
+  else usedBuffer(buffer.byteLength);
 }
 
 /** Undefined where these are no members that hold so much. */
@@ -102,7 +118,6 @@ function unpacked(packed: Uint8Array, size: number): Buffer | undefined {
     chunkSize: size + OUTPUT_BYTES_MORE,
     maxOutputLength: size + BEHIND_BYTES_MAX,
   };
-  usedBuffer(options.chunkSize);
   try {
     if (isZstd(packed)) return cut(zstdDecompressSync(packed, { ...options, params: ZSTD_PARAMETERS }), size);
     // The chunk is compared with its digest: a checksum of the member's would only be another tenth of the time.
