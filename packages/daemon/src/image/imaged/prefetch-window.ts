@@ -1,4 +1,4 @@
-/** What is counted: a larger span is several. */
+/** What is counted: a larger span is several, a small one a part. */
 export const WINDOW_UNIT_BYTES = 512 * 1024;
 /** Units that are under way at once, at the beginning, at the least and at the most. */
 const FIRST = 10;

@@ -1,20 +1,25 @@
 import type { ChunkRef } from '../chunks/chunk-ref.ts';
 import type { Bandwidth } from '../tiers/bandwidth.ts';
+import { PREFETCH_SLOTS_MAX } from '../tiers/fetch-slots.ts';
 import { gapWithin, spansOf } from '../tiers/spans.ts';
 import type { ArrivalAhead, TierStack } from '../tiers/tier-stack.ts';
 import { PrefetchWindow, WINDOW_UNIT_BYTES } from './prefetch-window.ts';
 
 /**
- * Neighbours are looked for among the next chunks: among few at first, whose readers are there at once, then among ever
- * more, since a registry takes as long for a request as for many bytes.
+ * Neighbours are looked for among the next chunks: among few at first, whose readers are there at once, then among more,
+ * since a registry takes as long for a request as for many bytes. Among all of them, what is wanted last would come with
+ * what is wanted first, and whoever reads in the order of the list would wait for both.
  */
-const FIRST_CHUNKS = 64;
+const FIRST_BYTES = 2 * 1024 * 1024;
+const BYTES_MAX = 12 * 1024 * 1024;
 const GROWTH = 4;
 /** Whoever waits for a chunk of a span waits for what comes before it. */
 const FIRST_SPAN_BYTES = 512 * 1024;
 const SPAN_BYTES_MAX = 4 * 1024 * 1024;
 /** Among more neighbours are not looked for at once: it keeps the thread busy. */
 const CHUNKS_MAX = 4096;
+/** What a request is counted as at the least: the first spans are small, and would leave the line empty. */
+const UNITS_MIN = 0.25;
 /** Of a span that somebody has come to first: what comes at once, from the chunk that is waited for on. */
 const HURRIED_BYTES_MAX = 1024 * 1024;
 
@@ -49,21 +54,27 @@ export function prefetch(
   /** Those of the window that is being fetched, as far as they were not begun. */
   const waiting: PlannedSpan[] = [];
   let left = refs.length;
-  let running = 0;
+  let units = 0;
+  let requests = 0;
   const run = (span: PlannedSpan, fetchIt: () => Promise<readonly ArrivalAhead[]>): void => {
-    const units = unitsOf(span);
-    running += units;
+    const own = unitsOf(span);
+    units += own;
+    requests += 1;
     const startedMs = performance.now();
     fetchIt().then((arrivals) => {
       onArrived(arrivals);
-      window.arrived((performance.now() - startedMs) / units);
+      window.arrived((performance.now() - startedMs) / Math.max(1, own));
       left -= span.chunks.length;
-      running -= units;
+      units -= own;
+      requests -= 1;
       fill();
     }, reject);
   };
+  /** What has begun cannot be hurried, so that nothing begins only to wait for a slot. */
+  const mayBegin = (): boolean =>
+    units < window.size && requests < PREFETCH_SLOTS_MAX && !stopping.signal.aborted;
   const fill = (): void => {
-    while (running < window.size && !stopping.signal.aborted) {
+    while (mayBegin()) {
       if (waiting.length === 0) waiting.push(...(windows.next().value ?? []));
       const span = waiting.shift();
       if (span === undefined) break;
@@ -72,7 +83,7 @@ export function prefetch(
         return stopping.signal.aborted ? [] : await stack.prefetch(span.chunks, span.gapBytesMax);
       });
     }
-    if (running === 0) resolve(undefined);
+    if (requests === 0) resolve(undefined);
   };
   const hurry = (digest: string): void => {
     if (stopping.signal.aborted) return;
@@ -98,16 +109,28 @@ export function prefetch(
 }
 
 function* windowsOf(refs: readonly ChunkRef[]): Generator<readonly PlannedSpan[]> {
-  let count = FIRST_CHUNKS;
+  let bytesMax = FIRST_BYTES;
   let spanBytesMax = FIRST_SPAN_BYTES;
   for (let at = 0; at < refs.length;) {
-    const next = refs.slice(at, at + count);
+    const end = endWithin(refs, at, bytesMax);
+    const next = refs.slice(at, end);
     const gapBytesMax = gapWithin(next);
     yield spansOf(next, spanBytesMax, gapBytesMax).map(({ chunks }) => planned(chunks, gapBytesMax));
-    at += count;
-    count = Math.min(CHUNKS_MAX, count * GROWTH);
+    at = end;
+    bytesMax = Math.min(BYTES_MAX, bytesMax * GROWTH);
     spanBytesMax = Math.min(SPAN_BYTES_MAX, spanBytesMax * GROWTH);
   }
+}
+
+/** Behind the last of those from `at` on that are so many bytes together; one at the least. */
+function endWithin(refs: readonly ChunkRef[], at: number, bytesMax: number): number {
+  let bytes = refs[at]?.blobLength ?? 0;
+  let end = at + 1;
+  for (; end < Math.min(refs.length, at + CHUNKS_MAX); end += 1) {
+    bytes += refs[end]?.blobLength ?? 0;
+    if (bytes > bytesMax) break;
+  }
+  return end;
 }
 
 /** Chunks of one blob, in their places. */
@@ -118,7 +141,7 @@ function planned(chunks: readonly ChunkRef[], gapBytesMax: number): PlannedSpan 
 }
 
 function unitsOf({ bytes }: PlannedSpan): number {
-  return Math.max(1, Math.round(bytes / WINDOW_UNIT_BYTES));
+  return Math.max(UNITS_MIN, bytes / WINDOW_UNIT_BYTES);
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

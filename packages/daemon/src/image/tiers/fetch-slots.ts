@@ -2,7 +2,7 @@ import type { Urgency } from './chunk-tier.ts';
 
 /** Fetches that run at once; prefetching takes half of them at most, so that a demanded chunk never waits for it. */
 const SLOTS_MAX = 32;
-const PREFETCH_SLOTS_MAX = 16;
+export const PREFETCH_SLOTS_MAX = 16;
 
 /** Who may fetch now: what is demanded goes first, whatever has waited longer. */
 export class FetchSlots {

@@ -66,10 +66,12 @@ export function gapWithin(wanted: readonly ChunkRef[]): number {
   }
   let left = packed * GAP_SHARE_MAX;
   let most = GAP_BYTES_MAX;
-  for (const gap of gaps.toSorted((one, other) => one - other)) {
+  const sorted = gaps.toSorted((one, other) => one - other);
+  for (const [index, gap] of sorted.entries()) {
     left -= Math.max(0, gap);
     if (left < 0) break;
-    most = Math.max(most, gap);
+    // All of one length, or none.
+    if (sorted[index + 1] !== gap) most = Math.max(most, gap);
   }
   return most;
 }
