@@ -61,9 +61,11 @@ export function outHeader(unique: bigint, error: number, bodyBytes: number): Buf
 }
 
 const ASYNC_READ = 1;
+const ASYNC_DIRECT_IO = 1 << 15;
 const PARALLEL_DIROPS = 1 << 18;
 const MAX_PAGES = 1 << 22;
 const INIT_EXT = 1 << 30;
+const OFFERED = ASYNC_READ | ASYNC_DIRECT_IO | PARALLEL_DIROPS | MAX_PAGES | INIT_EXT;
 /** Bit 39, in the upper word: the kernel sends again what a server that died had taken. */
 const HAS_RESEND_UPPER = 1 << 7;
 const WRITE_BYTES_MAX = 4096;
@@ -78,7 +80,7 @@ export function initAnswer(body: Buffer): Buffer {
   answer.writeUInt32LE(7, 0);
   answer.writeUInt32LE(Math.min(minor, 40), 4);
   answer.writeUInt32LE(readahead, 8);
-  answer.writeUInt32LE((flags & (ASYNC_READ | PARALLEL_DIROPS | MAX_PAGES | INIT_EXT)) >>> 0, 12);
+  answer.writeUInt32LE((flags & OFFERED) >>> 0, 12);
   answer.writeUInt16LE(BACKGROUND_MAX, 16);
   answer.writeUInt16LE(CONGESTION, 18);
   answer.writeUInt32LE(WRITE_BYTES_MAX, 20);

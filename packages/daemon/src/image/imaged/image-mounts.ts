@@ -6,7 +6,7 @@ import { writeSkeleton } from '../erofs/write-skeleton.ts';
 import { READ_BYTES_MAX } from '../fuse/fuse-wire.ts';
 import { newServedImage, newServedNode, type ServedNode } from '../fuse/served-image.ts';
 import type { MountMethod } from './messages.ts';
-import { mountsBelow, runMount, setReadAhead, unmountBelow } from './run-mount.ts';
+import { loopDeviceOf, mountsBelow, runMount, setDirectIo, setReadAhead, unmountBelow } from './run-mount.ts';
 
 /** Number of the file whose mount shows what this machine can do. */
 export const PROBE_NODE = 2;
@@ -66,6 +66,8 @@ export class ImageMounts {
       try {
         await this.mount(PROBE_NAME, mountPoint);
         readdirSync(mountPoint);
+        // Where the kernel refuses a file, mount makes a loop device unasked.
+        if (loopDeviceOf(mountPoint) !== undefined) this.method = 'loop';
         await runMount('umount', [mountPoint]);
         return;
       } catch (error) {
@@ -80,12 +82,13 @@ export class ImageMounts {
     const isDirect = this.method === 'file';
     const options = isDirect ? 'ro,nodev' : 'ro,nodev,loop';
     const args = ['-t', 'erofs', '-o', options, join(this.#fuseDirectory, name), mountPoint];
-    // Without -i a helper could come between; with it, mount makes no loop device.
+    // Without -i a helper could come between.
     await runMount('mount', isDirect ? ['-i', ...args] : args);
     try {
       setReadAhead(mountPoint, READ_AROUND_BYTES);
+      await setDirectIo(mountPoint);
     } catch (error) {
-      this.#options.log('info', `more of the image ${name} may be read than is needed`, error);
+      this.#options.log('info', `the image ${name} may be read more slowly than it could be`, error);
     }
   }
 

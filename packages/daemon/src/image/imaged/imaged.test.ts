@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
@@ -26,7 +26,7 @@ import { replayOrder, TraceStore } from '../trace/trace-store.ts';
 import { FullPullMounter } from '../unpack/full-pull-mounter.ts';
 import { LazyMounter, type LazyMounterOptions } from './lazy-mounter.ts';
 import type { StartReport } from './start-report.ts';
-import { mountsBelow } from './run-mount.ts';
+import { loopDeviceOf, mountsBelow } from './run-mount.ts';
 import { dropPageCache, whyNoLazyMounts } from './sample-mount.ts';
 
 const skip = whyNoLazyMounts();
@@ -352,6 +352,9 @@ test('where the kernel mounts no files, a loop device is between', { skip }, asy
   const root = await mount(t, made, made.request);
   assert.equal(root.mode, 'lazy');
   assert.equal((await made.mounter.usage())?.method, 'loop');
+  // Several reads of one instance are under way at once.
+  const device = loopDeviceOf(root.path) ?? assert.fail();
+  assert.equal(readFileSync(`/sys/block/${basename(device)}/loop/dio`, 'utf8').trim(), '1');
   const full = await mount(t, made, { ...made.request, acceleration: 'none' });
   await run('diff', ['-r', '--no-dereference', `--exclude=${TOC_NAME}`, root.path, full.path]);
 });

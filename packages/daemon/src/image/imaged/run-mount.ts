@@ -6,9 +6,9 @@ import { mountPath } from '../../base/mount-path.ts';
 const OUTPUT_CHARACTERS_MAX = 2000;
 const MOUNT_MS_MAX = 60_000;
 
-/** Runs `mount` or `umount`; descriptors follow behind standard error, from 3 up. Throws STORE_FAILED. */
+/** Runs a program for mounts; descriptors follow behind standard error, from 3 up. Throws STORE_FAILED. */
 export function runMount(
-  command: 'mount' | 'umount',
+  command: 'mount' | 'umount' | 'losetup',
   args: readonly string[],
   descriptors: readonly number[] = [],
 ): Promise<void> {
@@ -18,6 +18,7 @@ export function runMount(
     };
     const child = spawn(command, args, {
       stdio: ['ignore', 'ignore', 'pipe', ...descriptors],
+      env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` },
       timeout: MOUNT_MS_MAX,
     });
     let output = '';
@@ -35,6 +36,7 @@ export function runMount(
 export interface MountPoint {
   readonly path: string;
   readonly type: string;
+  readonly source: string;
   /** As the kernel numbers it, `major:minor`. */
   readonly device: string;
   /** Minor number of the device: for FUSE, the number of the connection. */
@@ -50,16 +52,36 @@ export function mountsBelow(directory: string): MountPoint[] {
     if (path !== directory && !path.startsWith(`${directory}/`)) continue;
     const device = fields[2] ?? '';
     const minor = Number(device.split(':')[1]);
-    found.push({ path, type: fields[fields.indexOf('-') + 1] ?? '', device, minor });
+    const [type = '', source = ''] = fields.slice(fields.indexOf('-') + 1);
+    found.push({ path, type, source: mountPath(source), device, minor });
   }
   return found;
 }
 
 /** How much the kernel reads around what is asked for of a mount. Throws where it may not be said. */
 export function setReadAhead(mountPoint: string, bytes: number): void {
-  const device = mountsBelow(mountPoint).find(({ path }) => path === mountPoint)?.device;
-  if (device === undefined) throw new Error(`nothing is mounted at ${mountPoint}`);
-  writeFileSync(`/sys/class/bdi/${device}/read_ahead_kb`, String(bytes / 1024));
+  writeFileSync(`/sys/class/bdi/${mountAt(mountPoint).device}/read_ahead_kb`, String(bytes / 1024));
+}
+
+/** The loop device that a mount is on, if it is on one. */
+export function loopDeviceOf(mountPoint: string): string | undefined {
+  const { source } = mountAt(mountPoint);
+  return /^\/dev\/loop\d+$/u.test(source) ? source : undefined;
+}
+
+/**
+ * Has the loop device of a mount, if there is one, ask for several things at once. Otherwise it asks for one after the
+ * other for all processes of one cgroup, and what is here already waits behind what is not. Throws STORE_FAILED.
+ */
+export async function setDirectIo(mountPoint: string): Promise<void> {
+  const device = loopDeviceOf(mountPoint);
+  if (device !== undefined) await runMount('losetup', ['--direct-io=on', device]);
+}
+
+function mountAt(mountPoint: string): MountPoint {
+  const mount = mountsBelow(mountPoint).findLast(({ path }) => path === mountPoint);
+  if (mount === undefined) throw new ThawError('STORE_FAILED', `nothing is mounted at ${mountPoint}`);
+  return mount;
 }
 
 /** Whether what is mounted there later is seen in namespaces that were copied from this one. */
