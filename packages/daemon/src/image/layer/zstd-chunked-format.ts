@@ -43,7 +43,9 @@ export const zstdChunked: LayerFormat = {
 };
 
 function pack(bytes: Buffer): Promise<Buffer> {
-  return compress(bytes, { params: { [constants.ZSTD_c_compressionLevel]: COMPRESSION_LEVEL } });
+  const params = { [constants.ZSTD_c_compressionLevel]: COMPRESSION_LEVEL };
+  // Otherwise tables for the largest bodies are made for each of thousands of members.
+  return compress(bytes, { params, pledgedSrcSize: bytes.length });
 }
 
 function unpack(packed: Buffer, bytesMax: number): Promise<Buffer> {
