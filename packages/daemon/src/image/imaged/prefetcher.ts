@@ -11,7 +11,7 @@ import { PrefetchWindow, WINDOW_UNIT_BYTES } from './prefetch-window.ts';
  * what is wanted first, and whoever reads in the order of the list would wait for both.
  */
 const FIRST_BYTES = 2 * 1024 * 1024;
-const BYTES_MAX = 12 * 1024 * 1024;
+const BYTES_MAX = 24 * 1024 * 1024;
 const GROWTH = 4;
 /** Whoever waits for a chunk of a span waits for what comes before it. */
 const FIRST_SPAN_BYTES = 512 * 1024;
@@ -108,7 +108,8 @@ export function prefetch(
   return { left: () => left, hurry, stop: () => stopping.abort(), done };
 }
 
-function* windowsOf(refs: readonly ChunkRef[]): Generator<readonly PlannedSpan[]> {
+/** What is asked for together, in the order in which it is. */
+export function* windowsOf(refs: readonly ChunkRef[]): Generator<readonly PlannedSpan[]> {
   let bytesMax = FIRST_BYTES;
   let spanBytesMax = FIRST_SPAN_BYTES;
   for (let at = 0; at < refs.length;) {
