@@ -1,6 +1,6 @@
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { ByteReader } from './byte-reader.ts';
-import type { EntryKind } from './layer-entry.ts';
+import type { EntryKind, LayerEntry } from './layer-entry.ts';
 import { layerPath } from './layer-path.ts';
 import { parsePaxRecords, paxNumber, paxTimeNs } from './pax-records.ts';
 import { parseTarHeader, TAR_BLOCK, type TarHeader } from './tar-header.ts';
@@ -15,17 +15,9 @@ const XATTR_BYTES_MAX = 64 * 1024;
 const ID_MAX = 2 ** 32 - 2;
 
 /** What stands before a file's bytes. */
-export interface TarEntry {
+export interface TarEntry extends Omit<LayerEntry, 'kind' | 'chunks'> {
   /** `leftOut`: a device in `/dev`. Every sandbox has a `/dev` of its own, so what base systems keep there is never seen. */
   readonly kind: EntryKind | 'leftOut';
-  readonly path: string;
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly mtimeNs: bigint;
-  readonly size: number;
-  readonly linkTarget: string;
-  readonly xattrs: ReadonlyMap<string, Buffer>;
   /** All its header blocks as they are, extensions first. */
   readonly header: Buffer;
 }
