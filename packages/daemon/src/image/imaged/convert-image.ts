@@ -78,8 +78,8 @@ export async function convertImage(
 }
 
 /**
- * Whether there is a readable form of every layer: it says of itself that it has a table of contents, or was converted here or by
- * another machine. Then conversion is a few reads, and worth waiting for.
+ * Whether there is a readable form of every layer: it says of itself that it has a table of contents, or was converted
+ * here or by another machine. Then conversion is a few reads, and worth waiting for.
  */
 export async function isQuick(
   image: Image,
@@ -173,7 +173,7 @@ async function pushCopy(
   }
 }
 
-/** A layer that has no table of contents after all, or is of a kind that is not mounted, is converted like any other. */
+/** One that has no table of contents after all, or is of a kind that is not mounted, is converted like any other. */
 async function readAsItIs(layer: ImageLayer, source: BlobSource): Promise<ReadLayer | undefined> {
   const tocDigest = layer.annotations?.[TOC_DIGEST_ANNOTATION];
   if (tocDigest === undefined) return undefined;

@@ -40,8 +40,8 @@ export interface LoadedImage extends DerivedImage {
 
 /**
  * What was made of images so that they can be mounted lazily, by the digests that function versions pin: for each image
- * its file system without data and its table of chunks; for each layer without a table of contents a copy that has one. All of it can
- * be made again. A name that exists is complete.
+ * its file system without data and its table of chunks; for each layer without a table of contents a copy that has one.
+ * All of it can be made again. A name that exists is complete.
  */
 export class DerivedImages {
   readonly #directory: string;

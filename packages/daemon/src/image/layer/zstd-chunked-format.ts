@@ -9,7 +9,7 @@ const SKIPPABLE_HEADER_BYTES = 8;
 const FOOTER_BYTES = 40;
 const KIND_CRFS = 1n;
 const MARK = 'GNUlInUx';
-/** As large as with gzip's 6 after twice the time; higher levels take ten times as long for another tenth. */
+/** A tenth smaller than gzip's 6 and made faster; for another tenth higher levels take ten times as long. */
 const COMPRESSION_LEVEL = 9;
 const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);

@@ -40,7 +40,8 @@ const WRITE_BYTES = 1024 * 1024;
 
 /**
  * Unpacks chunks, compares them with their digests and writes those that are right to their places, in the thread that
- * calls. One that is neither gzip nor Zstandard, or far more than it should be, is wrong: a bomb is stopped at its chunk's size.
+ * calls. One that is neither gzip nor Zstandard, or far more than it should be, is wrong: a bomb is stopped at its
+ * chunk's size.
  */
 export function unpackChunks(
   packed: Uint8Array,
@@ -54,10 +55,11 @@ export function unpackChunks(
     const start = end;
     end += size;
     const plain = unpacked(packed.subarray(at, at + length), size);
-    if (plain === undefined || hash('sha256', plain, 'hex') !== digest) return false;
-    target?.set(plain, start);
-    segment.add(plain, offset);
-    return true;
+    if (plain === undefined) return false;
+    const isSame = hash('sha256', plain, 'hex') === digest;
+    if (isSame) target?.set(plain, start);
+    segment.add(plain, isSame ? offset : -1);
+    return isSame;
   });
   segment.flush();
   return { plain: target?.buffer, isRight, failure: segment.failure };
@@ -102,13 +104,13 @@ class SegmentWriter {
 }
 
 /**
- * Gives memory back at once that nobody else looks at: the next chunk then comes into the same, which the processor still has
- * in its cache, while waiting for the collector took new pages of the kernel for every chunk. Memory that may be shared
- * with other buffers, as Node shares it between small ones, is left to the collector.
+ * Gives memory back at once that nobody else looks at: the next chunk then comes into the same, which the processor still
+ * has in its cache, while waiting for the collector took new pages of the kernel for every chunk. Memory that may be
+ * shared with other buffers, as Node shares it between small ones, is left to the collector.
  */
 function free({ buffer, length }: Buffer): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === length + OUTPUT_BYTES_MORE) buffer.transfer(0);
-  else usedBuffer(buffer.byteLength);
+  else usedBuffer(length + OUTPUT_BYTES_MORE);
 }
 
 /** Undefined where these are no members that hold so much. */
