@@ -1,8 +1,9 @@
-import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
 import { afterTest } from './after-test.ts';
 
@@ -14,11 +15,14 @@ export interface RegistryOptions {
   readonly password?: string;
   /** Blobs are had from another server, which is not to see what was sent to this one. */
   readonly redirectsBlobs?: boolean;
+  /** Whether blobs and manifests are taken, into the layout and under tags of every repository. */
+  readonly takesUploads?: boolean;
   /** What is done before an answer; true: it has answered itself. */
   readonly before?: (request: SeenRequest, response: ServerResponse) => boolean | Promise<boolean>;
 }
 
 export interface SeenRequest {
+  readonly method: string;
   readonly path: string;
   readonly authorization: string | undefined;
   readonly range: string | undefined;
@@ -34,15 +38,17 @@ export interface TestRegistry {
 
 const TAG = 'org.opencontainers.image.ref.name';
 
-/** A registry for reading, of this process: what Debian's does not do (tokens, redirects, failures) is done at will. */
+/** A registry of this process: what Debian's does not do (tokens, redirects, failures) is done at will. */
 export async function startRegistry(t: TestContext, options: RegistryOptions): Promise<TestRegistry> {
   const requests: SeenRequest[] = [];
   const token = randomBytes(12).toString('hex');
+  const tags = new Map<string, string>();
   let elsewhere: Server | undefined;
   const answerFor =
     (isElsewhere: boolean) =>
     (request: IncomingMessage, response: ServerResponse): void => {
       const seen: SeenRequest = {
+        method: request.method ?? '',
         path: request.url ?? '',
         authorization: request.headers.authorization,
         range: request.headers.range,
@@ -80,7 +86,11 @@ export async function startRegistry(t: TestContext, options: RegistryOptions): P
       end(response, 307, '');
       return;
     }
-    const found = await content(options.layout, kind, reference);
+    if (options.takesUploads === true && (seen.method === 'POST' || seen.method === 'PUT')) {
+      await take(options.layout, tags, request, response);
+      return;
+    }
+    const found = await content(options.layout, kind, tags.get(reference) ?? reference);
     if (found === undefined) {
       end(
         response,
@@ -118,6 +128,31 @@ export async function startRegistry(t: TestContext, options: RegistryOptions): P
   };
   afterTest(t, stop);
   return { host, requests, stop };
+}
+
+/** An upload in one piece, and the manifest that names it (OCI distribution specification 1.1). */
+async function take(
+  layout: string,
+  tags: Map<string, string>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const body = await buffer(request);
+  const digest = `sha256:${createHash('sha256').update(body).digest('hex')}`;
+  const url = new URL(request.url ?? '', 'http://registry');
+  if (request.method === 'POST') {
+    response.setHeader('Location', `${url.pathname}1`);
+    end(response, 202, '');
+    return;
+  }
+  const [, tag] = /\/manifests\/([^/]+)$/u.exec(url.pathname) ?? [];
+  if (tag === undefined && url.searchParams.get('digest') !== digest) {
+    end(response, 400, 'another digest');
+    return;
+  }
+  await writeFile(join(layout, 'blobs', digest.replace(':', '/')), body);
+  if (tag !== undefined) tags.set(tag, digest);
+  end(response, 201, '');
 }
 
 async function content(

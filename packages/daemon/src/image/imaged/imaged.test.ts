@@ -2,159 +2,34 @@ import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { afterTest } from '@thaw/testkit/after-test.ts';
-import { writeOciLayout, type SampleImage, type TarEntry } from '@thaw/testkit/oci-layout.ts';
 import { temporaryDirectory } from '@thaw/testkit/platform.ts';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
-import { systemClock } from '../../base/clock.ts';
-import { SqliteRecords } from '../../store/sqlite/sqlite-records.ts';
-import { convertLayout } from '../layer/convert-layout.ts';
-import { estargz } from '../layer/estargz-format.ts';
+import type { RootFileSystem } from '../image-mounter.ts';
 import { TOC_NAME } from '../layer/toc.ts';
-import { zstdChunked } from '../layer/zstd-chunked-format.ts';
-import { parseImageReference } from '../image-reference.ts';
-import type { MountRequest, RootFileSystem } from '../image-mounter.ts';
-import { readImage } from '../oci/read-image.ts';
-import { openSource } from '../open-source.ts';
-import { replayOrder, TraceStore } from '../trace/trace-store.ts';
+import { replayOrder } from '../trace/trace-store.ts';
 import { FullPullMounter } from '../unpack/full-pull-mounter.ts';
-import { LazyMounter, type LazyMounterOptions } from './lazy-mounter.ts';
-import type { StartReport } from './start-report.ts';
 import { loopDeviceOf, mountsBelow } from './run-mount.ts';
-import { dropPageCache, whyNoLazyMounts } from './sample-mount.ts';
+import {
+  dropPageCache,
+  lastReport,
+  listing,
+  mount,
+  rig,
+  rigOn,
+  SAMPLE,
+  WAIT_MS_MAX,
+  whyNoLazyMounts,
+} from './sample-mount.ts';
 
 const skip = whyNoLazyMounts();
 const run = promisify(execFile);
-/** For what a slow machine takes long to do. */
-const WAIT_MS_MAX = 120_000;
-const GIVE_UP_MS = 500;
-
-interface Rig {
-  readonly mounter: LazyMounter;
-  readonly directory: string;
-  readonly layout: string;
-  readonly request: MountRequest;
-  readonly log: string[];
-}
-
-const LOWER: readonly TarEntry[] = [
-  { name: 'bin', type: 'directory', mode: 0o755 },
-  { name: 'bin/tool', content: randomBytes(700_000), mode: 0o4755 },
-  { name: 'bin/same', type: 'link', linkname: 'bin/tool' },
-  { name: 'lib', type: 'symlink', linkname: 'usr/lib' },
-  { name: 'usr', type: 'directory' },
-  { name: 'usr/lib', type: 'directory', uid: 5, gid: 6 },
-  ...Array.from({ length: 150 }, (_, at) => ({
-    name: `usr/lib/file-${at}`,
-    content: randomBytes(1 + at * 173),
-  })),
-  { name: 'gone', content: 'away' },
-];
-const UPPER: readonly TarEntry[] = [
-  { name: '.wh.gone' },
-  { name: 'lib/new', content: 'through the link' },
-  { name: 'app', content: randomBytes(2_100_000) },
-];
-const SAMPLE: SampleImage = { layers: [LOWER, UPPER] };
-/** How an image's layers are packed; plain ones have to be converted. */
-const KINDS = { estargz, 'zstd:chunked': zstdChunked, plain: undefined };
-
-async function rig(
-  t: TestContext,
-  sample = SAMPLE,
-  kind: keyof typeof KINDS = 'estargz',
-  options: Partial<LazyMounterOptions> = {},
-): Promise<Rig> {
-  const directory = await temporaryDirectory(t);
-  const plain = join(directory, 'plain');
-  await writeOciLayout(plain, sample);
-  const layout = join(directory, 'layout');
-  const format = KINDS[kind];
-  if (format === undefined) renameSync(plain, layout);
-  else await convertLayout(plain, layout, 'latest', format);
-  return await rigOn(t, directory, layout, options);
-}
-
-async function rigOn(
-  t: TestContext,
-  directory: string,
-  layout: string,
-  options: Partial<LazyMounterOptions> = {},
-): Promise<Rig> {
-  const log: string[] = [];
-  const images = join(directory, 'images');
-  const records = new SqliteRecords(directory);
-  const mounter = new LazyMounter({
-    full: await FullPullMounter.open({ directory: images, insecureRegistries: [] }),
-    directory: images,
-    mountDirectory: join(directory, 'run'),
-    cacheBytesMax: 256 * 1024 * 1024,
-    prefetchBytesPerSecondMax: 1024 ** 3,
-    giveUpMs: GIVE_UP_MS,
-    insecureRegistries: [],
-    zone: undefined,
-    copies: undefined,
-    traces: new TraceStore(records),
-    clock: systemClock,
-    log: (level, message) => log.push(`${level} ${message}`),
-    ...options,
-  });
-  let isClosed = false;
-  const close = async (): Promise<void> => {
-    if (isClosed) return;
-    isClosed = true;
-    await mounter.close();
-    records.close();
-    assert.deepEqual(mountsBelow(directory), []);
-  };
-  afterTest(t, close);
-  const reference = parseImageReference(`oci:${layout}:latest`);
-  const source = openSource(reference, {}, []);
-  const image = await readImage(source);
-  await source.close();
-  return { mounter, directory, layout, request: { image, reference, setting: {}, versionKey: 'f@1' }, log };
-}
-
-async function mount(t: TestContext, { mounter }: Rig, request: MountRequest): Promise<RootFileSystem> {
-  const root = await mounter.mount(request);
-  afterTest(t, () => root.release());
-  return root;
-}
-
-/** Every name with its kind, mode, owner, links, time in seconds and target. */
-function listing(directory: string): string {
-  const found = execFileSync('find', [directory, '-printf', '%P|%y|%m|%U|%G|%l|%s\\n'], {
-    maxBuffer: 2 ** 26,
-  });
-  return (
-    found
-      .toString()
-      .split('\n')
-      // The table of contents is a file of the layer for whoever does not know what it is.
-      .filter((line) => !line.startsWith(TOC_NAME))
-      .map((line) => (line.split('|')[1] === 'd' ? line.split('|').slice(0, 6).join('|') : line))
-      .toSorted()
-      .join('\n')
-  );
-}
-
-async function lastReport({ mounter, request }: Rig, count: number): Promise<StartReport> {
-  const reports = await waitFor(
-    'the report of a start',
-    () => {
-      const known = mounter.reports.list(request.image.digest);
-      return known.length >= count ? known : undefined;
-    },
-    WAIT_MS_MAX,
-  );
-  return reports.at(-1) ?? assert.fail();
-}
 
 test('an image that is mounted lazily is the one that is unpacked', { skip }, async (t) => {
   for (const kind of ['estargz', 'zstd:chunked', 'plain'] as const) {
