@@ -1,6 +1,6 @@
 import { nativePath } from '../../api/client.ts';
 import type { Command } from '../../command.ts';
-import { formatTime } from '../../output/format.ts';
+import { formatBytes, formatTime } from '../../output/format.ts';
 import { formatTable } from '../../output/output.ts';
 
 interface TraceAnswer {
@@ -13,6 +13,7 @@ interface TraceAnswer {
     readonly windowMs: number;
     readonly chunks: number;
   }[];
+  readonly pack: { readonly blob: string; readonly size: number; readonly imageBytes: number } | null;
 }
 
 interface Options {
@@ -53,11 +54,12 @@ export const command: Command = {
         String(trace.chunks),
         String(trace.recordings.length),
         formatTime(trace.recordings.at(-1)?.atMs),
+        trace.pack === null ? '' : formatBytes(trace.pack.size),
         trace.isWanted ? 'next start' : '',
       ]);
       return formatTable(
         output,
-        ['VERSION', 'IMAGE', 'CHUNKS', 'RECORDINGS', 'LAST', 'RECORDED AGAIN'],
+        ['VERSION', 'IMAGE', 'CHUNKS', 'RECORDINGS', 'LAST', 'PACK', 'RECORDED AGAIN'],
         rows,
       );
     });

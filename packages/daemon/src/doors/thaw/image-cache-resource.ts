@@ -81,6 +81,7 @@ function summaryOf(trace: Trace): object {
       windowMs,
       chunks: chunks.length,
     })),
+    pack: trace.pack ?? null,
   };
 }
 

@@ -38,6 +38,15 @@ test('a table tells which chunk holds a byte, also from shared memory and from a
   );
 });
 
+test('the layout is what is where, wherever it comes from', () => {
+  const chunk = { at: 10, size: 5, digest: 'a'.repeat(64), layer: 0, blobOffset: 0, blobLength: 5 };
+  const layoutOf = (change: Partial<typeof chunk>): string =>
+    ChunkTable.of([{ ...chunk, ...change }], { imageBytes: 20, skeletonBytes: 10 }).layoutDigest();
+  assert.equal(layoutOf({ layer: 1, blobOffset: 7, blobLength: 6 }), layoutOf({}));
+  const changes = [{ at: 11 }, { size: 6 }, { digest: 'b'.repeat(64) }];
+  assert.equal(new Set([{}, ...changes].map(layoutOf)).size, 4);
+});
+
 test('what is no table is refused', () => {
   const table = ChunkTable.of([], { imageBytes: 0, skeletonBytes: 0 });
   const bytes = new Uint8Array(table.memory);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { PlacedChunk } from '../erofs/write-skeleton.ts';
 import type { ChunkRef } from './chunk-ref.ts';
@@ -66,6 +67,14 @@ export class ChunkTable {
       table.#digests.set(Buffer.from(chunk.digest, 'hex'), index * DIGEST_BYTES);
     }
     return table;
+  }
+
+  /** SHA-256, in hexadecimal, of what is where in the image, wherever it comes from. */
+  layoutDigest(): string {
+    const sizes = Float64Array.of(this.imageBytes, this.skeletonBytes);
+    const digest = createHash('sha256').update(sizes);
+    for (const column of [this.#places, this.#sizes, this.#digests]) digest.update(column);
+    return digest.digest('hex');
   }
 
   /** The first chunk that ends behind this byte of the image; `count` when none does. */

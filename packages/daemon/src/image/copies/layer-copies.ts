@@ -29,12 +29,23 @@ export interface ConvertedFile {
   readonly tocDigest: string;
 }
 
+interface Artifact {
+  readonly tag: string;
+  readonly artifactType: string;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
 const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 const CONFIG_TYPE = 'application/vnd.oci.empty.v1+json';
 const ARTIFACT_TYPE = 'application/vnd.thaw.layer-copy.v1';
+const PACK_ARTIFACT_TYPE = 'application/vnd.thaw.trace-pack.v1';
+/** Of the one layer: frames of Zstandard, as in a layer, and no tar. */
+const PACK_TYPE = 'application/vnd.thaw.trace-pack.v1+zstd';
 /** Which layer it is a copy of, and the tar that was in that one. */
 const LAYER_ANNOTATION = 'dev.thaw.copy.layer';
 const DIFF_ID_ANNOTATION = 'dev.thaw.copy.diff-id';
+/** Which image a pack is of, for whoever looks after the repository. */
+const IMAGE_ANNOTATION = 'dev.thaw.pack.image';
 const DIGEST = z.string().regex(/^sha256:[0-9a-f]{64}$/u);
 const COPY = z.object({
   layers: z
@@ -97,28 +108,42 @@ export class LayerCopies {
     layer: Descriptor & { readonly diffId: string },
     { path, digest, size, tocDigest }: ConvertedFile,
   ): Promise<void> {
+    const annotations = {
+      [LAYER_ANNOTATION]: layer.digest,
+      [DIFF_ID_ANNOTATION]: layer.diffId,
+      [TOC_DIGEST_ANNOTATION]: tocDigest,
+    };
+    const blob = {
+      mediaType: zstdChunked.mediaType,
+      digest,
+      size,
+      annotations: { [TOC_DIGEST_ANNOTATION]: tocDigest },
+    };
+    await this.#push(path, blob, { tag: tagOf(layer.digest), artifactType: ARTIFACT_TYPE, annotations });
+  }
+
+  /** Leaves a pack of what is read first of an image. Who knows its digest finds it; the tag keeps it. */
+  async pushPack(image: string, { path, digest, size }: Omit<ConvertedFile, 'tocDigest'>): Promise<void> {
+    const blob = { mediaType: PACK_TYPE, digest, size };
+    await this.#push(path, blob, {
+      tag: `trace-pack-1-${digest.replace('sha256:', '')}`,
+      artifactType: PACK_ARTIFACT_TYPE,
+      annotations: { [IMAGE_ANNOTATION]: image },
+    });
+  }
+
+  async #push(path: string, blob: Descriptor, { tag, artifactType, annotations }: Artifact): Promise<void> {
     const writer = new RegistryWriter(this.#reference, this.#options.setting, this.#insecureRegistries);
     try {
       const config = await writer.putBytes(Buffer.from('{}'));
-      await writer.putFile({ digest, size }, path);
-      await writer.putManifest(tagOf(layer.digest), MANIFEST_TYPE, {
+      await writer.putFile(blob, path);
+      await writer.putManifest(tag, MANIFEST_TYPE, {
         schemaVersion: 2,
         mediaType: MANIFEST_TYPE,
-        artifactType: ARTIFACT_TYPE,
+        artifactType,
         config: { mediaType: CONFIG_TYPE, ...config },
-        layers: [
-          {
-            mediaType: zstdChunked.mediaType,
-            digest,
-            size,
-            annotations: { [TOC_DIGEST_ANNOTATION]: tocDigest },
-          },
-        ],
-        annotations: {
-          [LAYER_ANNOTATION]: layer.digest,
-          [DIFF_ID_ANNOTATION]: layer.diffId,
-          [TOC_DIGEST_ANNOTATION]: tocDigest,
-        },
+        layers: [blob],
+        annotations,
       });
     } finally {
       await writer.close();

@@ -6,10 +6,14 @@ import type { ThreadData } from './fuse-thread.ts';
 import { ERRNO, outHeader, resendNotification } from './fuse-wire.ts';
 import {
   fillSkeleton,
+  framePartsOf,
   imageMessage,
   nodeMessage,
   overlaps,
+  packMessage,
+  type FramePart,
   type ServedNode,
+  type ServedPack,
   type ServerMessage,
   type ThreadMessage,
 } from './served-image.ts';
@@ -22,6 +26,8 @@ export interface FuseServerOptions {
   readonly places: SegmentPlaces;
   /** The plain bytes of a chunk, wherever they come from. */
   readonly requireChunk: (node: ServedNode, chunk: number) => Promise<Buffer>;
+  /** Those of a frame of the pack that the node has; undefined where it has another by now, or cannot have this one. */
+  readonly requireFrame: (node: ServedNode, pack: ServedPack, frame: number) => Promise<Buffer | undefined>;
   /** The kernel closed the file: nothing reads it any more. */
   readonly onReleased: (node: number) => void;
   readonly onProblem: (text: string, cause?: unknown) => void;
@@ -68,6 +74,11 @@ export class FuseServer {
     this.#tell(nodeMessage(node));
   }
 
+  /** What the pack of the node is has changed. */
+  tellPack(node: ServedNode): void {
+    this.#tell(packMessage(node));
+  }
+
   /** Once the kernel has let go of it. */
   removeNode(id: number): void {
     const node = this.#nodes.get(id);
@@ -86,7 +97,10 @@ export class FuseServer {
   *#known(): Generator<ServerMessage> {
     const images = new Set([...this.#nodes.values()].map(({ image }) => image));
     for (const image of images) yield imageMessage(image);
-    for (const node of this.#nodes.values()) yield nodeMessage(node);
+    for (const node of this.#nodes.values()) {
+      yield nodeMessage(node);
+      yield packMessage(node);
+    }
   }
 
   #startThread(): void {
@@ -131,8 +145,15 @@ export class FuseServer {
       const length = fillSkeleton(image, offset, size, data);
       await Promise.all(
         [...overlaps(image, offset, length)].map(async ({ chunk, from, to, length: bytes }) => {
+          const target = data.subarray(to, to + bytes);
+          // The chunk is nearer when it is here.
+          const pack = Atomics.load(image.places, chunk) === 0 ? node.pack : undefined;
+          const parts = pack === undefined ? undefined : framePartsOf(pack, offset + to, bytes);
+          if (pack !== undefined && parts !== undefined) {
+            if (await this.#readFrames(node, pack, parts, target)) return;
+          }
           const plain = await this.#options.requireChunk(node, chunk);
-          plain.copy(data, to, from, from + bytes);
+          plain.copy(target, 0, from, from + bytes);
         }),
       );
       this.#send([outHeader(unique, 0, length), data.subarray(0, length)]);
@@ -140,6 +161,23 @@ export class FuseServer {
       this.#options.onProblem(`a function's read of ${node.name} failed`, error);
       this.#send([outHeader(unique, ERRNO.io, 0)]);
     }
+  }
+
+  /** Whether all frames were there. */
+  async #readFrames(
+    node: ServedNode,
+    pack: ServedPack,
+    parts: readonly FramePart[],
+    target: Buffer,
+  ): Promise<boolean> {
+    const copied = await Promise.all(
+      parts.map(async ({ frame, from, to, length }) => {
+        const plain = await this.#options.requireFrame(node, pack, frame);
+        plain?.copy(target, to, from, from + length);
+        return plain !== undefined;
+      }),
+    );
+    return copied.every(Boolean);
   }
 
   #send(parts: Buffer[]): void {

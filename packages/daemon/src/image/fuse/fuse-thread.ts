@@ -27,10 +27,13 @@ import {
 import {
   COUNTER,
   fillSkeleton,
+  framePartsOf,
   imageOf,
   nodeOf,
   overlaps,
+  packOf,
   touch,
+  touchBlocks,
   type ServedImage,
   type ServedNode,
   type ServerMessage,
@@ -98,6 +101,11 @@ function learn(): void {
         const node = nodeOf(message, image);
         nodes.set(node.node, node);
         names.set(node.name, node);
+        break;
+      }
+      case 'pack': {
+        const node = nodes.get(message.node);
+        if (node !== undefined) node.pack = packOf(message);
         break;
       }
       case 'removeNode': {
@@ -171,7 +179,8 @@ function read({ unique, node: id, body }: FuseRequest): void {
   let diskBytes = 0;
   for (const part of overlaps(image, offset, length)) {
     touch(node, part.chunk);
-    if (isWhole && readPlaced(image, part)) {
+    touchBlocks(node, offset + part.to, part.length);
+    if (isWhole && (readPlaced(image.places, part.chunk, part) || readPacked(node, offset, part))) {
       diskChunks += 1;
       diskBytes += part.length;
     } else {
@@ -190,20 +199,34 @@ function read({ unique, node: id, body }: FuseRequest): void {
   reply(unique, data.subarray(0, length));
 }
 
+/** A part of something that is on disk in one piece: `from` of it goes to `to` of the answer. */
+interface Part {
+  readonly from: number;
+  readonly to: number;
+  readonly length: number;
+}
+
+/** From the frames of the pack, if it holds all of the part and they are here. */
+function readPacked({ pack }: ServedNode, offset: number, { to, length }: Part): boolean {
+  if (pack === undefined) return false;
+  const parts = framePartsOf(pack, offset + to, length);
+  return (
+    parts?.every(({ frame, ...part }) => readPlaced(pack.places, frame, { ...part, to: to + part.to })) ??
+    false
+  );
+}
+
 /** Counted in before the place is looked at again: see `segment-places.ts`. */
-function readPlaced(
-  image: ServedImage,
-  part: { chunk: number; from: number; to: number; length: number },
-): boolean {
-  const place = Atomics.load(image.places, part.chunk);
+function readPlaced(all: Int32Array<SharedArrayBuffer>, index: number, { from, to, length }: Part): boolean {
+  const place = Atomics.load(all, index);
   if (place === 0) return false;
   const slot = slotOf(place);
   Atomics.add(places.readers, slot, 1);
   try {
-    if (Atomics.load(image.places, part.chunk) !== place) return false;
+    if (Atomics.load(all, index) !== place) return false;
     if (Atomics.load(places.used, slot) === 0) Atomics.store(places.used, slot, 1);
     const segment = Atomics.load(places.descriptors, slot);
-    return readSync(segment, data, part.to, part.length, offsetOf(place) + part.from) === part.length;
+    return readSync(segment, data, to, length, offsetOf(place) + from) === length;
   } catch {
     // The main thread reads it again, and says what is wrong.
     return false;

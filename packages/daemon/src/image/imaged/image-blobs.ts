@@ -47,12 +47,7 @@ export class ImageBlobs {
       if (layer.place === 'local') {
         ends.push(this.#hold('local', layer.blob, () => this.#localBlob(layer.digest)));
       } else if (layer.place === 'copies') {
-        const { blob: digest, size } = layer;
-        const copies = this.#copies;
-        if (copies !== undefined)
-          ends.push(
-            this.#hold('registry', digest, () => copiedBlob(copies, { mediaType: '', digest, size })),
-          );
+        ends.push(this.useCopy(layer.blob, layer.size));
       } else if (descriptor !== undefined) {
         source ??= { opened: openSource(reference, setting, this.#insecureRegistries), uses: 0 };
         const held = source;
@@ -64,6 +59,13 @@ export class ImageBlobs {
     return () => {
       for (const end of ends) end();
     };
+  }
+
+  /** A blob that stands where copies do; gives what ends the use. */
+  useCopy(digest: string, size: number): () => void {
+    const copies = this.#copies;
+    if (copies === undefined) return () => undefined;
+    return this.#hold('registry', digest, () => copiedBlob(copies, { mediaType: '', digest, size }));
   }
 
   #hold(place: 'local' | 'registry', digest: string, make: () => Omit<OpenBlob, 'uses'>): () => void {

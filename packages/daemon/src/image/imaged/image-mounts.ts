@@ -12,8 +12,6 @@ import { loopDeviceOf, mountsBelow, runMount, setDirectIo, setReadAhead, unmount
 export const PROBE_NODE = 2;
 const PROBE_NAME = 'probe';
 const METHODS: readonly MountMethod[] = ['file', 'loop'];
-/** A loop device on a file of ours reads five times as much around each page: of programs, which are read here and there, all. */
-const READ_AROUND_BYTES = 512 * 1024;
 
 export interface ImageMountsOptions {
   /** Below it the FUSE file system is mounted, and whatever is mounted by its full path. */
@@ -22,6 +20,8 @@ export interface ImageMountsOptions {
   readonly descriptor: number;
   /** To be tried in this order; absent: all. */
   readonly methods: readonly MountMethod[] | undefined;
+  /** What the kernel reads around what is asked for. */
+  readonly readAroundBytes: number;
   readonly log: (level: 'info', text: string, cause: unknown) => void;
 }
 
@@ -81,15 +81,20 @@ export class ImageMounts {
   async mount(name: string, mountPoint: string): Promise<void> {
     const isDirect = this.method === 'file';
     const options = isDirect ? 'ro,nodev' : 'ro,nodev,loop';
-    const args = ['-t', 'erofs', '-o', options, join(this.#fuseDirectory, name), mountPoint];
+    const args = ['-t', 'erofs', '-o', options, this.fileOf(name), mountPoint];
     // Without -i a helper could come between.
     await runMount('mount', isDirect ? ['-i', ...args] : args);
     try {
-      setReadAhead(mountPoint, READ_AROUND_BYTES);
+      setReadAhead(mountPoint, this.#options.readAroundBytes);
       await setDirectIo(mountPoint);
     } catch (error) {
       this.#options.log('info', `the image ${name} may be read more slowly than it could be`, error);
     }
+  }
+
+  /** The file of an image in the FUSE directory. */
+  fileOf(name: string): string {
+    return join(this.#fuseDirectory, name);
   }
 
   /** Who still reads gets errors from then on. */

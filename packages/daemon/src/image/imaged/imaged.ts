@@ -9,9 +9,11 @@ import {
   COUNTER,
   newServedImage,
   newServedNode,
+  touchedBlocks,
   touches,
   type ServedImage,
   type ServedNode,
+  type ServedPack,
 } from '../fuse/served-image.ts';
 import { Bandwidth } from '../tiers/bandwidth.ts';
 import { BlobTier } from '../tiers/blob-tier.ts';
@@ -23,6 +25,7 @@ import { SegmentStore } from '../tiers/segment-store.ts';
 import { newTierCounters, type TierCounters, type TierName } from '../tiers/tier-counters.ts';
 import { GIVE_UP_MS, TierStack, type Arrival } from '../tiers/tier-stack.ts';
 import { Unpackers } from '../tiers/unpackers.ts';
+import { BLOCK_BYTES, decodeIndex, PACK_BYTES_MAX, type TracePack } from '../trace/trace-pack.ts';
 import { isQuick } from './convert-image.ts';
 import { Converter } from './converter.ts';
 import { DerivedImages, type DerivedImage } from './derived-images.ts';
@@ -38,12 +41,22 @@ import type {
   TierShare,
   Touches,
 } from './messages.ts';
+import { OpenPack } from './open-pack.ts';
 import { prefetch, type Prefetch } from './prefetcher.ts';
 import { blobOrderOf, ReadAhead, type BlobOrder } from './read-ahead.ts';
 import { mountsBelow, runMount } from './run-mount.ts';
 
 /** A home node gives up earlier than who asks it, so that those still have time to ask elsewhere. */
 const HOME_GIVE_UP_MS = 5_000;
+/**
+ * What the kernel reads around each page of a program that is mapped: unasked, from a loop device on a file of ours 2.5 MB,
+ * which is all of a program that is read here and there. A chunk is fetched whole anyway; what goes into a pack is what is
+ * read, and still less would be more requests of the kernel than what is not read is worth.
+ */
+const CHUNKS_AROUND_BYTES = 512 * 1024;
+const BLOCKS_AROUND_BYTES = 128 * 1024;
+/** What is read so little of is here at once anyway. */
+const PACK_BYTES_MIN = 1024 * 1024;
 
 export interface ImagedDeps {
   readonly options: ImagedOptions;
@@ -71,11 +84,12 @@ interface Mounted extends MountedNode {
   readonly servedNode: ServedNode;
   readonly demanded: Map<TierName, { chunks: number; bytes: number }>;
   readonly prefetched: Map<TierName, { chunks: number; bytes: number }>;
-  /** Chunks on their way to reads of this mount: a large one has several at once and is counted for the first. */
-  readonly arriving: Map<number, Promise<Arrival>>;
+  /** By digest, what is on its way to reads of this mount: a large one has several at once and is counted for the first. */
+  readonly arriving: Map<string, Promise<Arrival>>;
   /** Where there is no trace; with the first chunk that is waited for. */
   readAhead: ReadAhead | undefined;
   prefetch: Prefetch | undefined;
+  pack: OpenPack | undefined;
   isUnmounted: boolean;
 }
 
@@ -172,6 +186,8 @@ export class Imaged {
     this.#mounts = new ImageMounts({
       directory: options.mountDirectory,
       descriptor,
+      // Where there can be packs, what is read is looked at more closely.
+      readAroundBytes: copies === undefined ? CHUNKS_AROUND_BYTES : BLOCKS_AROUND_BYTES,
       methods: options.methods,
       log,
     });
@@ -179,6 +195,7 @@ export class Imaged {
       descriptor,
       places,
       requireChunk: (node, chunk) => this.#requireChunk(node, chunk),
+      requireFrame: (node, pack, frame) => this.#requireFrame(node, pack, frame),
       onReleased: (node) => this.#onReleased(node),
       onProblem: (text, cause) => log('warning', text, cause),
     });
@@ -251,25 +268,42 @@ export class Imaged {
     return isQuick(image, { derived: this.#derived, copies: this.#copies, onProblem });
   }
 
-  prefetch(id: number, chunks: Uint32Array | undefined): void {
+  /** Of `chunks`, absent: all, or of what a pack holds of them, whichever is less to fetch. */
+  prefetch(id: number, chunks: Uint32Array | undefined, pack: TracePack | undefined): void {
     const mounted = this.#require(id);
-    const { table } = mounted.served.image;
-    const indices = chunks ?? Uint32Array.from({ length: table.count }, (_, index) => index);
-    const refs: ChunkRef[] = [];
-    const seen = new Set<string>();
-    for (const index of indices) {
-      if (index >= table.count) continue;
-      const ref = table.ref(index, mounted.served.blobs);
-      if (!seen.has(ref.digest) && !this.#disk.has(ref.digest)) refs.push(ref);
-      seen.add(ref.digest);
-    }
+    const missing = this.#missing(this.#refsOf(mounted, chunks));
+    const opened = mounted.pack?.pack.blob === pack?.blob ? mounted.pack : undefined;
+    const packBytes = opened === undefined ? (pack?.size ?? 0) : packedBytes(this.#missing(opened.frames));
     mounted.prefetch?.stop();
-    mounted.prefetch = prefetch(this.#stack, this.#bandwidth, refs, (arrivals) => {
-      for (const { ref, from } of arrivals) count(mounted.prefetched, from, ref.size);
-    });
-    mounted.prefetch.done.catch((error: unknown) =>
-      this.#deps.log('error', 'fetching chunks ahead failed', error),
-    );
+    if (pack === undefined || packedBytes(missing) <= packBytes) this.#fetchAhead(mounted, missing);
+    else void this.#replay(mounted, pack, missing);
+  }
+
+  /**
+   * Makes a pack of what was read of a node so far, whatever else is read meanwhile; the bytes are read as node `as`.
+   * Undefined where that is too little to gain anything, or too much. Throws what reading and leaving it do.
+   */
+  async pack(id: number, as: number): Promise<TracePack | undefined> {
+    const { name, source, served, servedNode, pack } = this.#require(id);
+    const blocks = touchedBlocks(servedNode);
+    const bytes = blocks.length * BLOCK_BYTES;
+    if (bytes < PACK_BYTES_MIN || bytes > PACK_BYTES_MAX) return undefined;
+    const reader = this.#add({ node: as, name: `${name}-pack`, mountPoint: '', source });
+    try {
+      // Of what came in a pack the chunks never came.
+      if (pack !== undefined) await this.#usePack(reader, pack.pack);
+      const { table } = served.image;
+      return await this.#converter.pack({
+        type: 'pack',
+        digest: served.digest,
+        path: this.#mounts.fileOf(reader.name),
+        imageBytes: table.imageBytes,
+        layout: table.layoutDigest(),
+        blocks,
+      });
+    } finally {
+      this.#drop(as);
+    }
   }
 
   measure(id: number): NodeMeasure {
@@ -293,7 +327,7 @@ export class Imaged {
   }
 
   touches(id: number): Touches {
-    const { servedNode, served } = this.#require(id);
+    const { servedNode, served, pack } = this.#require(id);
     const { table } = served.image;
     const found = touches(servedNode);
     return {
@@ -301,6 +335,7 @@ export class Imaged {
       ms: Uint32Array.from(found, ({ ms }) => ms),
       sizes: Uint32Array.from(found, ({ chunk }) => table.size(chunk)),
       packedSizes: Uint32Array.from(found, ({ chunk }) => table.packedSize(chunk)),
+      missed: pack?.missed,
     };
   }
 
@@ -344,6 +379,7 @@ export class Imaged {
       arriving: new Map(),
       readAhead: undefined,
       prefetch: undefined,
+      pack: undefined,
       isUnmounted: false,
     };
     this.#mounted.set(node.node, mounted);
@@ -394,6 +430,7 @@ export class Imaged {
     const mounted = this.#mounted.get(id);
     if (mounted === undefined) return;
     mounted.prefetch?.stop();
+    mounted.pack?.close();
     this.#mounted.delete(id);
     this.#fuse.removeNode(id);
     this.#deps.onDropped(id);
@@ -409,22 +446,103 @@ export class Imaged {
     if (id === PROBE_NODE) this.#fuse.removeNode(id);
   }
 
+  #refsOf({ served }: Mounted, chunks: Uint32Array | undefined): ChunkRef[] {
+    const { table } = served.image;
+    const indices = chunks ?? Uint32Array.from({ length: table.count }, (_, index) => index);
+    return [...indices.filter((index) => index < table.count)].map((index) => table.ref(index, served.blobs));
+  }
+
+  /** Each once. */
+  #missing(refs: readonly ChunkRef[]): ChunkRef[] {
+    const missing = new Map<string, ChunkRef>();
+    for (const ref of refs)
+      if (!missing.has(ref.digest) && !this.#disk.has(ref.digest)) missing.set(ref.digest, ref);
+    return [...missing.values()];
+  }
+
+  #fetchAhead(mounted: Mounted, refs: readonly ChunkRef[]): void {
+    mounted.prefetch?.stop();
+    mounted.prefetch = prefetch(this.#stack, this.#bandwidth, refs, (arrivals) => {
+      for (const { ref, from } of arrivals) count(mounted.prefetched, from, ref.size);
+    });
+    mounted.prefetch.done.catch((error: unknown) =>
+      this.#deps.log('error', 'fetching chunks ahead failed', error),
+    );
+  }
+
+  async #replay(mounted: Mounted, pack: TracePack, chunks: readonly ChunkRef[]): Promise<void> {
+    await this.#usePack(mounted, pack);
+    if (mounted.isUnmounted) return;
+    this.#fetchAhead(mounted, mounted.pack === undefined ? chunks : this.#missing(mounted.pack.frames));
+  }
+
+  /** One that cannot be used is not: chunks do as well. */
+  async #usePack(mounted: Mounted, pack: TracePack): Promise<void> {
+    if (mounted.pack?.pack.blob === pack.blob) return;
+    const opened = await this.#openPack(mounted, pack);
+    if (this.#mounted.get(mounted.node) === mounted) this.#setPack(mounted, opened);
+    else opened?.close();
+  }
+
+  async #openPack({ served }: Mounted, pack: TracePack): Promise<OpenPack | undefined> {
+    const onClose = this.#blobs.useCopy(pack.blob, pack.size);
+    const ref: ChunkRef = { ...pack.index, blob: pack.blob };
+    try {
+      await this.#stack.prefetch([ref]);
+      const bytes = await this.#disk.bytesOf(ref);
+      if (bytes === undefined) throw new ThawError('REGISTRY_FAILED', 'its index could not be had');
+      const index = decodeIndex(bytes, served.image.table.layoutDigest());
+      return new OpenPack(pack, index, { placeOf: (digest) => this.#disk.placeOf(digest), onClose });
+    } catch (error) {
+      onClose();
+      this.#deps.log('warning', `the pack of a trace of image ${served.digest} is not used`, error);
+      return undefined;
+    }
+  }
+
+  #setPack(mounted: Mounted, pack: OpenPack | undefined): void {
+    mounted.pack?.close();
+    mounted.pack = pack;
+    mounted.servedNode.pack = pack?.served;
+    this.#fuse.tellPack(mounted.servedNode);
+  }
+
+  async #requireFrame({ node }: ServedNode, served: ServedPack, frame: number): Promise<Buffer | undefined> {
+    const mounted = this.#require(node);
+    const { pack } = mounted;
+    const ref = pack?.frames[frame];
+    if (pack?.served !== served || ref === undefined) return undefined;
+    try {
+      return await this.#arrive(mounted, ref);
+    } catch (error) {
+      // Nobody waits in vain for another one.
+      if (mounted.pack === pack) this.#setPack(mounted, undefined);
+      this.#deps.log('warning', `the pack of a trace of ${mounted.name} is not used any more`, error);
+      return undefined;
+    }
+  }
+
   async #requireChunk({ node }: ServedNode, chunk: number): Promise<Buffer> {
     const mounted = this.#require(node);
-    const { arriving, demanded, served, prefetch: ahead } = mounted;
-    const running = arriving.get(chunk);
+    mounted.pack?.missed.add(chunk);
+    const ref = mounted.served.image.table.ref(chunk, mounted.served.blobs);
+    if (mounted.prefetch === undefined && !mounted.arriving.has(ref.digest)) this.#readAhead(mounted, chunk);
+    return await this.#arrive(mounted, ref);
+  }
+
+  /** Somebody waits for it. */
+  async #arrive({ arriving, demanded, prefetch: ahead }: Mounted, ref: ChunkRef): Promise<Buffer> {
+    const running = arriving.get(ref.digest);
     if (running !== undefined) return (await running).bytes;
-    const ref = served.image.table.ref(chunk, served.blobs);
     ahead?.hurry(ref.digest);
-    if (ahead === undefined) this.#readAhead(mounted, chunk);
     const arrival = this.#stack.require(ref);
-    arriving.set(chunk, arrival);
+    arriving.set(ref.digest, arrival);
     try {
       const { from, bytes } = await arrival;
       count(demanded, from, bytes.length);
       return bytes;
     } finally {
-      arriving.delete(chunk);
+      arriving.delete(ref.digest);
     }
   }
 
@@ -453,6 +571,7 @@ export class Imaged {
   #setPlaces(digest: string, place: number): void {
     for (const { image, occurrences } of this.#images.values())
       for (const chunk of occurrences.get(digest) ?? []) Atomics.store(image.places, chunk, place);
+    for (const { pack } of this.#mounted.values()) pack?.setPlace(digest, place);
   }
 
   #require(id: number): Mounted {
@@ -470,6 +589,10 @@ export class Imaged {
       local: this.#local.counters,
     };
   }
+}
+
+function packedBytes(refs: readonly ChunkRef[]): number {
+  return refs.reduce((sum, { blobLength }) => sum + blobLength, 0);
 }
 
 function count(

@@ -6,6 +6,7 @@ import type { PlatformLog } from '../../base/platform-log.ts';
 import type { Acceleration } from '../acceleration.ts';
 import type { ImageMounter, MountRequest, RootFileSystem } from '../image-mounter.ts';
 import { isOutdated, isWorthAdding, replayResult } from '../trace/merge-recordings.ts';
+import type { TracePack } from '../trace/trace-pack.ts';
 import { replayOrder, type TraceStore } from '../trace/trace-store.ts';
 import { DerivedImages, type DerivedImage } from './derived-images.ts';
 import type { ImageSource } from './image-source.ts';
@@ -225,6 +226,7 @@ export class LazyMounter implements ImageMounter {
 
   async #lazy(opened: ImagedProcess, request: MountRequest, derived: DerivedImage): Promise<RootFileSystem> {
     const { image, versionKey } = request;
+    const { copies } = this.#options;
     const fetchesAhead = this.#options.prefetchBytesPerSecondMax > 0;
     const acceleration = fetchesAhead ? (request.acceleration ?? 'lazy') : 'lazy';
     const startedMs = this.#options.clock.monotonicMs();
@@ -252,7 +254,8 @@ export class LazyMounter implements ImageMounter {
         ? undefined
         : (trace ?? this.#options.traces.similar(versionKey, image.digest));
     const planned = similar === undefined ? undefined : replayOrder(similar);
-    const how = lazyReason(derived, acceleration, isRecorded, planned);
+    const pack = copies === undefined ? undefined : similar?.pack;
+    const how = lazyReason(derived, acceleration, isRecorded, { planned, pack });
     const reason = fetchesAhead ? how : `${how}; fetching ahead is switched off`;
     const mountMs = this.#options.clock.monotonicMs() - startedMs;
     const start: WatchedStart = { node: node.node, isRecorded, planned, reason, mountMs, shared };
@@ -263,7 +266,7 @@ export class LazyMounter implements ImageMounter {
         ? opened.call({ type: 'prefetchAll', node: node.node })
         : planned === undefined || planned.length === 0
           ? Promise.resolve()
-          : opened.call({ type: 'prefetch', node: node.node, chunks: planned });
+          : opened.call({ type: 'prefetch', node: node.node, chunks: planned, pack });
     ahead.catch((error: unknown) => this.#options.log('warning', 'fetching ahead did not begin', error));
     let isReleased = false;
     /** From now on others may have the mount of a recorded instance too, unless they have made one meanwhile. */
@@ -409,17 +412,22 @@ export class LazyMounter implements ImageMounter {
     const { traces } = this.#options;
     const after = await opened.call({ type: 'measure', node });
     const touches = await opened.call({ type: 'touches', node });
-    const { chunks, ms } = touches;
+    const { chunks, ms, missed } = touches;
     const demanded = chunks.filter((chunk) => !known.has(chunk));
-    const replay = planned === undefined ? undefined : replayResult(planned, demanded);
+    const replay = planned === undefined ? undefined : replayResult(planned, demanded, missed);
+    // Nobody had read from the mount, and nobody else did: that shows a start's reads as well as a recording.
+    const isAlone = isRecorded || shared?.starts === 1;
     if (isRecorded) {
       if (chunks.length > 0) traces.add(versionKey, image.digest, { atMs, windowMs, chunks, ms });
     } else if (replay !== undefined && isOutdated(replay)) {
       traces.want(versionKey, image.digest);
-    } else if (replay !== undefined && shared?.starts === 1 && isWorthAdding(replay)) {
-      // Alone on a mount that nobody had read from: that shows its reads as well as a recording does.
+    } else if (replay !== undefined && isAlone && isWorthAdding(replay)) {
       traces.add(versionKey, image.digest, { atMs, windowMs, chunks, ms });
     }
+    const trace = traces.get(versionKey, image.digest);
+    const isNew = trace?.recordings.at(-1)?.atMs === atMs;
+    if (isAlone && trace !== undefined && (isNew || trace.pack === undefined))
+      this.#pack(opened, request, node);
     const mode = acceleration === 'eager' ? 'eager' : 'lazy';
     this.reports.add({
       ...this.#reportBase(request),
@@ -429,6 +437,21 @@ export class LazyMounter implements ImageMounter {
       mountMs,
       lazy: startReport({ before, after, windowMs, isRecorded, touches, known, planned, replay }),
     });
+  }
+
+  /** In the background: what the start read becomes a pack, for whoever starts elsewhere. */
+  #pack(opened: ImagedProcess, { versionKey, image }: MountRequest, node: number): void {
+    const { copies, prefetchBytesPerSecondMax, traces, log } = this.#options;
+    if (copies?.pushes !== true || prefetchBytesPerSecondMax === 0) return;
+    const packing = opened.call({ type: 'pack', node, as: this.#nextNode++ });
+    packing
+      .then((pack) => {
+        if (pack !== undefined && !this.#isClosed) traces.setPack(versionKey, image.digest, pack);
+      })
+      .catch((error: unknown) => {
+        if (!this.#isClosed)
+          log('warning', `what ${versionKey} reads first of its image was not packed`, error);
+      });
   }
 
   #reportBase({ versionKey, image }: MountRequest): Pick<StartReport, 'versionKey' | 'image' | 'atMs'> {
@@ -484,7 +507,7 @@ function lazyReason(
   { layers }: DerivedImage,
   acceleration: Acceleration,
   isRecorded: boolean,
-  planned: Uint32Array | undefined,
+  { planned, pack }: { readonly planned: Uint32Array | undefined; readonly pack: TracePack | undefined },
 ): string {
   const places = new Set(layers.map(({ place }) => place));
   const from = PLACES.flatMap(([place, name]) => (places.has(place) ? [name] : [])).join(' and from ');
@@ -493,7 +516,7 @@ function lazyReason(
       ? ', and all of it ahead'
       : planned === undefined || planned.length === 0
         ? ''
-        : `, ${planned.length} chunks ahead as its trace says`;
+        : `, ${planned.length} chunks ahead as its trace says${pack === undefined ? '' : ', or a pack of what is read of them'}`;
   return `read as needed from ${from === '' ? 'nowhere, it is empty' : from}${ahead}${isRecorded ? '; what it reads first is recorded' : ''}`;
 }
 

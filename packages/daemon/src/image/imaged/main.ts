@@ -63,9 +63,11 @@ async function run(call: ImagedCall): Promise<unknown> {
     case 'isQuick':
       return await imaged.isQuick(call.source);
     case 'prefetch':
-      return imaged.prefetch(call.node, call.chunks);
+      return imaged.prefetch(call.node, call.chunks, call.pack);
     case 'prefetchAll':
-      return imaged.prefetch(call.node, undefined);
+      return imaged.prefetch(call.node, undefined, undefined);
+    case 'pack':
+      return await imaged.pack(call.node, call.as);
     case 'measure':
       return imaged.measure(call.node);
     case 'touches':

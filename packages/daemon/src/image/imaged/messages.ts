@@ -1,6 +1,7 @@
 import type { ErrorCode } from '@thaw/protocol/error-code.ts';
 import type { CopiesOptions } from '../copies/layer-copies.ts';
 import type { TierCounters, TierName } from '../tiers/tier-counters.ts';
+import type { TracePack } from '../trace/trace-pack.ts';
 import type { DerivedImage } from './derived-images.ts';
 import type { ImageSource } from './image-source.ts';
 
@@ -56,11 +57,18 @@ export type ImagedCall =
   | { readonly type: 'convert'; readonly source: ImageSource }
   /** Whether conversion would be a few reads. */
   | { readonly type: 'isQuick'; readonly source: ImageSource }
-  /** Fetches chunks in this order, without waiting for it. */
-  | { readonly type: 'prefetch'; readonly node: number; readonly chunks: Uint32Array }
+  /** Fetches chunks in this order, or what the pack holds of them, without waiting for it. */
+  | {
+      readonly type: 'prefetch';
+      readonly node: number;
+      readonly chunks: Uint32Array;
+      readonly pack: TracePack | undefined;
+    }
   | { readonly type: 'prefetchAll'; readonly node: number }
   | { readonly type: 'measure'; readonly node: number }
   | { readonly type: 'touches'; readonly node: number }
+  /** Packs what was read of a node so far; its bytes are read as node `as`. Nothing where it is too little or too much. */
+  | { readonly type: 'pack'; readonly node: number; readonly as: number }
   | { readonly type: 'usage' }
   | { readonly type: 'clearCache' }
   | { readonly type: 'setNodes'; readonly nodes: readonly string[] }
@@ -83,6 +91,7 @@ export interface ImagedResults {
   readonly prefetchAll: undefined;
   readonly measure: NodeMeasure;
   readonly touches: Touches;
+  readonly pack: TracePack | undefined;
   readonly usage: CacheUsage;
   readonly clearCache: undefined;
   readonly setNodes: undefined;
@@ -97,6 +106,8 @@ export interface Touches {
   /** Plain bytes, and those of the blob that hold them. */
   readonly sizes: Uint32Array;
   readonly packedSizes: Uint32Array;
+  /** Chunks of which something was read that the node's pack does not hold; undefined while it has none. */
+  readonly missed: ReadonlySet<number> | undefined;
 }
 
 /** What the kernel asked for a node since it was mounted, and where the answers came from. */

@@ -6,6 +6,8 @@ export const RECORDINGS_MAX = 3;
 const MISSES_MAX = 0.1;
 /** And how many for its reads to be another recording of the same workload. */
 const MISSES_KEPT_MIN = 0.01;
+/** The same where there is a pack: what lies at the edges of its blocks is read now and then. */
+const PACK_MISSES_KEPT_MIN = 0.05;
 /** Fewer chunks than this say nothing about a trace. */
 const CHUNKS_MIN = 20;
 
@@ -33,15 +35,26 @@ export interface ReplayResult {
   readonly planned: number;
   /** Chunks that were read during the start. */
   readonly demanded: number;
-  /** Of those, chunks that the trace had not named. */
+  /** Of those, chunks that the trace had not named, or of which its pack did not hold what was read. */
   readonly misses: number;
+  /** It was served from a pack. */
+  readonly isPacked: boolean;
 }
 
-export function replayResult(planned: Uint32Array, demanded: Uint32Array): ReplayResult {
+/** `missed`: chunks that a pack did not hold all of, where there was one. */
+export function replayResult(
+  planned: Uint32Array,
+  demanded: Uint32Array,
+  missed?: ReadonlySet<number>,
+): ReplayResult {
   const named = new Set(planned);
-  let misses = 0;
-  for (const chunk of demanded) if (!named.has(chunk)) misses += 1;
-  return { planned: planned.length, demanded: demanded.length, misses };
+  const isMissed = (chunk: number): boolean => missed?.has(chunk) ?? !named.has(chunk);
+  return {
+    planned: planned.length,
+    demanded: demanded.length,
+    misses: demanded.filter(isMissed).length,
+    isPacked: missed !== undefined,
+  };
 }
 
 /** Whether a start read so much that its trace did not name that another recording is due. */
@@ -50,6 +63,7 @@ export function isOutdated({ demanded, misses }: ReplayResult): boolean {
 }
 
 /** Whether a start read a little that its trace did not name: the kernel reads ahead further the faster pieces come. */
-export function isWorthAdding({ demanded, misses }: ReplayResult): boolean {
-  return demanded >= CHUNKS_MIN && misses > demanded * MISSES_KEPT_MIN;
+export function isWorthAdding({ demanded, misses, isPacked }: ReplayResult): boolean {
+  const share = isPacked ? PACK_MISSES_KEPT_MIN : MISSES_KEPT_MIN;
+  return demanded >= CHUNKS_MIN && misses > demanded * share;
 }

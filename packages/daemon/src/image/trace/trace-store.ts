@@ -3,6 +3,7 @@ import * as z from 'zod';
 import type { Records } from '../../store/records.ts';
 import { mergeRecordings, RECORDINGS_MAX } from './merge-recordings.ts';
 import { decodeTouches, encodeTouches, type Recording } from './recording.ts';
+import { TRACE_PACK, type TracePack } from './trace-pack.ts';
 
 const PREFIX = 'image-trace/';
 /** Each update of a function is a version with a trace of its own. */
@@ -12,6 +13,7 @@ const STORED = z.object({
   image: z.string(),
   isWanted: z.boolean(),
   recordings: z.array(z.object({ atMs: z.number(), windowMs: z.number(), touches: z.string() })),
+  pack: TRACE_PACK.optional(),
 });
 type Stored = z.output<typeof STORED>;
 
@@ -22,6 +24,8 @@ export interface Trace {
   /** The next start is recorded. */
   readonly isWanted: boolean;
   readonly recordings: readonly Recording[];
+  /** Of a recording, not always the newest. */
+  readonly pack: TracePack | undefined;
 }
 
 /** Traces by function version, kept with the platform's records. One of another image than the version's is none. */
@@ -66,14 +70,20 @@ export class TraceStore {
     const recordings = [...earlier, { atMs, windowMs, touches: encodeTouches(chunks, ms) }].slice(
       -RECORDINGS_MAX,
     );
-    this.#put({ versionKey, image, isWanted: false, recordings });
+    this.#put({ versionKey, image, isWanted: false, recordings, pack: packOf(before, image) });
+  }
+
+  /** Unless the trace was forgotten meanwhile. */
+  setPack(versionKey: string, image: string, pack: TracePack): void {
+    const before = this.#stored(versionKey);
+    if (before?.image === image) this.#put({ ...before, pack });
   }
 
   /** The next start of this version is recorded, whatever is known of it. */
   want(versionKey: string, image: string): void {
     const before = this.#stored(versionKey);
     const recordings = before?.image === image ? before.recordings : [];
-    this.#put({ versionKey, image, isWanted: true, recordings });
+    this.#put({ versionKey, image, isWanted: true, recordings, pack: packOf(before, image) });
   }
 
   /** Whether there was one. */
@@ -118,11 +128,17 @@ function keyOf(versionKey: string): string {
   return PREFIX + encodeURIComponent(versionKey);
 }
 
-function traceOf({ versionKey, image, isWanted, recordings }: Stored): Trace {
+/** What was read of another image is in no place here. */
+function packOf(stored: Stored | undefined, image: string): TracePack | undefined {
+  return stored?.image === image ? stored.pack : undefined;
+}
+
+function traceOf({ versionKey, image, isWanted, recordings, pack }: Stored): Trace {
   return {
     versionKey,
     image,
     isWanted,
+    pack,
     recordings: recordings.map(({ atMs, windowMs, touches }) => ({
       atMs,
       windowMs,

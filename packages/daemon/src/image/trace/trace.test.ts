@@ -40,11 +40,20 @@ test('a start that read much that its trace did not name makes it outdated', () 
   const planned = Uint32Array.from({ length: 100 }, (_, index) => index);
   const read = (first: number, count: number): Uint32Array =>
     Uint32Array.from({ length: count }, (_, at) => first + at);
-  assert.deepEqual(replayResult(planned, read(50, 60)), { planned: 100, demanded: 60, misses: 10 });
+  assert.deepEqual(replayResult(planned, read(50, 60)), {
+    planned: 100,
+    demanded: 60,
+    misses: 10,
+    isPacked: false,
+  });
   assert.ok(isOutdated(replayResult(planned, read(50, 60))));
   assert.ok(!isOutdated(replayResult(planned, read(0, 105))));
   assert.ok(isWorthAdding(replayResult(planned, read(0, 105))));
   assert.ok(!isWorthAdding(replayResult(planned, read(0, 101))));
+  // With a pack a chunk counts that it did not hold all of, named or not.
+  const packed = replayResult(planned, read(0, 100), new Set([1, 2, 3, 200]));
+  assert.deepEqual([packed.misses, packed.isPacked, isWorthAdding(packed)], [3, true, false]);
+  assert.ok(isWorthAdding(replayResult(planned, read(0, 100), new Set(read(0, 6)))));
   // A handful of reads on a warm mount says nothing.
   assert.ok(!isOutdated(replayResult(planned, read(200, 5))));
 });
@@ -66,9 +75,20 @@ test('traces are kept by version and image, asked for again, cleared and collect
   assert.ok(traces.require('f@1').isWanted);
   traces.add('f@1', 'sha256:a', recording(3, 9));
   assert.deepEqual([traces.require('f@1').isWanted, traces.require('f@1').recordings.length], [false, 3]);
+  const pack = {
+    blob: `sha256:${'a'.repeat(64)}`,
+    size: 9,
+    imageBytes: 20,
+    index: { digest: 'b'.repeat(64), size: 5, blobOffset: 4, blobLength: 5 },
+  };
+  traces.setPack('f@1', 'sha256:a', pack);
+  traces.setPack('f@1', 'sha256:b', { ...pack, size: 10 });
+  traces.add('f@1', 'sha256:a', recording(4, 10));
+  assert.deepEqual(traces.require('f@1').pack, pack);
   // Another image begins anew.
   traces.add('f@1', 'sha256:b', recording(4, 5));
   assert.equal(traces.require('f@1').recordings.length, 1);
+  assert.equal(traces.require('f@1').pack, undefined);
 
   traces.add('f@2', 'sha256:b', recording(5, 6));
   traces.add('g@1', 'sha256:b', recording(6, 7));
@@ -85,6 +105,7 @@ test('traces are kept by version and image, asked for again, cleared and collect
   traces.collect(new Set());
   assert.deepEqual(traces.list(), []);
   assert.equal(traces.clear('f@1'), false);
+  traces.setPack('f@1', 'sha256:a', pack);
   assert.throws(
     () => traces.require('f@1'),
     (error: unknown) => error instanceof ThawError && error.code === 'IMAGE_NOT_FOUND',
