@@ -182,6 +182,22 @@ export class ImageNode {
     );
   }
 
+  /** Waits until what the function reads first was packed, and left where copies are; gives the bytes of the pack. */
+  async untilPacked(name: string): Promise<number> {
+    const { size } = await waitFor(
+      `what ${name} reads first to be packed`,
+      async () => {
+        const { traces } = await this.#get<{ traces: { pack: { size: number } | null }[] }>(
+          `/thaw/v1/image-traces/${name}`,
+        );
+        await pause(CONVERTED_POLL_MS);
+        return traces[0]?.pack ?? undefined;
+      },
+      READY_MS_MAX,
+    );
+    return size;
+  }
+
   async reports(name: string): Promise<readonly ImageStart[]> {
     const { starts } = await this.#starts(name);
     return starts.filter(({ versionKey }) => versionKey.startsWith(`${name}@`));

@@ -114,6 +114,7 @@ async function measureLazy(
   for (let round = 0; round < Math.min(LONG_ROUNDS_MAX, context.rounds); round += 1) {
     if (round > 0) await node.forgetTrace('lazy');
     await start(MODES.untraced);
+    figures.add(MODES.untraced, 'MB', (await node.untilPacked('lazy')) / 1e6, 'pack of what was read');
   }
   for (let round = 0; round < Math.min(REPLAYS_MAX, context.rounds); round += 1) {
     await start(MODES.replay);
