@@ -7,6 +7,7 @@ import { constants as fileConstants, rmSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { constants, setPriority } from 'node:os';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
+import { diskProblem } from '../../base/disk-problem.ts';
 import { LayerCopies } from '../copies/layer-copies.ts';
 import { openSource } from '../open-source.ts';
 import type { TracePack } from '../trace/trace-pack.ts';
@@ -30,7 +31,12 @@ async function answer(request: ConverterRequest): Promise<void> {
   try {
     given = await run(request, copies);
   } catch (thrown) {
-    const { code, message } = ThawError.from(thrown, `${request.job.type}: ${String(thrown)}`);
+    const { job } = request;
+    const doing =
+      job.type === 'convert'
+        ? `converting image ${job.source.image.digest}`
+        : `packing what is read of image ${job.digest}`;
+    const { code, message } = ThawError.from(thrown, `${doing}: ${String(thrown)}`);
     given = { type: 'failure', code, message };
   } finally {
     await copies?.close();
@@ -84,6 +90,12 @@ async function pack(
     }
     await copies.pushPack(digest, { path: temporary, digest: packed.blob, size: packed.size });
     return packed;
+  } catch (error) {
+    if (error instanceof ThawError) throw error;
+    const problem = diskProblem(error) ?? 'a file could not be written or read';
+    throw new ThawError('STORE_FAILED', `packing what is read of image ${digest}: ${problem}`, {
+      cause: error,
+    });
   } finally {
     await image.close();
     rmSync(temporary, { force: true });

@@ -26,7 +26,7 @@ import {
   SAMPLE,
   WAIT_MS_MAX,
   whyNoLazyMounts,
-} from './sample-mount.ts';
+} from '@thaw/testkit/lazy-mounts.ts';
 
 const skip = whyNoLazyMounts();
 const run = promisify(execFile);

@@ -2,7 +2,6 @@ import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { systemClock } from '../../base/clock.ts';
-import type { ChunkRef } from '../chunks/chunk-ref.ts';
 import { LayerCopies } from '../copies/layer-copies.ts';
 import { FuseServer } from '../fuse/fuse-server.ts';
 import {
@@ -11,9 +10,7 @@ import {
   newServedNode,
   touchedBlocks,
   touches,
-  type ServedImage,
   type ServedNode,
-  type ServedPack,
 } from '../fuse/served-image.ts';
 import { Bandwidth } from '../tiers/bandwidth.ts';
 import { BlobTier } from '../tiers/blob-tier.ts';
@@ -23,9 +20,9 @@ import { PeerTier } from '../tiers/peer-tier.ts';
 import { newSegmentPlaces } from '../tiers/segment-places.ts';
 import { SegmentStore } from '../tiers/segment-store.ts';
 import { newTierCounters, type TierCounters, type TierName } from '../tiers/tier-counters.ts';
-import { GIVE_UP_MS, TierStack, type Arrival } from '../tiers/tier-stack.ts';
+import { GIVE_UP_MS, TierStack } from '../tiers/tier-stack.ts';
 import { Unpackers } from '../tiers/unpackers.ts';
-import { BLOCK_BYTES, decodeIndex, PACK_BYTES_MAX, type TracePack } from '../trace/trace-pack.ts';
+import { BLOCK_BYTES, PACK_BYTES_MAX, type TracePack } from '../trace/trace-pack.ts';
 import { isQuick } from './convert-image.ts';
 import { Converter } from './converter.ts';
 import { DerivedImages, type DerivedImage } from './derived-images.ts';
@@ -41,9 +38,7 @@ import type {
   TierShare,
   Touches,
 } from './messages.ts';
-import { OpenPack } from './open-pack.ts';
-import { prefetch, type Prefetch } from './prefetcher.ts';
-import { blobOrderOf, ReadAhead, type BlobOrder } from './read-ahead.ts';
+import { MountSupply, type SuppliedImage } from './mount-supply.ts';
 import { mountsBelow, runMount } from './run-mount.ts';
 
 /** A home node gives up earlier than who asks it, so that those still have time to ask elsewhere. */
@@ -67,29 +62,17 @@ export interface ImagedDeps {
   readonly onDropped: (node: number) => void;
 }
 
-interface Served {
-  readonly image: ServedImage;
-  readonly digest: string;
-  readonly blobs: readonly string[];
+interface Served extends SuppliedImage {
   /** By digest of a chunk: where it occurs in the image. */
   readonly occurrences: ReadonlyMap<string, readonly number[]>;
   readonly endUse: () => void;
-  /** Made for the first one who reads without a trace. */
-  order: BlobOrder | undefined;
   nodes: number;
 }
 
 interface Mounted extends MountedNode {
   readonly served: Served;
   readonly servedNode: ServedNode;
-  readonly demanded: Map<TierName, { chunks: number; bytes: number }>;
-  readonly prefetched: Map<TierName, { chunks: number; bytes: number }>;
-  /** By digest, what is on its way to reads of this mount: a large one has several at once and is counted for the first. */
-  readonly arriving: Map<string, Promise<Arrival>>;
-  /** Where there is no trace; with the first chunk that is waited for. */
-  readAhead: ReadAhead | undefined;
-  prefetch: Prefetch | undefined;
-  pack: OpenPack | undefined;
+  readonly supply: MountSupply;
   isUnmounted: boolean;
 }
 
@@ -194,8 +177,8 @@ export class Imaged {
     this.#fuse = new FuseServer({
       descriptor,
       places,
-      requireChunk: (node, chunk) => this.#requireChunk(node, chunk),
-      requireFrame: (node, pack, frame) => this.#requireFrame(node, pack, frame),
+      requireChunk: ({ node }, chunk) => this.#require(node).supply.chunk(chunk),
+      requireFrame: ({ node }, pack, frame) => this.#require(node).supply.frame(pack, frame),
       onReleased: (node) => this.#onReleased(node),
       onProblem: (text, cause) => log('warning', text, cause),
     });
@@ -248,7 +231,7 @@ export class Imaged {
     const mounted = this.#mounted.get(id);
     if (mounted === undefined) return;
     mounted.isUnmounted = true;
-    mounted.prefetch?.stop();
+    mounted.supply.stop();
     if (mountsBelow(mounted.mountPoint).length === 0) {
       this.#drop(id);
       return;
@@ -270,13 +253,7 @@ export class Imaged {
 
   /** Of `chunks`, absent: all, or of what a pack holds of them, whichever is less to fetch. */
   prefetch(id: number, chunks: Uint32Array | undefined, pack: TracePack | undefined): void {
-    const mounted = this.#require(id);
-    const missing = this.#missing(this.#refsOf(mounted, chunks));
-    const opened = mounted.pack?.pack.blob === pack?.blob ? mounted.pack : undefined;
-    const packBytes = opened === undefined ? (pack?.size ?? 0) : packedBytes(this.#missing(opened.frames));
-    mounted.prefetch?.stop();
-    if (pack === undefined || packedBytes(missing) <= packBytes) this.#fetchAhead(mounted, missing);
-    else void this.#replay(mounted, pack, missing);
+    this.#require(id).supply.prefetch(chunks, pack);
   }
 
   /**
@@ -284,14 +261,14 @@ export class Imaged {
    * Undefined where that is too little to gain anything, or too much. Throws what reading and leaving it do.
    */
   async pack(id: number, as: number): Promise<TracePack | undefined> {
-    const { name, source, served, servedNode, pack } = this.#require(id);
+    const { name, source, served, servedNode, supply } = this.#require(id);
     const blocks = touchedBlocks(servedNode);
     const bytes = blocks.length * BLOCK_BYTES;
     if (bytes < PACK_BYTES_MIN || bytes > PACK_BYTES_MAX) return undefined;
     const reader = this.#add({ node: as, name: `${name}-pack`, mountPoint: '', source });
     try {
       // Of what came in a pack the chunks never came.
-      if (pack !== undefined) await this.#usePack(reader, pack.pack);
+      if (supply.pack !== undefined) await reader.supply.usePack(supply.pack.pack);
       const { table } = served.image;
       return await this.#converter.pack({
         type: 'pack',
@@ -307,7 +284,8 @@ export class Imaged {
   }
 
   measure(id: number): NodeMeasure {
-    const { servedNode, demanded, prefetched, prefetch: running, served } = this.#require(id);
+    const { servedNode, supply, served } = this.#require(id);
+    const { demanded, prefetched } = supply;
     const { counters } = servedNode;
     const read = (index: number): number => Number(Atomics.load(counters, index));
     const disk = demanded.get('disk') ?? { chunks: 0, bytes: 0 };
@@ -322,12 +300,12 @@ export class Imaged {
       },
       prefetched: shares(prefetched),
       tiers: this.#tiers(),
-      prefetchLeft: running?.left() ?? 0,
+      prefetchLeft: supply.prefetchLeft,
     };
   }
 
   touches(id: number): Touches {
-    const { servedNode, served, pack } = this.#require(id);
+    const { servedNode, served, supply } = this.#require(id);
     const { table } = served.image;
     const found = touches(servedNode);
     return {
@@ -335,7 +313,7 @@ export class Imaged {
       ms: Uint32Array.from(found, ({ ms }) => ms),
       sizes: Uint32Array.from(found, ({ chunk }) => table.size(chunk)),
       packedSizes: Uint32Array.from(found, ({ chunk }) => table.packedSize(chunk)),
-      missed: pack?.missed,
+      missed: supply.pack?.missed,
     };
   }
 
@@ -353,7 +331,7 @@ export class Imaged {
 
   /** Everything that was mounted is taken away; who still reads gets errors from then on. */
   async close(): Promise<void> {
-    for (const mounted of this.#mounted.values()) mounted.prefetch?.stop();
+    for (const { supply } of this.#mounted.values()) supply.stop();
     await this.#converter.close();
     await this.#peerServer?.close();
     await this.#mounts.close();
@@ -374,17 +352,25 @@ export class Imaged {
       ...node,
       served,
       servedNode,
-      demanded: new Map(),
-      prefetched: new Map(),
-      arriving: new Map(),
-      readAhead: undefined,
-      prefetch: undefined,
-      pack: undefined,
+      supply: this.#supply(served, servedNode),
       isUnmounted: false,
     };
     this.#mounted.set(node.node, mounted);
     this.#fuse.addNode(servedNode);
     return mounted;
+  }
+
+  #supply(served: Served, servedNode: ServedNode): MountSupply {
+    const { options, log } = this.#deps;
+    return new MountSupply(served, servedNode, {
+      stack: this.#stack,
+      disk: this.#disk,
+      blobs: this.#blobs,
+      bandwidth: this.#bandwidth,
+      fetchesAhead: options.prefetchBytesPerSecondMax > 0,
+      onPack: () => this.#fuse.tellPack(servedNode),
+      log,
+    });
   }
 
   /** One that cannot be served any more keeps nobody from the others: its readers get errors. */
@@ -429,8 +415,7 @@ export class Imaged {
   #drop(id: number): void {
     const mounted = this.#mounted.get(id);
     if (mounted === undefined) return;
-    mounted.prefetch?.stop();
-    mounted.pack?.close();
+    mounted.supply.close();
     this.#mounted.delete(id);
     this.#fuse.removeNode(id);
     this.#deps.onDropped(id);
@@ -446,132 +431,10 @@ export class Imaged {
     if (id === PROBE_NODE) this.#fuse.removeNode(id);
   }
 
-  #refsOf({ served }: Mounted, chunks: Uint32Array | undefined): ChunkRef[] {
-    const { table } = served.image;
-    const indices = chunks ?? Uint32Array.from({ length: table.count }, (_, index) => index);
-    return [...indices.filter((index) => index < table.count)].map((index) => table.ref(index, served.blobs));
-  }
-
-  /** Each once. */
-  #missing(refs: readonly ChunkRef[]): ChunkRef[] {
-    const missing = new Map<string, ChunkRef>();
-    for (const ref of refs)
-      if (!missing.has(ref.digest) && !this.#disk.has(ref.digest)) missing.set(ref.digest, ref);
-    return [...missing.values()];
-  }
-
-  #fetchAhead(mounted: Mounted, refs: readonly ChunkRef[]): void {
-    mounted.prefetch?.stop();
-    mounted.prefetch = prefetch(this.#stack, this.#bandwidth, refs, (arrivals) => {
-      for (const { ref, from } of arrivals) count(mounted.prefetched, from, ref.size);
-    });
-    mounted.prefetch.done.catch((error: unknown) =>
-      this.#deps.log('error', 'fetching chunks ahead failed', error),
-    );
-  }
-
-  async #replay(mounted: Mounted, pack: TracePack, chunks: readonly ChunkRef[]): Promise<void> {
-    await this.#usePack(mounted, pack);
-    if (mounted.isUnmounted) return;
-    this.#fetchAhead(mounted, mounted.pack === undefined ? chunks : this.#missing(mounted.pack.frames));
-  }
-
-  /** One that cannot be used is not: chunks do as well. */
-  async #usePack(mounted: Mounted, pack: TracePack): Promise<void> {
-    if (mounted.pack?.pack.blob === pack.blob) return;
-    const opened = await this.#openPack(mounted, pack);
-    if (this.#mounted.get(mounted.node) === mounted) this.#setPack(mounted, opened);
-    else opened?.close();
-  }
-
-  async #openPack({ served }: Mounted, pack: TracePack): Promise<OpenPack | undefined> {
-    const onClose = this.#blobs.useCopy(pack.blob, pack.size);
-    const ref: ChunkRef = { ...pack.index, blob: pack.blob };
-    try {
-      await this.#stack.prefetch([ref]);
-      const bytes = await this.#disk.bytesOf(ref);
-      if (bytes === undefined) throw new ThawError('REGISTRY_FAILED', 'its index could not be had');
-      const index = decodeIndex(bytes, served.image.table.layoutDigest());
-      return new OpenPack(pack, index, { placeOf: (digest) => this.#disk.placeOf(digest), onClose });
-    } catch (error) {
-      onClose();
-      this.#deps.log('warning', `the pack of a trace of image ${served.digest} is not used`, error);
-      return undefined;
-    }
-  }
-
-  #setPack(mounted: Mounted, pack: OpenPack | undefined): void {
-    mounted.pack?.close();
-    mounted.pack = pack;
-    mounted.servedNode.pack = pack?.served;
-    this.#fuse.tellPack(mounted.servedNode);
-  }
-
-  async #requireFrame({ node }: ServedNode, served: ServedPack, frame: number): Promise<Buffer | undefined> {
-    const mounted = this.#require(node);
-    const { pack } = mounted;
-    const ref = pack?.frames[frame];
-    if (pack?.served !== served || ref === undefined) return undefined;
-    try {
-      return await this.#arrive(mounted, ref);
-    } catch (error) {
-      // Nobody waits in vain for another one.
-      if (mounted.pack === pack) this.#setPack(mounted, undefined);
-      this.#deps.log('warning', `the pack of a trace of ${mounted.name} is not used any more`, error);
-      return undefined;
-    }
-  }
-
-  async #requireChunk({ node }: ServedNode, chunk: number): Promise<Buffer> {
-    const mounted = this.#require(node);
-    mounted.pack?.missed.add(chunk);
-    const ref = mounted.served.image.table.ref(chunk, mounted.served.blobs);
-    if (mounted.prefetch === undefined && !mounted.arriving.has(ref.digest)) this.#readAhead(mounted, chunk);
-    return await this.#arrive(mounted, ref);
-  }
-
-  /** Somebody waits for it. */
-  async #arrive({ arriving, demanded, prefetch: ahead }: Mounted, ref: ChunkRef): Promise<Buffer> {
-    const running = arriving.get(ref.digest);
-    if (running !== undefined) return (await running).bytes;
-    ahead?.hurry(ref.digest);
-    const arrival = this.#stack.require(ref);
-    arriving.set(ref.digest, arrival);
-    try {
-      const { from, bytes } = await arrival;
-      count(demanded, from, bytes.length);
-      return bytes;
-    } finally {
-      arriving.delete(ref.digest);
-    }
-  }
-
-  /** Those that lie behind a chunk come in the same request. */
-  #readAhead(mounted: Mounted, chunk: number): void {
-    if (this.#deps.options.prefetchBytesPerSecondMax === 0) return;
-    const { served, servedNode, prefetched } = mounted;
-    const { table, places } = served.image;
-    served.order ??= blobOrderOf(table);
-    mounted.readAhead ??= new ReadAhead({
-      table,
-      order: served.order,
-      wasRead: (each) => Atomics.load(servedNode.touchOrder, each) !== 0,
-      isHere: (each) => Atomics.load(places, each) !== 0,
-    });
-    const behind = mounted.readAhead.behind(chunk);
-    if (behind.length === 0) return;
-    const refs = [chunk, ...behind].map((each) => table.ref(each, served.blobs));
-    const [own] = refs;
-    this.#bandwidth.take(refs.reduce((sum, { blobLength }) => sum + blobLength, 0));
-    void this.#stack.prefetch(refs, undefined, 'demand').then((arrivals) => {
-      for (const { ref, from } of arrivals) if (ref !== own) count(prefetched, from, ref.size);
-    });
-  }
-
   #setPlaces(digest: string, place: number): void {
     for (const { image, occurrences } of this.#images.values())
       for (const chunk of occurrences.get(digest) ?? []) Atomics.store(image.places, chunk, place);
-    for (const { pack } of this.#mounted.values()) pack?.setPlace(digest, place);
+    for (const { supply } of this.#mounted.values()) supply.pack?.setPlace(digest, place);
   }
 
   #require(id: number): Mounted {
@@ -589,21 +452,6 @@ export class Imaged {
       local: this.#local.counters,
     };
   }
-}
-
-function packedBytes(refs: readonly ChunkRef[]): number {
-  return refs.reduce((sum, { blobLength }) => sum + blobLength, 0);
-}
-
-function count(
-  shares_: Map<TierName, { chunks: number; bytes: number }>,
-  tier: TierName,
-  bytes: number,
-): void {
-  const share = shares_.get(tier) ?? { chunks: 0, bytes: 0 };
-  share.chunks += 1;
-  share.bytes += bytes;
-  shares_.set(tier, share);
 }
 
 function shares(from: ReadonlyMap<TierName, TierShare>): Partial<Record<TierName, TierShare>> {

@@ -18,7 +18,7 @@ import {
   WAIT_MS_MAX,
   whyNoLazyMounts,
   type Rig,
-} from './sample-mount.ts';
+} from '@thaw/testkit/lazy-mounts.ts';
 
 const skip = whyNoLazyMounts();
 const run = promisify(execFile);
@@ -30,6 +30,8 @@ interface Packed {
   readonly pack: TracePack;
   /** Of the pack's blob in the registry. */
   readonly path: string;
+  /** From now on the registry does not answer who asks for the pack. */
+  readonly stall: () => void;
   /** Another machine that knows the function and has nothing of the image. */
   readonly elsewhere: () => Promise<Rig>;
 }
@@ -50,7 +52,13 @@ async function packed(t: TestContext): Promise<Packed> {
   });
   const first = await rig(t);
   await first.mounter.close();
-  const registry = await startRegistry(t, { layout: first.layout, takesUploads: true });
+  let stalled = '';
+  const registry = await startRegistry(t, {
+    layout: first.layout,
+    takesUploads: true,
+    before: async ({ path }) =>
+      stalled !== '' && path.endsWith(stalled) && (await new Promise(() => undefined)),
+  });
   registries.push(registry);
   const made = await rigOn(t, first.directory, first.layout, copies());
   const root = await made.mounter.mount(made.request);
@@ -68,7 +76,10 @@ async function packed(t: TestContext): Promise<Packed> {
     dropPageCache();
     return await rigOn(t, made.directory, made.layout, copies());
   };
-  return { registry, made, pack, path, elsewhere };
+  const stall = (): void => {
+    stalled = pack.blob;
+  };
+  return { registry, made, pack, path, stall, elsewhere };
 }
 
 test('what one machine read first comes to another one in a pack', { skip }, async (t) => {
@@ -93,8 +104,10 @@ test('what one machine read first comes to another one in a pack', { skip }, asy
   assert.equal(await readFirst(root), await readFirst(full));
   root.release();
   const { lazy } = await lastReport(other, 2);
-  assert.deepEqual([lazy?.replay?.misses, lazy?.replay?.isPacked], [0, true]);
-  assert.ok((lazy?.wireBytes.registry ?? 0) <= pack.size);
+  assert.equal(lazy?.replay?.isPacked, true);
+  // What lies at the edges of blocks may be read now and not before.
+  assert.ok(lazy.replay.misses <= 2, String(lazy.replay.misses));
+  assert.ok((lazy.wireBytes.registry ?? 0) < 1.5 * pack.size);
 
   // What the pack does not hold comes as ever, also when another server takes over without it.
   dropPageCache();
@@ -129,11 +142,12 @@ test('the machine that has the chunks fetches no pack', { skip }, async (t) => {
 });
 
 for (const [what, spoil] of [
-  ['is gone', (path: string) => rmSync(path)],
-  ['was cut short', (path: string) => writeFileSync(path, readFileSync(path).subarray(0, 50_000))],
+  ['does not come', ({ stall }: Packed) => stall()],
+  ['is gone', ({ path }: Packed) => rmSync(path)],
+  ['was cut short', ({ path }: Packed) => writeFileSync(path, readFileSync(path).subarray(0, 50_000))],
   [
     'holds something else',
-    (path: string) => {
+    ({ path }: Packed) => {
       const bytes = readFileSync(path);
       // All frames but the index, which is the last.
       writeFileSync(path, Buffer.concat([Buffer.alloc(bytes.length - 20_000), bytes.subarray(-20_000)]));
@@ -141,14 +155,17 @@ for (const [what, spoil] of [
   ],
 ] as const) {
   test(`a pack that ${what} keeps nobody from starting, and gives no wrong byte`, { skip }, async (t) => {
-    const { path, elsewhere } = await packed(t);
-    spoil(path);
-    const other = await elsewhere();
+    const made = await packed(t);
+    spoil(made);
+    const other = await made.elsewhere();
     const root = await mount(t, other, other.request);
+    assert.match(root.reason, /or a pack/u);
     const full = await mount(t, other, { ...other.request, acceleration: 'none' });
     assert.equal(await readFirst(root), await readFirst(full));
     const isTold = (): boolean =>
       other.log.some((line) => /the pack of a trace of .* is not used/u.test(line));
-    await waitFor('what is said of it', isTold, WAIT_MS_MAX);
+    await waitFor('what is said of it', isTold, WAIT_MS_MAX).catch((error: unknown) => {
+      assert.fail(`${String(error)}; what was said: ${other.log.join('; ')}`);
+    });
   });
 }
