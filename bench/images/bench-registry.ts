@@ -1,5 +1,5 @@
-import { glob, mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { glob, mkdir, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
 import type { BenchContext } from '../context.ts';
 import { findProgram, runProgram, startProgram } from '../machine/program.ts';
@@ -11,6 +11,8 @@ const START_MS_MAX = 30_000;
 const HOLD_MS_MAX = 300_000;
 /** At the far end of the link, where nothing else listens. */
 const PORT = 5000;
+/** `LayerCopies` tags packs with this and the digest of their blob. */
+const PACK_TAG = 'trace-pack-1-';
 const HELD_FILES = join(import.meta.dirname, 'held-files.py');
 
 export interface BenchRegistry {
@@ -31,7 +33,7 @@ export function missingForRegistry(): string | undefined {
   return missing.length === 0 ? undefined : `this machine has no ${missing.join(', ')}`;
 }
 
-/** Debian's registry at the far end of a link. What was pushed stays in `directory` for the next run. */
+/** Debian's registry at the far end of a link. What was pushed stays in `directory` for the next run, but for packs. */
 export async function startBenchRegistry(
   context: BenchContext,
   link: ShapedLink,
@@ -39,6 +41,7 @@ export async function startBenchRegistry(
 ): Promise<BenchRegistry> {
   const data = join(directory, 'data');
   await mkdir(data, { recursive: true });
+  await removePacks(join(data, 'docker/registry/v2'));
   const blobs = canServeBlobs() ? await startBlobServer(context, link, data) : undefined;
   const redirect = [
     'middleware:',
@@ -119,4 +122,15 @@ export async function startBenchRegistry(
       );
     },
   };
+}
+
+/** Each run records anew, and nobody asks for the packs of an earlier one: a repository's retention, as an operator has it. */
+async function removePacks(root: string): Promise<void> {
+  for await (const tag of glob(join(root, 'repositories/**/_manifests/tags', `${PACK_TAG}*`))) {
+    const digest = basename(tag).slice(PACK_TAG.length);
+    const repository = dirname(dirname(dirname(tag)));
+    const blob = join(root, 'blobs/sha256', digest.slice(0, 2), digest);
+    for (const gone of [tag, join(repository, '_layers/sha256', digest), blob])
+      await rm(gone, { recursive: true, force: true });
+  }
 }

@@ -29,7 +29,8 @@ export const scenario: Scenario = {
   shows:
     "Time to first response of functions in the four images of the document, seen by the caller: the document's grey base " +
     'has the whole image unpacked on the machine, on disk alone or in memory as well; against a full pull, the lazy mount ' +
-    "with nothing known of the function, the same with the function's trace replayed, and another instance on the same " +
+    "with nothing known of the function, the same with the function's trace replayed (from the pack that the machine of the " +
+    'start before has left beside the copies of layers, once it is there), and another instance on the same ' +
     "machine. Images come as anybody builds them from Debian's `docker-registry`, and with them the copies of their layers that " +
     'another machine has converted (`--image-copies`); as the registries of clouds do, it sends clients elsewhere for ' +
     'the blobs: to an nginx beside it. Both stand in a network namespace behind a line of 1 Gbit/s (`tbf` of the kernel) ' +
@@ -79,6 +80,7 @@ export const scenario: Scenario = {
             localOptions: localOptionsOf(link),
             options: optionsOf(link, registry.address),
             link,
+            hold: () => registry.hold(own),
           });
         });
         const found = await within(IMAGE_MS_MAX, measured);
