@@ -62,6 +62,25 @@ test(
     assert.equal((await same('/read?path=/etc/group')).status, 200);
     const told = (await second.thaw(['logs', 'app'])).stdout.toString();
     assert.match(told, /image: lazy, read as needed from copies of layers that another machine left/u);
+    // What this start read is packed for those on other machines, and left beside the copies.
+    const pack = await waitFor(
+      'the pack',
+      async () => {
+        const { stdout } = await second.thaw(['image', 'trace', 'app', '--json']);
+        const [trace]: { pack: { blob: string; size: number } | null }[] = JSON.parse(stdout.toString());
+        return trace?.pack ?? undefined;
+      },
+      WAIT_MS_MAX,
+    );
+    const tag = `trace-pack-1-${pack.blob.replace('sha256:', '')}`;
+    const inspected = await run('skopeo', [
+      'inspect',
+      '--raw',
+      '--tls-verify=false',
+      `docker://${host}/thaw/copies:${tag}`,
+    ]);
+    assert.equal(JSON.parse(inspected.stdout).layers[0].size, pack.size);
+    assert.match((await second.thaw(['image', 'trace'])).stdout.toString(), /PACK.*\n.*MB/u);
     await second.stop();
 
     // A repository that does not answer is no reason not to start.
