@@ -66,7 +66,7 @@ test(
     const pack = await waitFor(
       'the pack',
       async () => {
-        const { stdout } = await second.thaw(['image', 'trace', 'app', '--json']);
+        const { stdout } = await second.thaw(['image', 'trace', '--json']);
         const [trace]: { pack: { blob: string; size: number } | null }[] = JSON.parse(stdout.toString());
         return trace?.pack ?? undefined;
       },
@@ -80,7 +80,7 @@ test(
       `docker://${host}/thaw/copies:${tag}`,
     ]);
     assert.equal(JSON.parse(inspected.stdout).layers[0].size, pack.size);
-    assert.match((await second.thaw(['image', 'trace'])).stdout.toString(), /PACK.*\n.*MB/u);
+    assert.match((await second.thaw(['image', 'trace'])).stdout.toString(), /PACK.*\n.*MiB/u);
     await second.stop();
 
     // A repository that does not answer is no reason not to start.

@@ -92,7 +92,8 @@ export const command: Command = {
     },
     {
       flags: '--image-copies <file>',
-      summary: 'repository for layers converted for each other: JSON with repository, userName, password',
+      summary:
+        'repository for converted layers and packs of first reads: JSON with repository, userName, password',
     },
     {
       flags: '--destination-hosts <hosts>',
