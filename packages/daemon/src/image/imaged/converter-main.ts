@@ -10,7 +10,7 @@ import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import { diskProblem } from '../../base/disk-problem.ts';
 import { LayerCopies } from '../copies/layer-copies.ts';
 import { openSource } from '../open-source.ts';
-import type { TracePack } from '../trace/trace-pack.ts';
+import { INDEX_BYTES_MAX, type IndexedPack } from '../trace/trace-pack.ts';
 import { writePack } from '../trace/write-pack.ts';
 import { convertImage } from './convert-image.ts';
 import type { ConverterAnswer, ConverterRequest, ConverterResult, PackJob } from './converter.ts';
@@ -76,18 +76,20 @@ async function pack(
   { digest, path, ...source }: PackJob,
   { directory }: ConverterRequest,
   copies: LayerCopies | undefined,
-): Promise<TracePack> {
+): Promise<IndexedPack> {
   if (copies === undefined) throw new ThawError('STORE_FAILED', 'there is nowhere to leave a pack');
   const image = await open(path, fileConstants.O_RDONLY | fileConstants.O_DIRECT);
   const temporary = new DerivedImages(directory).temporary('layers');
   try {
     const file = await open(temporary, 'wx', 0o600);
-    let packed: TracePack;
+    let packed: IndexedPack;
     try {
       packed = await writePack({ ...source, image }, file);
     } finally {
       await file.close();
     }
+    if (packed.index.length > INDEX_BYTES_MAX)
+      throw new ThawError('STORE_FAILED', `the index of a pack of image ${digest} is too large to be kept`);
     await copies.pushPack(digest, { path: temporary, digest: packed.blob, size: packed.size });
     return packed;
   } catch (error) {

@@ -4,7 +4,7 @@ import type { ErrorCode } from '@thaw/protocol/error-code.ts';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { CopiesOptions } from '../copies/layer-copies.ts';
 import { childEnvironment } from '../child-environment.ts';
-import type { TracePack } from '../trace/trace-pack.ts';
+import type { IndexedPack } from '../trace/trace-pack.ts';
 import type { DerivedImage } from './derived-images.ts';
 import type { ImageSource } from './image-source.ts';
 
@@ -32,7 +32,7 @@ export interface ConverterRequest extends ConverterOptions {
 
 export type ConverterResult =
   | { readonly type: 'derived'; readonly derived: DerivedImage }
-  | { readonly type: 'packed'; readonly pack: TracePack };
+  | { readonly type: 'packed'; readonly pack: IndexedPack };
 
 export type ConverterAnswer =
   | ConverterResult
@@ -94,7 +94,7 @@ export class Converter {
   }
 
   /** Writes a pack and leaves it where copies of layers are. Throws what that does. */
-  async pack(job: PackJob): Promise<TracePack> {
+  async pack(job: PackJob): Promise<IndexedPack> {
     const result = await this.#inTurn(job, `packing what is read of image ${job.digest}`);
     if (result.type !== 'packed') throw new Error(`packing gave something that is ${result.type}`);
     return result.pack;

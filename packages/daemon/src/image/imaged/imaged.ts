@@ -22,7 +22,7 @@ import { SegmentStore } from '../tiers/segment-store.ts';
 import { newTierCounters, type TierCounters, type TierName } from '../tiers/tier-counters.ts';
 import { GIVE_UP_MS, TierStack } from '../tiers/tier-stack.ts';
 import { Unpackers } from '../tiers/unpackers.ts';
-import { BLOCK_BYTES, PACK_BYTES_MAX, type TracePack } from '../trace/trace-pack.ts';
+import { BLOCK_BYTES, PACK_BYTES_MAX, type IndexedPack } from '../trace/trace-pack.ts';
 import { isQuick } from './convert-image.ts';
 import { Converter } from './converter.ts';
 import { DerivedImages, type DerivedImage } from './derived-images.ts';
@@ -50,6 +50,8 @@ const HOME_GIVE_UP_MS = 5_000;
  */
 const CHUNKS_AROUND_BYTES = 512 * 1024;
 const BLOCKS_AROUND_BYTES = 128 * 1024;
+/** Of the time after which a reader gets an error: half of what is left then is for the chunk. */
+const FRAME_SHARE = 3;
 /** What is read so little of is here at once anyway. */
 const PACK_BYTES_MIN = 1024 * 1024;
 
@@ -252,7 +254,7 @@ export class Imaged {
   }
 
   /** Of `chunks`, absent: all, or of what a pack holds of them, whichever is less to fetch. */
-  prefetch(id: number, chunks: Uint32Array | undefined, pack: TracePack | undefined): void {
+  prefetch(id: number, chunks: Uint32Array | undefined, pack: IndexedPack | undefined): void {
     this.#require(id).supply.prefetch(chunks, pack);
   }
 
@@ -260,7 +262,7 @@ export class Imaged {
    * Makes a pack of what was read of a node so far, whatever else is read meanwhile; the bytes are read as node `as`.
    * Undefined where that is too little to gain anything, or too much. Throws what reading and leaving it do.
    */
-  async pack(id: number, as: number): Promise<TracePack | undefined> {
+  async pack(id: number, as: number): Promise<IndexedPack | undefined> {
     const { name, source, served, servedNode, supply } = this.#require(id);
     const blocks = touchedBlocks(servedNode);
     const bytes = blocks.length * BLOCK_BYTES;
@@ -268,7 +270,7 @@ export class Imaged {
     const reader = this.#add({ node: as, name: `${name}-pack`, mountPoint: '', source });
     try {
       // Of what came in a pack the chunks never came.
-      if (supply.pack !== undefined) await reader.supply.usePack(supply.pack.pack);
+      if (supply.pack !== undefined) reader.supply.usePack(supply.pack.pack);
       const { table } = served.image;
       return await this.#converter.pack({
         type: 'pack',
@@ -368,6 +370,7 @@ export class Imaged {
       blobs: this.#blobs,
       bandwidth: this.#bandwidth,
       fetchesAhead: options.prefetchBytesPerSecondMax > 0,
+      frameMsMax: (options.giveUpMs ?? GIVE_UP_MS) / FRAME_SHARE,
       onPack: () => this.#fuse.tellPack(servedNode),
       log,
     });

@@ -254,7 +254,8 @@ export class LazyMounter implements ImageMounter {
         ? undefined
         : (trace ?? this.#options.traces.similar(versionKey, image.digest));
     const planned = similar === undefined ? undefined : replayOrder(similar);
-    const pack = copies === undefined ? undefined : similar?.pack;
+    const pack =
+      copies === undefined || similar === undefined ? undefined : this.#options.traces.indexedPack(similar);
     const how = lazyReason(derived, acceleration, isRecorded, { planned, pack });
     const reason = fetchesAhead ? how : `${how}; fetching ahead is switched off`;
     const mountMs = this.#options.clock.monotonicMs() - startedMs;

@@ -1,7 +1,7 @@
 import type { ErrorCode } from '@thaw/protocol/error-code.ts';
 import type { CopiesOptions } from '../copies/layer-copies.ts';
 import type { TierCounters, TierName } from '../tiers/tier-counters.ts';
-import type { TracePack } from '../trace/trace-pack.ts';
+import type { IndexedPack } from '../trace/trace-pack.ts';
 import type { DerivedImage } from './derived-images.ts';
 import type { ImageSource } from './image-source.ts';
 
@@ -62,7 +62,7 @@ export type ImagedCall =
       readonly type: 'prefetch';
       readonly node: number;
       readonly chunks: Uint32Array;
-      readonly pack: TracePack | undefined;
+      readonly pack: IndexedPack | undefined;
     }
   | { readonly type: 'prefetchAll'; readonly node: number }
   | { readonly type: 'measure'; readonly node: number }
@@ -91,7 +91,7 @@ export interface ImagedResults {
   readonly prefetchAll: undefined;
   readonly measure: NodeMeasure;
   readonly touches: Touches;
-  readonly pack: TracePack | undefined;
+  readonly pack: IndexedPack | undefined;
   readonly usage: CacheUsage;
   readonly clearCache: undefined;
   readonly setNodes: undefined;

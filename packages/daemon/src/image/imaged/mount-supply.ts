@@ -1,19 +1,16 @@
-import { setTimeout } from 'node:timers/promises';
 import { ThawError } from '@thaw/protocol/thaw-error.ts';
 import type { ChunkRef } from '../chunks/chunk-ref.ts';
 import type { ServedImage, ServedNode, ServedPack } from '../fuse/served-image.ts';
 import type { Bandwidth } from '../tiers/bandwidth.ts';
+import type { Urgency } from '../tiers/chunk-tier.ts';
 import type { SegmentStore } from '../tiers/segment-store.ts';
 import type { TierName } from '../tiers/tier-counters.ts';
 import type { Arrival, TierStack } from '../tiers/tier-stack.ts';
-import { decodeIndex, type TracePack } from '../trace/trace-pack.ts';
+import { decodeIndex, type IndexedPack } from '../trace/trace-pack.ts';
 import type { ImageBlobs } from './image-blobs.ts';
 import { OpenPack } from './open-pack.ts';
 import { prefetch, type Prefetch } from './prefetcher.ts';
 import { blobOrderOf, ReadAhead, type BlobOrder } from './read-ahead.ts';
-
-/** Nothing is fetched ahead until the index of a pack is here; chunks can be named at once. */
-const INDEX_MS_MAX = 3_000;
 
 export interface SuppliedImage {
   readonly image: ServedImage;
@@ -29,6 +26,8 @@ export interface MountSupplyDeps {
   readonly blobs: ImageBlobs;
   readonly bandwidth: Bandwidth;
   readonly fetchesAhead: boolean;
+  /** How long a frame of a pack is waited for before chunks are asked for instead. */
+  readonly frameMsMax: number;
   /** The node has another pack now, or none. */
   readonly onPack: () => void;
   readonly log: (level: 'warning' | 'error', text: string, cause?: unknown) => void;
@@ -48,10 +47,11 @@ export class MountSupply {
   readonly #arriving = new Map<string, Promise<Arrival>>();
   /** Where there is no trace; with the first chunk that is waited for. */
   #readAhead: ReadAhead | undefined;
+  /** Frames that somebody waited for. */
+  readonly #waited = new Set<string>();
   #prefetch: Prefetch | undefined;
   #pack: OpenPack | undefined;
   #isStopped = false;
-  #isClosed = false;
 
   constructor(served: SuppliedImage, node: ServedNode, deps: MountSupplyDeps) {
     this.#served = served;
@@ -69,20 +69,28 @@ export class MountSupply {
   }
 
   /** Of `chunks`, absent: all, or of what a pack holds of them, whichever is less to fetch. */
-  prefetch(chunks: Uint32Array | undefined, pack: TracePack | undefined): void {
+  prefetch(chunks: Uint32Array | undefined, pack: IndexedPack | undefined): void {
     const missing = this.#missing(this.#refsOf(chunks));
     const opened = this.#pack?.pack.blob === pack?.blob ? this.#pack : undefined;
     const packBytes = opened === undefined ? (pack?.size ?? 0) : packedBytes(this.#missing(opened.frames));
-    if (pack === undefined || packedBytes(missing) <= packBytes) this.#fetchAhead(missing);
-    else void this.#replay(pack, missing);
+    const isPackLess = pack !== undefined && packBytes < packedBytes(missing);
+    if (isPackLess) this.usePack(pack);
+    if (isPackLess && this.#pack?.pack.blob === pack.blob) this.#replay(this.#pack, missing);
+    else this.#fetchAhead(missing);
   }
 
   /** One that cannot be used is not: chunks do as well. */
-  async usePack(pack: TracePack): Promise<void> {
+  usePack(pack: IndexedPack): void {
     if (this.#pack?.pack.blob === pack.blob) return;
-    const opened = await this.#open(pack);
-    if (this.#isClosed) opened?.close();
-    else this.#setPack(opened);
+    const { blobs, disk, log } = this.#deps;
+    const { image, digest } = this.#served;
+    try {
+      const index = decodeIndex(pack.index, image.table.layoutDigest());
+      const onClose = blobs.useCopy(pack.blob, pack.size);
+      this.#setPack(new OpenPack(pack, index, { placeOf: (frame) => disk.placeOf(frame), onClose }));
+    } catch (error) {
+      log('warning', `the pack of a trace of image ${digest} is not used`, error);
+    }
   }
 
   /** A chunk that somebody waits for. */
@@ -98,14 +106,13 @@ export class MountSupply {
     const pack = this.#pack;
     const ref = pack?.frames[frame];
     if (pack?.served !== served || ref === undefined) return undefined;
-    try {
-      return await this.#arrive(ref);
-    } catch (error) {
-      // Nobody waits in vain for another one.
-      if (this.#pack === pack) this.#setPack(undefined);
-      this.#deps.log('warning', `the pack of a trace of ${this.#node.name} is not used any more`, error);
-      return undefined;
-    }
+    const { promise: late, resolve } = Promise.withResolvers<undefined>();
+    const timer = setTimeout(resolve, this.#deps.frameMsMax, undefined);
+    const bytes = await Promise.race([this.#arriveFrame(ref), pack.closed, late]);
+    clearTimeout(timer);
+    if (bytes === undefined)
+      this.#giveUp(pack, new ThawError('REGISTRY_FAILED', `frame ${frame} could not be had`));
+    return bytes;
   }
 
   /** Nothing more is fetched ahead; who still reads goes on. */
@@ -115,7 +122,6 @@ export class MountSupply {
   }
 
   close(): void {
-    this.#isClosed = true;
     this.stop();
     this.#pack?.close();
   }
@@ -135,37 +141,38 @@ export class MountSupply {
     return [...missing.values()];
   }
 
-  #fetchAhead(refs: readonly ChunkRef[]): void {
+  /** `hurried`: how what somebody waits for is asked for. */
+  #fetchAhead(
+    refs: readonly ChunkRef[],
+    hurried: Urgency = 'demand',
+    onLeft: (others: readonly ChunkRef[]) => void = () => undefined,
+  ): void {
     const { stack, bandwidth, log } = this.#deps;
     this.#prefetch?.stop();
-    this.#prefetch = prefetch(stack, bandwidth, refs, (arrivals) => {
+    if (this.#isStopped) return;
+    this.#prefetch = prefetch(stack, bandwidth, refs, hurried, (arrivals, asked) => {
       for (const { ref, from } of arrivals) count(this.prefetched, from, ref.size);
+      const came = new Set(arrivals.map(({ ref }) => ref));
+      onLeft(asked.filter((ref) => !came.has(ref)));
     });
     this.#prefetch.done.catch((error: unknown) => log('error', 'fetching chunks ahead failed', error));
   }
 
-  async #replay(pack: TracePack, chunks: readonly ChunkRef[]): Promise<void> {
-    await this.usePack(pack);
-    if (this.#isStopped) return;
-    this.#fetchAhead(this.#pack === undefined ? chunks : this.#missing(this.#pack.frames));
+  /** The frames that are missing; when one cannot be had, the chunks. */
+  #replay(pack: OpenPack, chunks: readonly ChunkRef[]): void {
+    this.#fetchAhead(this.#missing(pack.frames), 'prefetch', (others) => {
+      if (this.#pack !== pack || this.#missing(others).length === 0) return;
+      this.#giveUp(pack, new ThawError('REGISTRY_FAILED', 'a part of it could not be had'));
+    });
+    void pack.closed.then(() => {
+      if (!this.#isStopped && this.#pack === undefined) this.#fetchAhead(this.#missing(chunks));
+    });
   }
 
-  async #open(pack: TracePack): Promise<OpenPack | undefined> {
-    const { blobs, stack, disk, log } = this.#deps;
-    const { image, digest } = this.#served;
-    const onClose = blobs.useCopy(pack.blob, pack.size);
-    const ref: ChunkRef = { ...pack.index, blob: pack.blob };
-    try {
-      await Promise.race([stack.prefetch([ref]), setTimeout(INDEX_MS_MAX, undefined, { ref: false })]);
-      const bytes = await disk.bytesOf(ref);
-      if (bytes === undefined) throw new ThawError('REGISTRY_FAILED', 'its index could not be had');
-      const index = decodeIndex(bytes, image.table.layoutDigest());
-      return new OpenPack(pack, index, { placeOf: (frame) => disk.placeOf(frame), onClose });
-    } catch (error) {
-      onClose();
-      log('warning', `the pack of a trace of image ${digest} is not used`, error);
-      return undefined;
-    }
+  #giveUp(pack: OpenPack, cause: unknown): void {
+    if (this.#pack !== pack) return;
+    this.#setPack(undefined);
+    this.#deps.log('warning', `the pack of a trace of ${this.#node.name} is not used any more`, cause);
   }
 
   #setPack(pack: OpenPack | undefined): void {
@@ -188,6 +195,16 @@ export class MountSupply {
     } finally {
       this.#arriving.delete(ref.digest);
     }
+  }
+
+  /** Undefined where it cannot be had at once: whoever waits for it has the chunks to turn to. */
+  async #arriveFrame(ref: ChunkRef): Promise<Buffer | undefined> {
+    const { stack, disk } = this.#deps;
+    this.#prefetch?.hurry(ref.digest);
+    const [arrival] = await stack.prefetch([ref]);
+    if (arrival !== undefined && !this.#waited.has(ref.digest)) count(this.demanded, arrival.from, ref.size);
+    this.#waited.add(ref.digest);
+    return arrival?.bytes ?? (await disk.bytesOf(ref));
   }
 
   /** Those that lie behind a chunk come in the same request. */

@@ -1,6 +1,6 @@
 import type { ChunkRef } from '../chunks/chunk-ref.ts';
 import { newServedPack, type ServedPack } from '../fuse/served-image.ts';
-import type { PackIndex, TracePack } from '../trace/trace-pack.ts';
+import type { IndexedPack, PackIndex } from '../trace/trace-pack.ts';
 
 export interface OpenPackOptions {
   /** Where a frame is on disk by now, if it is. */
@@ -10,19 +10,26 @@ export interface OpenPackOptions {
 
 /** A pack that a mount is served from as far as it holds what is read. */
 export class OpenPack {
-  readonly pack: TracePack;
+  readonly pack: IndexedPack;
   readonly served: ServedPack;
   readonly frames: readonly ChunkRef[];
   /** Chunks that had to be asked for all the same. */
   readonly missed = new Set<number>();
+  /** Who waits for a frame waits no longer than this. */
+  readonly closed: Promise<undefined>;
   readonly #occurrences = new Map<string, number[]>();
-  readonly #onClose: () => void;
+  readonly #close: () => void;
 
-  constructor(pack: TracePack, index: PackIndex, { placeOf, onClose }: OpenPackOptions) {
+  constructor(pack: IndexedPack, index: PackIndex, { placeOf, onClose }: OpenPackOptions) {
     this.pack = pack;
     this.served = newServedPack(index);
     this.frames = index.frames.map((frame) => ({ ...frame, blob: pack.blob }));
-    this.#onClose = onClose;
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    this.closed = promise;
+    this.#close = () => {
+      resolve(undefined);
+      onClose();
+    };
     for (const [frame, { digest }] of this.frames.entries()) {
       const others = this.#occurrences.get(digest) ?? [];
       this.#occurrences.set(digest, [...others, frame]);
@@ -36,6 +43,6 @@ export class OpenPack {
   }
 
   close(): void {
-    this.#onClose();
+    this.#close();
   }
 }

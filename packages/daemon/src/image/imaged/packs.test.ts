@@ -49,6 +49,7 @@ async function packed(t: TestContext): Promise<Packed> {
   const copies = (): Parameters<typeof rig>[3] => ({
     insecureRegistries: registries.map(({ host }) => host),
     copies: { repository: `${registries[0]?.host}/thaw/copies`, setting: {}, pushes: true },
+    giveUpMs: 9_000,
   });
   const first = await rig(t);
   await first.mounter.close();
@@ -95,10 +96,9 @@ test('what one machine read first comes to another one in a pack', { skip }, asy
   assert.match(root.reason, /chunks ahead as its trace says, or a pack of what is read of them/u);
   const device = mountsBelow(root.path).at(-1)?.device ?? '';
   assert.equal(readFileSync(`/sys/class/bdi/${device}/read_ahead_kb`, 'utf8').trim(), '128');
-  // Its index has come, and more of it.
   const fetched = (): boolean =>
     registry.requests.filter(({ path: asked, range }) => asked.endsWith(pack.blob) && range !== undefined)
-      .length > 1;
+      .length > 0;
   await waitFor('the pack to be used', fetched, WAIT_MS_MAX);
   const full = await mount(t, other, { ...other.request, acceleration: 'none' });
   assert.equal(await readFirst(root), await readFirst(full));
@@ -149,8 +149,7 @@ for (const [what, spoil] of [
     'holds something else',
     ({ path }: Packed) => {
       const bytes = readFileSync(path);
-      // All frames but the index, which is the last.
-      writeFileSync(path, Buffer.concat([Buffer.alloc(bytes.length - 20_000), bytes.subarray(-20_000)]));
+      writeFileSync(path, Buffer.concat([Buffer.alloc(200_000), bytes.subarray(200_000)]));
     },
   ],
 ] as const) {

@@ -26,7 +26,7 @@ test('who comes to a chunk before its turn gets it at once, with those that foll
   // Pairs that lie far from each other: each is a span of its own.
   const wanted = blob.chunks.filter((_, index) => index % 40 < 2);
   let arrived = 0;
-  const ahead = prefetch(node.stack, new Bandwidth(1e9, systemClock), wanted, (arrivals) => {
+  const ahead = prefetch(node.stack, new Bandwidth(1e9, systemClock), wanted, 'demand', (arrivals) => {
     arrived += arrivals.length;
   });
   await waitFor('the first spans to be asked for', () => asked.length >= 10);

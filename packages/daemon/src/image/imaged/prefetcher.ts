@@ -1,5 +1,6 @@
 import type { ChunkRef } from '../chunks/chunk-ref.ts';
 import type { Bandwidth } from '../tiers/bandwidth.ts';
+import type { Urgency } from '../tiers/chunk-tier.ts';
 import { PREFETCH_SLOTS_MAX } from '../tiers/fetch-slots.ts';
 import { gapWithin, spansOf } from '../tiers/spans.ts';
 import type { ArrivalAhead, TierStack } from '../tiers/tier-stack.ts';
@@ -40,12 +41,16 @@ export interface Prefetch {
   readonly done: Promise<void>;
 }
 
-/** Fetches chunks in their order, neighbours together, within the bandwidth that is left for it. */
+/**
+ * Fetches chunks in their order, neighbours together, within the bandwidth that is left for it; those that are hurried as
+ * `hurried` says.
+ */
 export function prefetch(
   stack: TierStack,
   bandwidth: Bandwidth,
   refs: readonly ChunkRef[],
-  onArrived: (arrivals: readonly ArrivalAhead[]) => void,
+  hurried: Urgency,
+  onArrived: (arrivals: readonly ArrivalAhead[], asked: readonly ChunkRef[]) => void,
 ): Prefetch {
   const windows = windowsOf(refs);
   const window = new PrefetchWindow();
@@ -62,7 +67,7 @@ export function prefetch(
     requests += 1;
     const startedMs = performance.now();
     fetchIt().then((arrivals) => {
-      onArrived(arrivals);
+      onArrived(arrivals, span.chunks);
       window.arrived((performance.now() - startedMs) / Math.max(1, own));
       left -= span.chunks.length;
       units -= own;
@@ -102,7 +107,7 @@ export function prefetch(
     waiting.splice(index, 1, ...others.map((each) => planned(each, gapBytesMax)));
     // Counted against the bandwidth, and not held up by it.
     bandwidth.take(now.bytes);
-    run(now, () => stack.prefetch(now.chunks, gapBytesMax, 'demand'));
+    run(now, () => stack.prefetch(now.chunks, gapBytesMax, hurried));
   };
   fill();
   return { left: () => left, hurry, stop: () => stopping.abort(), done };

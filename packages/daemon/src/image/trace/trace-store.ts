@@ -3,9 +3,11 @@ import * as z from 'zod';
 import type { Records } from '../../store/records.ts';
 import { mergeRecordings, RECORDINGS_MAX } from './merge-recordings.ts';
 import { decodeTouches, encodeTouches, type Recording } from './recording.ts';
-import { TRACE_PACK, type TracePack } from './trace-pack.ts';
+import { TRACE_PACK, type IndexedPack, type TracePack } from './trace-pack.ts';
 
 const PREFIX = 'image-trace/';
+/** Beside its trace, since it is larger than all of that, and whoever lists traces does not want it. */
+const INDEX_PREFIX = 'image-pack-index/';
 /** Each update of a function is a version with a trace of its own. */
 const TRACES_PER_FUNCTION_MAX = 16;
 const STORED = z.object({
@@ -16,6 +18,8 @@ const STORED = z.object({
   pack: TRACE_PACK.optional(),
 });
 type Stored = z.output<typeof STORED>;
+const STORED_INDEX = z.object({ blob: z.string(), index: z.string() });
+type StoredIndex = z.output<typeof STORED_INDEX>;
 
 /** What one function version reads first of its image. */
 export interface Trace {
@@ -74,9 +78,23 @@ export class TraceStore {
   }
 
   /** Unless the trace was forgotten meanwhile. */
-  setPack(versionKey: string, image: string, pack: TracePack): void {
+  setPack(versionKey: string, image: string, { blob, size, imageBytes, index }: IndexedPack): void {
     const before = this.#stored(versionKey);
-    if (before?.image === image) this.#put({ ...before, pack });
+    if (before?.image !== image) return;
+    const pack: TracePack = { blob, size, imageBytes };
+    const stored: StoredIndex = { blob, index: Buffer.from(index).toString('base64') };
+    this.#records.batch([
+      { kind: 'put', key: keyOf(versionKey), value: { ...before, pack } satisfies Stored },
+      { kind: 'put', key: indexKeyOf(versionKey), value: stored },
+    ]);
+  }
+
+  /** The pack of a trace with its index. */
+  indexedPack({ versionKey, pack }: Trace): IndexedPack | undefined {
+    const record = pack === undefined ? undefined : this.#records.get(indexKeyOf(versionKey));
+    if (pack === undefined || record === undefined) return undefined;
+    const { blob, index } = STORED_INDEX.parse(record.value);
+    return blob === pack.blob ? { ...pack, index: Buffer.from(index, 'base64') } : undefined;
   }
 
   /** The next start of this version is recorded, whatever is known of it. */
@@ -90,6 +108,7 @@ export class TraceStore {
   clear(versionKey: string): boolean {
     if (this.#stored(versionKey) === undefined) return false;
     this.#records.delete(keyOf(versionKey));
+    if (this.#records.get(indexKeyOf(versionKey)) !== undefined) this.#records.delete(indexKeyOf(versionKey));
     return true;
   }
 
@@ -126,6 +145,10 @@ function atMsOf({ recordings }: Trace): number {
 
 function keyOf(versionKey: string): string {
   return PREFIX + encodeURIComponent(versionKey);
+}
+
+function indexKeyOf(versionKey: string): string {
+  return INDEX_PREFIX + encodeURIComponent(versionKey);
 }
 
 /** What was read of another image is in no place here. */

@@ -79,16 +79,18 @@ test('traces are kept by version and image, asked for again, cleared and collect
     blob: `sha256:${'a'.repeat(64)}`,
     size: 9,
     imageBytes: 20,
-    index: { digest: 'b'.repeat(64), size: 5, blobOffset: 4, blobLength: 5 },
+    index: Buffer.from('what it holds'),
   };
   traces.setPack('f@1', 'sha256:a', pack);
   traces.setPack('f@1', 'sha256:b', { ...pack, size: 10 });
   traces.add('f@1', 'sha256:a', recording(4, 10));
-  assert.deepEqual(traces.require('f@1').pack, pack);
+  const { index, ...described } = pack;
+  assert.deepEqual(traces.require('f@1').pack, described);
+  assert.deepEqual(traces.indexedPack(traces.require('f@1')), { ...described, index });
   // Another image begins anew.
   traces.add('f@1', 'sha256:b', recording(4, 5));
   assert.equal(traces.require('f@1').recordings.length, 1);
-  assert.equal(traces.require('f@1').pack, undefined);
+  assert.equal(traces.indexedPack(traces.require('f@1')), undefined);
 
   traces.add('f@2', 'sha256:b', recording(5, 6));
   traces.add('g@1', 'sha256:b', recording(6, 7));
@@ -106,6 +108,7 @@ test('traces are kept by version and image, asked for again, cleared and collect
   assert.deepEqual(traces.list(), []);
   assert.equal(traces.clear('f@1'), false);
   traces.setPack('f@1', 'sha256:a', pack);
+  assert.deepEqual(records.list(''), []);
   assert.throws(
     () => traces.require('f@1'),
     (error: unknown) => error instanceof ThawError && error.code === 'IMAGE_NOT_FOUND',

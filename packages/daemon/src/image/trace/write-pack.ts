@@ -3,7 +3,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { constants, zstdCompress, type ZstdOptions } from 'node:zlib';
 import type { ChunkRef } from '../chunks/chunk-ref.ts';
-import { encodeIndex, planFrames, type PackPiece, type TracePack } from './trace-pack.ts';
+import { encodeIndex, planFrames, type IndexedPack, type PackPiece } from './trace-pack.ts';
 
 /** As layers are packed: more would take ten times as long for a twentieth fewer bytes. */
 const LEVEL = 9;
@@ -22,36 +22,32 @@ export interface PackSource {
 export async function writePack(
   { image, imageBytes, layout, blocks }: PackSource,
   target: Pick<FileHandle, 'write'>,
-): Promise<TracePack> {
+): Promise<IndexedPack> {
   const blob = createHash('sha256');
   const frames: Omit<ChunkRef, 'blob'>[] = [];
   const pieces: PackPiece[] = [];
-  let blobOffset = 0;
+  let size = 0;
   let packed = 0;
-  const put = async (plain: Buffer): Promise<Omit<ChunkRef, 'blob'>> => {
+  for (const [frame, ranges] of planFrames(blocks, imageBytes).entries()) {
+    const plain = Buffer.alloc(ranges.reduce((sum, range) => sum + range.size, 0));
+    let from = 0;
+    for (const range of ranges) {
+      await readAll(image, plain.subarray(from, from + range.size), range.place);
+      pieces.push({ ...range, frame, from });
+      from += range.size;
+    }
     const params = { [constants.ZSTD_c_compressionLevel]: LEVEL };
     const bytes = await compress(plain, { params, pledgedSrcSize: plain.length });
     blob.update(bytes);
-    await writeAll(target, bytes, blobOffset);
+    await writeAll(target, bytes, size);
     const digest = hash('sha256', plain, 'hex');
-    const frame = { digest, size: plain.length, blobOffset, blobLength: bytes.length };
-    blobOffset += bytes.length;
-    return frame;
-  };
-  for (const [frame, ranges] of planFrames(blocks, imageBytes).entries()) {
-    const plain = Buffer.alloc(ranges.reduce((sum, { size }) => sum + size, 0));
-    let from = 0;
-    for (const { place, size } of ranges) {
-      await readAll(image, plain.subarray(from, from + size), place);
-      pieces.push({ place, size, frame, from });
-      from += size;
-    }
+    frames.push({ digest, size: plain.length, blobOffset: size, blobLength: bytes.length });
+    size += bytes.length;
     packed += plain.length;
-    frames.push(await put(plain));
   }
   const inPlaces = pieces.toSorted((one, other) => one.place - other.place);
-  const index = await put(encodeIndex({ layout, frames, pieces: inPlaces }));
-  return { blob: `sha256:${blob.digest('hex')}`, size: blobOffset, imageBytes: packed, index };
+  const index = encodeIndex({ layout, frames, pieces: inPlaces });
+  return { blob: `sha256:${blob.digest('hex')}`, size, imageBytes: packed, index };
 }
 
 async function readAll(file: PackSource['image'], target: Buffer, position: number): Promise<void> {
