@@ -123,7 +123,9 @@ export class MountSupply {
 
   close(): void {
     this.stop();
-    this.#pack?.close();
+    const pack = this.#pack;
+    this.#pack = undefined;
+    pack?.close();
   }
 
   #refsOf(chunks: Uint32Array | undefined): ChunkRef[] {
@@ -150,12 +152,15 @@ export class MountSupply {
     const { stack, bandwidth, log } = this.#deps;
     this.#prefetch?.stop();
     if (this.#isStopped) return;
-    this.#prefetch = prefetch(stack, bandwidth, refs, hurried, (arrivals, asked) => {
+    const own = prefetch(stack, bandwidth, refs, hurried, (arrivals, asked) => {
       for (const { ref, from } of arrivals) count(this.prefetched, from, ref.size);
+      // What was not asked for any more is no failure.
+      if (this.#prefetch !== own || this.#isStopped) return;
       const came = new Set(arrivals.map(({ ref }) => ref));
       onLeft(asked.filter((ref) => !came.has(ref)));
     });
-    this.#prefetch.done.catch((error: unknown) => log('error', 'fetching chunks ahead failed', error));
+    this.#prefetch = own;
+    own.done.catch((error: unknown) => log('error', 'fetching chunks ahead failed', error));
   }
 
   /** The frames that are missing; when one cannot be had, the chunks. */

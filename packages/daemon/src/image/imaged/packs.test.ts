@@ -33,7 +33,7 @@ interface Packed {
   /** From now on the registry does not answer who asks for the pack. */
   readonly stall: () => void;
   /** Another machine that knows the function and has nothing of the image. */
-  readonly elsewhere: () => Promise<Rig>;
+  readonly elsewhere: (options?: Parameters<typeof rig>[3]) => Promise<Rig>;
 }
 
 /** As a program does: some pages of a large file, all of others. */
@@ -72,10 +72,10 @@ async function packed(t: TestContext): Promise<Packed> {
   );
   await made.mounter.close();
   const path = join(made.layout, 'blobs', pack.blob.replace(':', '/'));
-  const elsewhere = async (): Promise<Rig> => {
+  const elsewhere: Packed['elsewhere'] = async (options) => {
     rmSync(join(made.directory, 'images'), { recursive: true });
     dropPageCache();
-    return await rigOn(t, made.directory, made.layout, copies());
+    return await rigOn(t, made.directory, made.layout, { ...copies(), ...options });
   };
   const stall = (): void => {
     stalled = pack.blob;
@@ -138,6 +138,19 @@ test('the machine that has the chunks fetches no pack', { skip }, async (t) => {
   assert.equal(
     registry.requests.some(({ path, method }) => path.endsWith(pack.blob) && method === 'GET'),
     false,
+  );
+});
+
+test('a start beside another one that is being fetched ahead keeps the pack', { skip }, async (t) => {
+  const { elsewhere } = await packed(t);
+  // Slowly, so that some of it still waits for its turn.
+  const other = await elsewhere({ prefetchBytesPerSecondMax: 500_000 });
+  const roots = [await mount(t, other, other.request), await mount(t, other, other.request)];
+  const [first, second] = await Promise.all(roots.map(readFirst));
+  assert.equal(first, second);
+  assert.deepEqual(
+    other.log.filter((line) => line.includes('pack')),
+    [],
   );
 });
 
