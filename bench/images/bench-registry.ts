@@ -1,5 +1,6 @@
 import { glob, mkdir, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { PACK_TAG } from '@thaw/daemon/image/copies/layer-copies.ts';
 import { waitFor } from '@thaw/testkit/wait-for.ts';
 import type { BenchContext } from '../context.ts';
 import { findProgram, runProgram, startProgram } from '../machine/program.ts';
@@ -11,8 +12,6 @@ const START_MS_MAX = 30_000;
 const HOLD_MS_MAX = 300_000;
 /** At the far end of the link, where nothing else listens. */
 const PORT = 5000;
-/** `LayerCopies` tags packs with this and the digest of their blob. */
-const PACK_TAG = 'trace-pack-1-';
 const HELD_FILES = join(import.meta.dirname, 'held-files.py');
 
 export interface BenchRegistry {

@@ -39,6 +39,8 @@ const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 const CONFIG_TYPE = 'application/vnd.oci.empty.v1+json';
 const ARTIFACT_TYPE = 'application/vnd.thaw.layer-copy.v1';
 const PACK_ARTIFACT_TYPE = 'application/vnd.thaw.trace-pack.v1';
+/** What tags of packs begin with; the digest of the blob follows. */
+export const PACK_TAG = 'trace-pack-1-';
 /** Of the one layer: frames of Zstandard, as in a layer, and no tar. */
 const PACK_TYPE = 'application/vnd.thaw.trace-pack.v1+zstd';
 /** Which layer it is a copy of, and the tar that was in that one. */
@@ -126,7 +128,7 @@ export class LayerCopies {
   async pushPack(image: string, { path, digest, size }: Omit<ConvertedFile, 'tocDigest'>): Promise<void> {
     const blob = { mediaType: PACK_TYPE, digest, size };
     await this.#push(path, blob, {
-      tag: `trace-pack-1-${digest.replace('sha256:', '')}`,
+      tag: PACK_TAG + digest.replace('sha256:', ''),
       artifactType: PACK_ARTIFACT_TYPE,
       annotations: { [IMAGE_ANNOTATION]: image },
     });

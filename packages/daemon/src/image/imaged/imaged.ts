@@ -50,7 +50,7 @@ const HOME_GIVE_UP_MS = 5_000;
  */
 const CHUNKS_AROUND_BYTES = 512 * 1024;
 const BLOCKS_AROUND_BYTES = 128 * 1024;
-/** Of the time after which a reader gets an error: half of what is left then is for the chunk. */
+/** A frame of a pack is waited for a third of the time that a chunk is, which is asked for then. */
 const FRAME_SHARE = 3;
 /** What is read so little of is here at once anyway. */
 const PACK_BYTES_MIN = 1024 * 1024;

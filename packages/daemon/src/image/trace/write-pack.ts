@@ -39,7 +39,7 @@ export async function writePack(
     const params = { [constants.ZSTD_c_compressionLevel]: LEVEL };
     const bytes = await compress(plain, { params, pledgedSrcSize: plain.length });
     blob.update(bytes);
-    await writeAll(target, bytes, size);
+    for (let at = 0; at < bytes.length;) at += (await target.write(bytes, at)).bytesWritten;
     const digest = hash('sha256', plain, 'hex');
     frames.push({ digest, size: plain.length, blobOffset: size, blobLength: bytes.length });
     size += bytes.length;
@@ -55,12 +55,5 @@ async function readAll(file: PackSource['image'], target: Buffer, position: numb
     const { bytesRead } = await file.read(target, at, target.length - at, position + at);
     if (bytesRead === 0) throw new Error('the image ends before its last block');
     at += bytesRead;
-  }
-}
-
-async function writeAll(file: Pick<FileHandle, 'write'>, bytes: Buffer, position: number): Promise<void> {
-  for (let at = 0; at < bytes.length;) {
-    const { bytesWritten } = await file.write(bytes, at, bytes.length - at, position + at);
-    at += bytesWritten;
   }
 }
